@@ -1,0 +1,372 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * carpctl(8): one command, one request on carpd's control socket, its answer
+ * on the terminal.  The words are in tokens.c, the forms of output in
+ * show_*.c, the messages in carpd/msgs.h.
+ */
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../carpd/msgs.h"
+#include "../common/ctlclient.h"
+#include "../common/log.h"
+#include "show.h"
+#include "tokens.h"
+
+#define CARPD_SOCKET	"/run/carpd.sock"
+
+#define EXIT_REFUSED	1
+#define EXIT_USAGE	2
+#define EXIT_UNREACHABLE 3
+
+#define WAIT_MS		5000
+#define WAIT_RELOAD_MS	30000	/* a long file, on a busy firewall */
+
+static const char *sockpath = CARPD_SOCKET;
+
+static void __attribute__((noreturn))
+usage(void)
+{
+	fputs("usage: carpctl [-jV] [-s socket] command [argument ...]\n",
+	    stderr);
+	tokens_usage("       carpctl ", stderr);
+	exit(EXIT_USAGE);
+}
+
+static void __attribute__((noreturn))
+unreachable(const char *why)
+{
+	fprintf(stderr, "carpctl: %s: %s\n", sockpath, why);
+	exit(EXIT_UNREACHABLE);
+}
+
+static struct ctlclient *
+reach(void)
+{
+	struct ctlclient	*c;
+
+	if ((c = ctlclient_open(sockpath)) != NULL)
+		return (c);
+	switch (errno) {
+	case ENOENT:
+	case ECONNREFUSED:
+		unreachable("carpd is not running");
+	case EACCES:
+	case EPERM:
+		unreachable("permission denied: need root or group _carpd");
+	default:
+		unreachable(strerror(errno));
+	}
+}
+
+static void
+ask(struct ctlclient *c, enum carpd_msg type, const void *data, size_t len)
+{
+	if (ctlclient_ask(c, type, data, len) == -1)
+		unreachable(errno == EPIPE || errno == ECONNRESET ?
+		    "carpd closed the connection" : strerror(errno));
+}
+
+/* The next reply, checked against the message table. */
+static void
+answer(struct ctlclient *c, struct imsg *im, int ms)
+{
+	const char	*wrong;
+	int		 r;
+
+	if ((r = ctlclient_next(c, im, ms)) == 0)
+		unreachable("carpd closed the connection");
+	if (r == -1)
+		unreachable(errno == ETIMEDOUT ? "carpd does not answer" :
+		    strerror(errno));
+	wrong = msg_check(carpd_msgs, IMSG_MAX, im, MSG_FROM_ENGINE);
+	if (wrong != NULL)
+		unreachable(wrong);
+}
+
+/* Text from the daemon, which may quote others: no control characters. */
+static void
+print_text(const struct imsg *im, FILE *f)
+{
+	const unsigned char	*p = im->data;
+	size_t			 n;
+
+	for (n = 0; n < im->len; n++)
+		fputc((p[n] < ' ' && p[n] != '\n') || p[n] == 0x7f ? '?' :
+		    p[n], f);
+	fputc('\n', f);
+}
+
+static int
+refused(const struct imsg *im)
+{
+	fputs("carpctl: ", stderr);
+	print_text(im, stderr);
+	return (EXIT_REFUSED);
+}
+
+/* Replies of one show request up to its end.  0, or the exit code. */
+static int
+show_replies(struct ctlclient *c, struct show *s)
+{
+	struct imsg	 im;
+
+	for (;;) {
+		answer(c, &im, WAIT_MS);
+		if (im.type == IMSG_CTL_END)
+			return (0);
+		if (im.type == IMSG_CTL_FAIL)
+			return (refused(&im));
+		if (show_feed(s, &im) == -1)
+			unreachable("answer not understood");
+	}
+}
+
+static void
+ask_show(struct ctlclient *c, enum ctl_what what, const char *name)
+{
+	struct ctl_show	 m;
+
+	memset(&m, 0, sizeof(m));
+	m.what = what;
+	strlcpy(m.name, name, sizeof(m.name));
+	ask(c, IMSG_CTL_SHOW, &m, sizeof(m));
+}
+
+static enum ctl_what
+show_what(enum tokens_action action)
+{
+	switch (action) {
+	case ACTION_SHOW_IFACE:
+		return (CTL_WHAT_IFACE);
+	case ACTION_SHOW_DEMOTION:
+		return (CTL_WHAT_DEMOTION);
+	case ACTION_SHOW_COUNTERS:
+		return (CTL_WHAT_COUNTERS);
+	case ACTION_SHOW_PEERS:
+		return (CTL_WHAT_PEERS);
+	case ACTION_SHOW_HISTORY:
+		return (CTL_WHAT_HISTORY);
+	default:
+		return (CTL_WHAT_ALL);
+	}
+}
+
+/* The replies of one or, for --check, two requests, through a writer to f. */
+static int
+show_to(struct ctlclient *c, const struct tokens_result *r, FILE *f)
+{
+	const struct show_writer	*w;
+	struct show			*s;
+	enum ctl_what			 what = show_what(r->action);
+	int				 code, end;
+
+	w = r->check ? &show_check : r->json ? &show_json : &show_text;
+	s = show_new(w, f, what);
+	ask_show(c, what, r->name);
+	if ((code = show_replies(c, s)) == 0 && r->check) {
+		show_flush(s);
+		ask_show(c, CTL_WHAT_PEERS, "");
+		code = show_replies(c, s);
+	}
+	end = show_end(s);
+	return (code != 0 ? code : end);
+}
+
+/* Without an end nothing is printed: half an answer could be believed. */
+static int
+do_show(struct ctlclient *c, const struct tokens_result *r)
+{
+	char	*buf = NULL;
+	size_t	 len = 0;
+	FILE	*f;
+	int	 code;
+
+	if ((f = open_memstream(&buf, &len)) == NULL)
+		err(EXIT_REFUSED, NULL);
+	code = show_to(c, r, f);
+	if (fclose(f) == EOF)
+		err(EXIT_REFUSED, NULL);
+	if (code != EXIT_REFUSED)
+		fwrite(buf, 1, len, stdout);
+	free(buf);
+	return (code);
+}
+
+static int
+do_monitor(struct ctlclient *c)
+{
+	struct imsg	 im;
+
+	ask(c, IMSG_CTL_MONITOR, NULL, 0);
+	for (;;) {
+		answer(c, &im, -1);
+		if (im.type == IMSG_CTL_FAIL)
+			return (refused(&im));
+		if (im.type != IMSG_CTL_EVENT)
+			continue;
+		print_text(&im, stdout);
+		if (fflush(stdout) == EOF)
+			return (EXIT_REFUSED);
+	}
+}
+
+/* A command is answered by one message. */
+static int
+command(struct ctlclient *c, enum carpd_msg type, const void *data, size_t len,
+    int ms)
+{
+	struct imsg	 im;
+
+	ask(c, type, data, len);
+	answer(c, &im, ms);
+	if (im.type == IMSG_CTL_OK)
+		return (0);
+	if (im.type != IMSG_CTL_FAIL)
+		unreachable("answer not understood");
+	return (refused(&im));
+}
+
+static int
+do_demote(struct ctlclient *c, const struct tokens_result *r)
+{
+	struct ctl_demote	 m;
+
+	memset(&m, 0, sizeof(m));
+	strlcpy(m.group, r->group, sizeof(m.group));
+	m.delta = r->action == ACTION_DEMOTE ? r->number : -r->number;
+	return (command(c, IMSG_CTL_DEMOTE, &m, sizeof(m), WAIT_MS));
+}
+
+static int
+do_state(struct ctlclient *c, const struct tokens_result *r)
+{
+	struct ctl_state	 m;
+
+	memset(&m, 0, sizeof(m));
+	strlcpy(m.name, r->name, sizeof(m.name));
+	m.state = (uint32_t)r->number;
+	return (command(c, IMSG_CTL_STATE, &m, sizeof(m), WAIT_MS));
+}
+
+static enum ctl_key
+set_key(enum tokens_action action)
+{
+	switch (action) {
+	case ACTION_SET_ADVBASE:
+		return (CTL_SET_ADVBASE);
+	case ACTION_SET_ADVSKEW:
+		return (CTL_SET_ADVSKEW);
+	case ACTION_SET_GROUP:
+		return (CTL_SET_GROUP);
+	case ACTION_SET_UNGROUP:
+		return (CTL_SET_UNGROUP);
+	default:
+		return (CTL_SET_PREEMPT);
+	}
+}
+
+static int
+do_set(struct ctlclient *c, const struct tokens_result *r)
+{
+	struct ctl_set	 m;
+
+	memset(&m, 0, sizeof(m));
+	strlcpy(m.name, r->name, sizeof(m.name));
+	m.key = set_key(r->action);
+	m.vhid = (uint32_t)r->vhid;
+	m.value = r->number;
+	if (m.key == CTL_SET_GROUP || m.key == CTL_SET_UNGROUP)
+		strlcpy(m.group, r->group, sizeof(m.group));
+	return (command(c, IMSG_CTL_SET, &m, sizeof(m), WAIT_MS));
+}
+
+static int
+do_flag(struct ctlclient *c, enum carpd_msg type, bool on)
+{
+	struct ctl_flag	 m;
+
+	memset(&m, 0, sizeof(m));
+	m.on = on;
+	return (command(c, type, &m, sizeof(m), WAIT_MS));
+}
+
+static int
+act(struct ctlclient *c, const struct tokens_result *r)
+{
+	switch (r->action) {
+	case ACTION_SHOW:
+	case ACTION_SHOW_IFACE:
+	case ACTION_SHOW_DEMOTION:
+	case ACTION_SHOW_COUNTERS:
+	case ACTION_SHOW_PEERS:
+	case ACTION_SHOW_HISTORY:
+		return (do_show(c, r));
+	case ACTION_DEMOTE:
+	case ACTION_PROMOTE:
+		return (do_demote(c, r));
+	case ACTION_STATE:
+		return (do_state(c, r));
+	case ACTION_SET_ADVSKEW:
+	case ACTION_SET_ADVBASE:
+	case ACTION_SET_GROUP:
+	case ACTION_SET_UNGROUP:
+	case ACTION_SET_PREEMPT:
+		return (do_set(c, r));
+	case ACTION_ENABLE:
+	case ACTION_DISABLE:
+		return (do_flag(c, IMSG_CTL_ALLOW,
+		    r->action == ACTION_ENABLE));
+	case ACTION_RELOAD:
+		return (command(c, IMSG_CTL_RELOAD, NULL, 0, WAIT_RELOAD_MS));
+	case ACTION_LOG:
+		return (do_flag(c, IMSG_CTL_LOG, r->number != 0));
+	case ACTION_MONITOR:
+		return (do_monitor(c));
+	case ACTION_NONE:
+		break;
+	}
+	usage();
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct tokens_result	 r = { .json = false };
+	struct ctlclient	*c;
+	int			 ch, code;
+
+	log_init("carpctl", true, 0);
+	while ((ch = getopt(argc, argv, "+js:V")) != -1) {
+		switch (ch) {
+		case 'j':
+			r.json = true;
+			break;
+		case 's':
+			sockpath = optarg;
+			break;
+		case 'V':
+			printf("carpctl %s\n", VERSION);
+			return (0);
+		default:
+			usage();
+		}
+	}
+	argv += optind;
+	if (*argv == NULL)
+		usage();
+	if (tokens_parse(argv, &r, stderr) == -1)
+		return (EXIT_USAGE);
+	c = reach();
+	code = act(c, &r);
+	ctlclient_close(c);
+	if (fflush(stdout) == EOF)
+		err(EXIT_REFUSED, "stdout");
+	return (code);
+}

@@ -1,0 +1,283 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * Gathers an interface with its vhids and addresses, and a group with its
+ * entries, from the messages of carpd/msgs.h, and calls the writer with each
+ * once it is complete.  Formats nothing itself but the words all writers
+ * share.
+ */
+#include <err.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../carpd/advert.h"
+#include "../common/imsg.h"
+#include "show.h"
+
+struct show {
+	const struct show_writer *w;
+	void			*arg;
+	struct show_iface	 iface;
+	bool			 in_iface;
+	struct show_group	 group;
+	bool			 in_group;
+};
+
+struct show *
+show_new(const struct show_writer *w, FILE *f, enum ctl_what what)
+{
+	struct show	*s;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		err(1, NULL);
+	s->w = w;
+	s->arg = w->begin(f, what);
+	return (s);
+}
+
+void
+show_flush(struct show *s)
+{
+	if (s->in_iface && s->w->iface != NULL)
+		s->w->iface(s->arg, &s->iface);
+	if (s->in_group && s->w->group != NULL)
+		s->w->group(s->arg, &s->group);
+	s->in_iface = s->in_group = false;
+	free(s->group.entries);
+	memset(&s->group, 0, sizeof(s->group));
+	memset(&s->iface, 0, sizeof(s->iface));
+}
+
+int
+show_end(struct show *s)
+{
+	int	 code;
+
+	show_flush(s);
+	code = s->w->end(s->arg);
+	free(s);
+	return (code);
+}
+
+/* Is there a NUL in each of these fields? */
+#define TERMINATED(field)	(memchr((field), '\0', sizeof(field)) != NULL)
+
+static int
+feed_global(struct show *s, const void *data)
+{
+	if (s->w->global != NULL)
+		s->w->global(s->arg, data);
+	return (0);
+}
+
+static int
+feed_iface(struct show *s, const void *data)
+{
+	const struct ctl_iface	*i = data;
+	size_t			 n;
+
+	if (!TERMINATED(i->name) || !TERMINATED(i->carpdev) ||
+	    i->ngroups > CONFIG_GROUPS_MAX)
+		return (-1);
+	for (n = 0; n < i->ngroups; n++)
+		if (!TERMINATED(i->groups[n]))
+			return (-1);
+	show_flush(s);
+	s->iface.i = *i;
+	s->in_iface = true;
+	return (0);
+}
+
+static int
+feed_vhid(struct show *s, const void *data)
+{
+	const struct ctl_vhid	*v = data;
+
+	if (!s->in_iface || s->iface.nvhids == CONFIG_VHIDS_MAX ||
+	    !TERMINATED(v->name) || !TERMINATED(v->why))
+		return (-1);
+	s->iface.vhids[s->iface.nvhids++] = *v;
+	return (0);
+}
+
+static int
+feed_addr(struct show *s, const void *data)
+{
+	const struct ctl_addr	*a = data;
+
+	if (!s->in_iface || s->iface.naddrs == CONFIG_ADDRS_MAX ||
+	    !TERMINATED(a->name))
+		return (-1);
+	s->iface.addrs[s->iface.naddrs++] = *a;
+	return (0);
+}
+
+static int
+feed_group(struct show *s, const void *data)
+{
+	const struct ctl_group	*g = data;
+
+	if (!TERMINATED(g->name))
+		return (-1);
+	show_flush(s);
+	s->group.g = *g;
+	s->in_group = true;
+	return (0);
+}
+
+static int
+feed_entry(struct show *s, const void *data)
+{
+	const struct ctl_entry	*e = data;
+	struct ctl_entry	*all;
+
+	if (!s->in_group || !TERMINATED(e->group) || !TERMINATED(e->owner) ||
+	    !TERMINATED(e->reason))
+		return (-1);
+	all = reallocarray(s->group.entries, s->group.nentries + 1,
+	    sizeof(*all));
+	if (all == NULL)
+		err(1, NULL);
+	all[s->group.nentries++] = *e;
+	s->group.entries = all;
+	return (0);
+}
+
+static int
+feed_counter(struct show *s, const void *data)
+{
+	const struct ctl_counter	*c = data;
+
+	if (!TERMINATED(c->name))
+		return (-1);
+	if (s->w->counter != NULL)
+		s->w->counter(s->arg, c);
+	return (0);
+}
+
+static int
+feed_peer(struct show *s, const void *data)
+{
+	const struct ctl_peer	*p = data;
+
+	if (!TERMINATED(p->name))
+		return (-1);
+	if (s->w->peer != NULL)
+		s->w->peer(s->arg, p);
+	return (0);
+}
+
+static int
+feed_history(struct show *s, const void *data)
+{
+	const struct ctl_history	*h = data;
+
+	if (!TERMINATED(h->name))
+		return (-1);
+	if (s->w->history != NULL)
+		s->w->history(s->arg, h);
+	return (0);
+}
+
+static int	(*const feeders[IMSG_MAX])(struct show *, const void *) = {
+	[IMSG_CTL_GLOBAL] = feed_global,
+	[IMSG_CTL_IFACE] = feed_iface,
+	[IMSG_CTL_VHID] = feed_vhid,
+	[IMSG_CTL_ADDR] = feed_addr,
+	[IMSG_CTL_GROUP] = feed_group,
+	[IMSG_CTL_ENTRY] = feed_entry,
+	[IMSG_CTL_COUNTER] = feed_counter,
+	[IMSG_CTL_PEER] = feed_peer,
+	[IMSG_CTL_HISTORY] = feed_history
+};
+
+int
+show_feed(struct show *s, const struct imsg *im)
+{
+	if (im->type >= IMSG_MAX || feeders[im->type] == NULL)
+		return (-1);
+	return (feeders[im->type](s, im->data));
+}
+
+enum vhost_state
+show_iface_state(const struct show_iface *i)
+{
+	enum vhost_state	 state = VHOST_MASTER;
+	size_t			 n;
+
+	if (i->nvhids == 0)
+		return (VHOST_INIT);
+	for (n = 0; n < i->nvhids; n++)
+		if (i->vhids[n].state < state)
+			state = (enum vhost_state)i->vhids[n].state;
+	return (state);
+}
+
+static const char *
+word(const char *const *names, size_t n, size_t i)
+{
+	return (i < n && names[i] != NULL ? names[i] : "?");
+}
+
+const char *
+show_state(uint8_t state)
+{
+	return (word(vhost_state_names, VHOST_STATES, state));
+}
+
+const char *
+show_cause(uint8_t cause)
+{
+	return (word(vhost_cause_names, VHOST_CAUSES, cause));
+}
+
+const char *
+show_drop(uint8_t drop)
+{
+	return (word(advert_drop_names, ADVERT_DROPS, drop));
+}
+
+const char *
+show_variant(uint8_t variant)
+{
+	static const char *const names[ADVERT_VARIANTS] = {
+		[ADVERT_NOV6LL] = "openbsd",
+		[ADVERT_ORIG] = "freebsd"
+	};
+
+	return (word(names, ADVERT_VARIANTS, variant));
+}
+
+const char *
+show_digest(uint8_t digest)
+{
+	return (word(config_digest_names, DIGEST_FREEBSD + 1, digest));
+}
+
+const char *
+show_style(uint8_t style)
+{
+	return (word(config_style_names, STYLE_BOTH + 1, style));
+}
+
+const char *
+show_balancing(uint8_t balancing)
+{
+	return (word(config_balancing_names, BALANCING_NONE + 1, balancing));
+}
+
+const char *
+show_mac(const uint8_t mac[6], char buf[18])
+{
+	snprintf(buf, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
+	    mac[2], mac[3], mac[4], mac[5]);
+	return (buf);
+}
+
+const char *
+show_node(uint32_t node, char buf[SHOW_NODE_STRLEN])
+{
+	snprintf(buf, SHOW_NODE_STRLEN, "%08x", node);
+	return (buf);
+}

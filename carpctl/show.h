@@ -1,0 +1,83 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * From the daemon's replies to what the operator sees.  show.c gathers the
+ * messages of carpd/msgs.h into whole objects and hands these to a writer;
+ * text, JSON and `show --check` are writers.
+ */
+#ifndef CARPCTL_SHOW_H
+#define CARPCTL_SHOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "../carpd/config.h"
+#include "../carpd/msgs.h"
+#include "../carpd/vhost.h"
+
+#define SHOW_NOT_INSTALLED	255	/* ctl_addr.plen */
+#define SHOW_NODE_STRLEN	9	/* "01234567" and NUL */
+
+struct show_iface {
+	struct ctl_iface	 i;
+	struct ctl_vhid		 vhids[CONFIG_VHIDS_MAX];
+	size_t			 nvhids;
+	struct ctl_addr		 addrs[CONFIG_ADDRS_MAX];
+	size_t			 naddrs;
+};
+
+struct show_group {
+	struct ctl_group	 g;
+	struct ctl_entry	*entries;
+	size_t			 nentries;
+};
+
+/* Methods get what begin() returned; NULL methods are skipped. */
+struct show_writer {
+	void	*(*begin)(FILE *f, enum ctl_what what);
+	void	 (*global)(void *arg, const struct ctl_global *g);
+	void	 (*iface)(void *arg, const struct show_iface *i);
+	void	 (*group)(void *arg, const struct show_group *g);
+	void	 (*counter)(void *arg, const struct ctl_counter *c);
+	void	 (*peer)(void *arg, const struct ctl_peer *p);
+	void	 (*history)(void *arg, const struct ctl_history *h);
+	/* Writes what is left, frees arg; returns the exit code. */
+	int	 (*end)(void *arg);
+};
+
+extern const struct show_writer show_text, show_json, show_check;
+
+struct show;
+
+struct show	*show_new(const struct show_writer *w, FILE *f,
+		    enum ctl_what what);
+/*
+ * One reply of a show request, before its IMSG_CTL_END.  0, or -1 when it
+ * makes no sense here.
+ */
+int		 show_feed(struct show *s, const struct imsg *im);
+/* Another request's replies follow: hand over what was gathered. */
+void		 show_flush(struct show *s);
+/* Hands over, finishes the output, frees s; returns the exit code. */
+int		 show_end(struct show *s);
+
+/* -- words and numbers that writers share -- */
+
+/* All MASTER, any INIT, else BACKUP; INIT without a vhid. */
+enum vhost_state show_iface_state(const struct show_iface *i);
+const char	*show_state(uint8_t state);
+const char	*show_cause(uint8_t cause);
+const char	*show_drop(uint8_t drop);
+const char	*show_variant(uint8_t variant);	/* digest: openbsd, freebsd */
+const char	*show_digest(uint8_t digest);	/* as configured */
+const char	*show_style(uint8_t style);
+const char	*show_balancing(uint8_t balancing);
+/* "xx:xx:xx:xx:xx:xx", 18 bytes. */
+const char	*show_mac(const uint8_t mac[6], char buf[18]);
+/* Eight hexadecimal digits. */
+const char	*show_node(uint32_t node, char buf[SHOW_NODE_STRLEN]);
+
+#endif

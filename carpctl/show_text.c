@@ -1,0 +1,319 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * What carpctl shows to people: interfaces and groups in the form of
+ * ifconfig(8), the rest as one line per fact.  Times are local.
+ */
+#include <err.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "show.h"
+
+#define TIME_STRLEN	32
+
+struct text {
+	FILE		*f;
+	enum ctl_what	 what;
+	uint64_t	 now;		/* seconds; 0: not told */
+	size_t		 nlines;	/* of a table */
+};
+
+static void *
+text_begin(FILE *f, enum ctl_what what)
+{
+	struct text	*t;
+
+	if ((t = calloc(1, sizeof(*t))) == NULL)
+		err(1, NULL);
+	t->f = f;
+	t->what = what;
+	return (t);
+}
+
+static const char *
+local_time(uint64_t ms, char *buf, size_t len)
+{
+	time_t		 sec = (time_t)(ms / 1000);
+	struct tm	 tm;
+
+	if (localtime_r(&sec, &tm) == NULL ||
+	    strftime(buf, len, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		strlcpy(buf, "?", len);
+	return (buf);
+}
+
+/* 42s, 3m05s, 2h03m, 4d02h: two units say enough. */
+static const char *
+duration(uint64_t sec, char *buf, size_t len)
+{
+	if (sec < 60)
+		snprintf(buf, len, "%us", (unsigned int)sec);
+	else if (sec < 3600)
+		snprintf(buf, len, "%um%02us", (unsigned int)(sec / 60),
+		    (unsigned int)(sec % 60));
+	else if (sec < 86400)
+		snprintf(buf, len, "%uh%02um", (unsigned int)(sec / 3600),
+		    (unsigned int)(sec % 3600 / 60));
+	else
+		snprintf(buf, len, "%" PRIu64 "d%02uh", sec / 86400,
+		    (unsigned int)(sec % 86400 / 3600));
+	return (buf);
+}
+
+/* "since 2026-11-22 04:03:11 (2h03m)" */
+static void
+print_since(const struct text *t, uint64_t ms)
+{
+	char	 at[TIME_STRLEN], ago[TIME_STRLEN];
+
+	fprintf(t->f, "since %s", local_time(ms, at, sizeof(at)));
+	if (t->now >= ms / 1000 && t->now != 0)
+		fprintf(t->f, " (%s)", duration(t->now - ms / 1000, ago,
+		    sizeof(ago)));
+}
+
+static void
+text_global(void *arg, const struct ctl_global *g)
+{
+	struct text	*t = arg;
+	char		 node[SHOW_NODE_STRLEN], up[TIME_STRLEN];
+
+	t->now = g->now;
+	if (t->what != CTL_WHAT_ALL)
+		return;
+	fprintf(t->f, "carpd: node %s, up %s, preempt %s, log %u%s%s\n",
+	    show_node(g->node, node),
+	    duration(g->uptime_ms / 1000, up, sizeof(up)),
+	    g->preempt ? "yes" : "no", g->log, g->verbose ? ", verbose" : "",
+	    g->allow ? "" : ", disabled");
+}
+
+static void
+print_head(const struct text *t, const struct show_iface *i)
+{
+	char	 mac[18];
+
+	fprintf(t->f, "%s: carpdev %s%s demotion %d\n", i->i.name,
+	    i->i.carpdev, !i->i.present ? " (missing)" :
+	    !i->i.link ? " (no link)" : "", i->i.demotion);
+	if (i->nvhids != 0)
+		fprintf(t->f, "\tlladdr %s\n",
+		    show_mac(i->vhids[0].lladdr, mac));
+}
+
+static void
+print_why(const struct text *t, const struct ctl_vhid *v, const char *indent)
+{
+	if (v->state == VHOST_INIT && v->why[0] != '\0')
+		fprintf(t->f, "%swaiting: %s\n", indent, v->why);
+}
+
+/* Whom a BACKUP hears. */
+static void
+print_master(const struct text *t, const struct ctl_vhid *v,
+    const char *indent)
+{
+	char	 addr[IPADDR_STRLEN], node[SHOW_NODE_STRLEN];
+
+	if (v->state != VHOST_BACKUP)
+		return;
+	if (v->master.af == 0) {
+		fprintf(t->f, "%smaster: none heard\n", indent);
+		return;
+	}
+	fprintf(t->f, "%smaster: %s advbase %u advskew %u", indent,
+	    ipaddr_print(&v->master, addr, sizeof(addr)),
+	    v->master_skew / 256, v->master_skew % 256);
+	if (v->master_node != 0)
+		fprintf(t->f, " node %s", show_node(v->master_node, node));
+	fputc('\n', t->f);
+}
+
+static void
+print_vhid(const struct text *t, const struct show_iface *i,
+    const struct ctl_vhid *v)
+{
+	fprintf(t->f, "\tcarp: %s carpdev %s vhid %u advbase %u advskew %u\n",
+	    show_state(v->state), i->i.carpdev, v->vhid, v->advbase,
+	    v->advskew);
+}
+
+static void
+print_vhids(const struct text *t, const struct show_iface *i)
+{
+	const struct ctl_vhid	*v;
+
+	fprintf(t->f, "\tcarp: carpdev %s advbase %u balancing %s\n",
+	    i->i.carpdev, i->vhids[0].advbase, show_balancing(i->i.balancing));
+	for (v = i->vhids; v < i->vhids + i->nvhids; v++) {
+		fprintf(t->f, "\t\tstate %s vhid %u advskew %u ",
+		    show_state(v->state), v->vhid, v->advskew);
+		print_since(t, v->since_ms);
+		fprintf(t->f, ", %s\n", show_cause(v->cause));
+		print_why(t, v, "\t\t\t");
+		print_master(t, v, "\t\t\t");
+	}
+}
+
+static void
+print_groups(const struct text *t, const struct show_iface *i)
+{
+	size_t	 n;
+
+	fputs("\tgroups:", t->f);
+	for (n = 0; n < i->i.ngroups; n++)
+		fprintf(t->f, " %s", i->i.groups[n]);
+	fputc('\n', t->f);
+}
+
+/* Since when and why: of the vhid, where there is only one. */
+static void
+print_status(const struct text *t, const struct show_iface *i)
+{
+	static const char *const	 status[VHOST_STATES] = {
+		"init", "backup", "master"
+	};
+
+	fprintf(t->f, "\tstatus: %s", status[show_iface_state(i)]);
+	if (i->nvhids == 1) {
+		fputc(' ', t->f);
+		print_since(t, i->vhids[0].since_ms);
+		fprintf(t->f, ", %s", show_cause(i->vhids[0].cause));
+	}
+	fputc('\n', t->f);
+	if (i->nvhids != 1)
+		return;
+	print_why(t, &i->vhids[0], "\t");
+	print_master(t, &i->vhids[0], "\t");
+}
+
+static uint32_t
+netmask(uint8_t plen)
+{
+	return (plen == 0 ? 0 : UINT32_MAX << (32 - (plen > 32 ? 32 : plen)));
+}
+
+/* A BACKUP has no addresses, so nothing is said about their absence. */
+static void
+print_addr(const struct text *t, const struct ctl_addr *a, bool master)
+{
+	char	 buf[IPADDR_STRLEN];
+
+	ipaddr_print(&a->addr, buf, sizeof(buf));
+	if (a->addr.af == AF_INET)
+		fprintf(t->f, "\tinet %s netmask 0x%08x", buf,
+		    netmask(a->addr.plen));
+	else
+		fprintf(t->f, "\tinet6 %s prefixlen %u", buf, a->addr.plen);
+	if (a->plen == SHOW_NOT_INSTALLED)
+		fputs(master ? " (not installed)" : "", t->f);
+	else if (a->plen != a->addr.plen)
+		fprintf(t->f, " (installed as %s/%u)", buf, a->plen);
+	fputc('\n', t->f);
+}
+
+static void
+text_iface(void *arg, const struct show_iface *i)
+{
+	const struct text	*t = arg;
+	bool			 master = false;
+	size_t			 n;
+
+	for (n = 0; n < i->nvhids; n++)
+		master = master || i->vhids[n].state == VHOST_MASTER;
+	print_head(t, i);
+	if (i->nvhids == 1)
+		print_vhid(t, i, &i->vhids[0]);
+	else if (i->nvhids > 1)
+		print_vhids(t, i);
+	print_groups(t, i);
+	print_status(t, i);
+	for (n = 0; n < i->naddrs; n++)
+		print_addr(t, &i->addrs[n], master);
+}
+
+static void
+print_entry(const struct text *t, const struct ctl_entry *e)
+{
+	char	 left[TIME_STRLEN];
+
+	fprintf(t->f, "\t%d by %s (%s) ", e->amount, e->owner, e->reason);
+	print_since(t, e->since_ms);
+	if (e->expires >= 0)
+		fprintf(t->f, ", expires in %s",
+		    duration((uint64_t)e->expires, left, sizeof(left)));
+	fputc('\n', t->f);
+}
+
+/* The line of `ifconfig -g carp`. */
+static void
+text_group(void *arg, const struct show_group *g)
+{
+	const struct text	*t = arg;
+	size_t			 n;
+
+	fprintf(t->f, "%s: carp demote count %d\n", g->g.name, g->g.demotion);
+	for (n = 0; n < g->nentries; n++)
+		print_entry(t, &g->entries[n]);
+}
+
+static void
+text_counter(void *arg, const struct ctl_counter *c)
+{
+	const struct text	*t = arg;
+
+	fprintf(t->f, "%-20s %" PRIu64 "\n", c->name, c->value);
+}
+
+static void
+text_peer(void *arg, const struct ctl_peer *p)
+{
+	struct text	*t = arg;
+	char		 addr[IPADDR_STRLEN], node[SHOW_NODE_STRLEN];
+
+	if (t->nlines++ == 0)
+		fprintf(t->f, "%-8s %4s %-24s %-8s %7s %7s %6s %9s %9s %s\n",
+		    "IFACE", "VHID", "ADDRESS", "NODE", "ADVBASE", "ADVSKEW",
+		    "DEMOTE", "PACKETS", "DROPPED", "LAST HEARD");
+	fprintf(t->f, "%-8s %4u %-24s %-8s %7u %7u %6u %9" PRIu64 " %9" PRIu64
+	    " %" PRIu64 ".%03us ago, %s\n", p->name, p->vhid,
+	    ipaddr_print(&p->addr, addr, sizeof(addr)),
+	    p->ours ? show_node(p->node, node) : "-", p->advbase, p->advskew,
+	    p->demote, p->packets, p->dropped, p->heard_ms / 1000,
+	    (unsigned int)(p->heard_ms % 1000),
+	    p->verified ? "ok" : show_drop(p->drop));
+}
+
+static void
+text_history(void *arg, const struct ctl_history *h)
+{
+	const struct text	*t = arg;
+	char			 at[TIME_STRLEN];
+
+	fprintf(t->f, "%s.%03u %s vhid %u: %s -> %s (%s)\n",
+	    local_time(h->at_ms, at, sizeof(at)),
+	    (unsigned int)(h->at_ms % 1000), h->name, h->vhid,
+	    show_state(h->from), show_state(h->to), show_cause(h->cause));
+}
+
+static int
+text_end(void *arg)
+{
+	free(arg);
+	return (0);
+}
+
+const struct show_writer show_text = {
+	.begin = text_begin,
+	.global = text_global,
+	.iface = text_iface,
+	.group = text_group,
+	.counter = text_counter,
+	.peer = text_peer,
+	.history = text_history,
+	.end = text_end
+};

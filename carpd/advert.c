@@ -1,0 +1,501 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * One CARP advertisement, built or judged.  What is hashed and in which order
+ * a packet is refused follow OpenBSD's sys/netinet/ip_carp.c; the second
+ * digest is FreeBSD's.  The trailer (common/wire/trailer.h) and its TLVs are
+ * ours.  Not here: whether the receiving interface may have it (badif), which
+ * vhids exist, and what an advertisement does to an election.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common/ibuf.h"
+#include "advert.h"
+
+/* What the digest covers before the addresses. */
+#define MSG_HEAD	3	/* version, type, vhid */
+#define SCOPE_OFF	2	/* where a KAME kernel keeps the scope id */
+#define SCOPE_LEN	2
+
+const char *const advert_drop_names[] = {
+	[ADVERT_ACCEPT] = "accepted",
+	[ADVERT_DROP_BADIF] = "badif",
+	[ADVERT_DROP_BADTTL] = "badttl",
+	[ADVERT_DROP_HDROPS] = "hdrops",
+	[ADVERT_DROP_BADSUM] = "badsum",
+	[ADVERT_DROP_BADVER] = "badver",
+	[ADVERT_DROP_BADLEN] = "badlen",
+	[ADVERT_DROP_BADAUTH] = "badauth",
+	[ADVERT_DROP_BADVHID] = "badvhid",
+	[ADVERT_DROP_LOOP] = "loop",
+	[ADVERT_DROP_REPLAY] = "replay",
+	[ADVERT_DROP_TRAILER] = "trailer",
+};
+
+/* IN6_IS_SCOPE_EMBED: link-local, and multicast that stays on the link. */
+static bool
+embeds_scope(const struct ipaddr *a)
+{
+	uint8_t	 scope = a->bytes[1] & 0x0f;
+
+	if (a->af != AF_INET6)
+		return (false);
+	return (ipaddr_is_linklocal(a) ||
+	    (ipaddr_is_multicast(a) && (scope == 1 || scope == 2)));
+}
+
+static int
+cmp_addr(const void *a, const void *b)
+{
+	return (ipaddr_cmp(a, b));
+}
+
+/* The addresses a variant hashes, sorted, to dst; returns how many. */
+static size_t
+pick_addrs(enum advert_variant var, const struct ipaddr *addrs, size_t naddrs,
+    struct ipaddr *dst)
+{
+	size_t	 i, n = 0;
+
+	for (i = 0; i < naddrs; i++) {
+		if (embeds_scope(&addrs[i]) && var == ADVERT_NOV6LL)
+			continue;
+		dst[n] = addrs[i];
+		if (embeds_scope(&addrs[i]))
+			memset(dst[n].bytes + SCOPE_OFF, 0, SCOPE_LEN);
+		n++;
+	}
+	qsort(dst, n, sizeof(*dst), cmp_addr);
+	return (n);
+}
+
+/* What is hashed before the counter; work has room for naddrs. */
+static bool
+make_msg(struct advert_vhost *v, enum advert_variant var,
+    const struct ipaddr *addrs, size_t naddrs, struct ipaddr *work)
+{
+	struct wbuf	 w;
+	size_t		 i, n, size;
+
+	n = pick_addrs(var, addrs, naddrs, work);
+	size = MSG_HEAD + n * sizeof(work->bytes);
+	if ((v->msg[var] = malloc(size)) == NULL)
+		return (false);
+	wbuf_init(&w, v->msg[var], size);
+	wbuf_u8(&w, CARP_VERSION);
+	wbuf_u8(&w, CARP_TYPE_ADVERT);
+	wbuf_u8(&w, v->vhid);
+	for (i = 0; i < n; i++)
+		if (i == 0 || ipaddr_cmp(&work[i], &work[i - 1]) != 0)
+			wbuf_bytes(&w, work[i].bytes,
+			    ipaddr_len(work[i].af));
+	v->msglen[var] = wbuf_used(&w);
+	return (wbuf_ok(&w));
+}
+
+static bool
+make_msgs(struct advert_vhost *v, const struct ipaddr *addrs, size_t naddrs)
+{
+	struct ipaddr	*work;
+	bool		 ok;
+
+	/* one more than needed: none is legal, zero bytes are not */
+	if ((work = calloc(naddrs + 1, sizeof(*work))) == NULL)
+		return (false);
+	ok = make_msg(v, ADVERT_NOV6LL, addrs, naddrs, work) &&
+	    make_msg(v, ADVERT_ORIG, addrs, naddrs, work);
+	free(work);
+	return (ok);
+}
+
+/* The key of the digest is the pass, zero filled; HMAC fills it as well. */
+static void
+make_keys(struct advert_vhost *v, const void *pass, size_t passlen)
+{
+	uint8_t	 key[HMAC_SHA256_LEN];
+
+	v->sha1 = hmac_new(HMAC_ALG_SHA1, pass, passlen);
+	trailer_derive(TRAILER_CARP, pass, passlen, key);
+	v->sha256 = hmac_new(HMAC_ALG_SHA256, key, sizeof(key));
+	hmac_wipe(key, sizeof(key));
+}
+
+/* Every node of a vhost comes to the same id: all its addresses, sorted. */
+static void
+make_id(struct advert_vhost *v)
+{
+	uint8_t	 hash[HMAC_SHA256_LEN];
+	size_t	 skip = MSG_HEAD - sizeof(v->vhid);
+
+	hmac_sha256_once(v->msg[ADVERT_ORIG] + skip,
+	    v->msglen[ADVERT_ORIG] - skip, hash);
+	memcpy(v->id, hash, sizeof(v->id));
+}
+
+bool
+advert_vhost_init(struct advert_vhost *v, uint8_t vhid, const void *pass,
+    size_t passlen, const struct ipaddr *addrs, size_t naddrs,
+    const uint8_t cookie[CARP_COUNTER_LEN])
+{
+	enum advert_variant	 var;
+
+	memset(v, 0, sizeof(*v));
+	if (vhid == 0 || passlen > CARP_KEY_LEN)
+		return (false);
+	v->vhid = vhid;
+	memcpy(v->cookie, cookie, sizeof(v->cookie));
+	if (!make_msgs(v, addrs, naddrs)) {
+		advert_vhost_clear(v);
+		return (false);
+	}
+	make_keys(v, pass, passlen);
+	for (var = 0; var < ADVERT_VARIANTS; var++)
+		advert_digest(v, var, v->cookie, v->digest[var]);
+	make_id(v);
+	return (true);
+}
+
+void
+advert_vhost_clear(struct advert_vhost *v)
+{
+	enum advert_variant	 var;
+
+	hmac_free(v->sha1);
+	hmac_free(v->sha256);
+	for (var = 0; var < ADVERT_VARIANTS; var++)
+		free(v->msg[var]);
+	hmac_wipe(v, sizeof(*v));
+}
+
+void
+advert_digest(struct advert_vhost *v, enum advert_variant var,
+    const uint8_t counter[CARP_COUNTER_LEN], uint8_t *out)
+{
+	hmac_start(v->sha1);
+	hmac_update(v->sha1, v->msg[var], v->msglen[var]);
+	hmac_update(v->sha1, counter, CARP_COUNTER_LEN);
+	hmac_final(v->sha1, out);
+}
+
+static void
+put_tlv(struct wbuf *w, uint8_t type, const void *val, size_t len)
+{
+	wbuf_u8(w, type);
+	wbuf_u8(w, (uint8_t)len);
+	wbuf_bytes(w, val, len);
+}
+
+static void
+put_tlvs(struct wbuf *w, const struct advert_vhost *v,
+    const struct advert_out *o)
+{
+	size_t	 n = o->ngone < ADVERT_GONE_MAX ? o->ngone : ADVERT_GONE_MAX;
+	uint8_t	 reason = (uint8_t)o->reason;
+
+	if (o->notice)
+		put_tlv(w, ADVERT_TLV_NOTICE, &v->vhid, sizeof(v->vhid));
+	if (o->reason != ADVERT_REASON_NONE)
+		put_tlv(w, ADVERT_TLV_REASON, &reason, sizeof(reason));
+	if (n > 0)
+		put_tlv(w, ADVERT_TLV_GONE, o->gone, n * ADVERT_ID_LEN);
+}
+
+size_t
+advert_build(struct advert_vhost *v, const struct advert_out *o, uint8_t *buf,
+    size_t size)
+{
+	struct carp_header	 h;
+	struct trailer		 t;
+	struct wbuf		 w;
+	uint8_t			 tlv[TRAILER_TLV_MAX];
+	size_t			 len;
+
+	if (size < CARP_LEN)
+		return (0);
+	memset(&h, 0, sizeof(h));
+	h.version = CARP_VERSION;
+	h.type = CARP_TYPE_ADVERT;
+	h.vhid = o->notice ? 0 : v->vhid;
+	h.advskew = o->advskew;
+	h.authlen = CARP_AUTHLEN;
+	h.demote = o->demote;
+	h.advbase = o->advbase;
+	memcpy(h.counter, v->cookie, sizeof(h.counter));
+	memcpy(h.digest, v->digest[o->variant], sizeof(h.digest));
+	carp_encode(&h, buf);
+
+	wbuf_init(&w, tlv, sizeof(tlv));
+	put_tlvs(&w, v, o);
+	memset(&t, 0, sizeof(t));
+	t.node = o->node;
+	t.epoch = o->epoch;
+	t.seq = o->seq;
+	t.tlv = tlv;
+	t.tlvlen = wbuf_used(&w);
+	len = trailer_write(TRAILER_CARP, v->sha256, &o->src, &o->dst, buf,
+	    CARP_LEN, size, &t);
+	return (len > 0 ? CARP_LEN + len : 0);
+}
+
+/*
+ * hdrops is a kernel that cannot get at the whole packet; for us, who do not
+ * reassemble, that is a fragment.
+ */
+enum advert_drop
+advert_check(const struct frame_ip *f, struct carp_header *h)
+{
+	memset(h, 0, sizeof(*h));
+	if (f->ttl != CARP_TTL)
+		return (ADVERT_DROP_BADTTL);
+	if (f->fragment)
+		return (ADVERT_DROP_HDROPS);
+	if (!carp_decode(f->payload, f->len, h))
+		return (ADVERT_DROP_BADLEN);
+	if (!carp_cksum_ok(f->payload))
+		return (ADVERT_DROP_BADSUM);
+	return (ADVERT_ACCEPT);
+}
+
+static enum trailer_result
+parse_trailer(const struct frame_ip *f, struct trailer *t)
+{
+	return (trailer_parse(TRAILER_CARP, f->payload + CARP_LEN,
+	    f->len - CARP_LEN, t));
+}
+
+uint8_t
+advert_vhid(const struct frame_ip *f, const struct carp_header *h)
+{
+	struct trailer	 t;
+	const uint8_t	*val;
+	uint8_t		 type;
+	size_t		 len, off = 0;
+
+	if (h->vhid != 0)
+		return (h->vhid);
+	if (f->len < CARP_LEN || parse_trailer(f, &t) != TRAILER_OK)
+		return (0);
+	while (trailer_tlv(&t, &off, &type, &val, &len))
+		if (type == ADVERT_TLV_NOTICE && len == 1)
+			return (val[0]);
+	return (0);
+}
+
+/* ORIG holds all that NOV6LL does: of one length, they are the same. */
+static bool
+variants_equal(const struct advert_vhost *v)
+{
+	return (v->msglen[ADVERT_NOV6LL] == v->msglen[ADVERT_ORIG]);
+}
+
+static bool
+seen_before(const struct advert_vhost *v, const struct carp_header *h)
+{
+	uint8_t	 now[sizeof(v->seen)];
+
+	memcpy(now, h->counter, sizeof(h->counter));
+	memcpy(now + sizeof(h->counter), h->digest, sizeof(h->digest));
+	return (v->seen_set && hmac_equal(now, v->seen, sizeof(now)));
+}
+
+static bool
+try_digest(struct advert_vhost *v, enum advert_variant var,
+    const struct carp_header *h)
+{
+	uint8_t	 want[CARP_DIGEST_LEN];
+
+	advert_digest(v, var, h->counter, want);
+	return (hmac_equal(want, h->digest, sizeof(want)));
+}
+
+/*
+ * Does the digest match, and which?  A peer with a cookie sends the same
+ * counter and digest again and again: known once, known for good.  Otherwise
+ * both variants are tried whatever the first one says, so that time does not
+ * tell them apart; where they are equal, one is enough.
+ */
+static bool
+match_digest(struct advert_vhost *v, const struct carp_header *h,
+    enum advert_variant *var)
+{
+	bool	 nov6ll, orig = false;
+
+	if (seen_before(v, h)) {
+		*var = v->seen_variant;
+		return (true);
+	}
+	nov6ll = try_digest(v, ADVERT_NOV6LL, h);
+	if (!variants_equal(v))
+		orig = try_digest(v, ADVERT_ORIG, h);
+	*var = orig ? ADVERT_ORIG : ADVERT_NOV6LL;
+	return (nov6ll || orig);
+}
+
+static void
+remember_digest(struct advert_vhost *v, const struct carp_header *h,
+    enum advert_variant var)
+{
+	memcpy(v->seen, h->counter, sizeof(h->counter));
+	memcpy(v->seen + sizeof(h->counter), h->digest, sizeof(h->digest));
+	v->seen_variant = var;
+	v->seen_set = true;
+}
+
+/* One TLV of a trailer whose MAC was right; false: malformed. */
+static bool
+take_tlv(struct advert_in *in, uint8_t type, const uint8_t *val, size_t len)
+{
+	switch (type) {
+	case ADVERT_TLV_GONE:
+		in->gone = val;
+		in->ngone = len / ADVERT_ID_LEN;
+		return (len % ADVERT_ID_LEN == 0);
+	case ADVERT_TLV_REASON:
+		if (len == 1 && val[0] <= ADVERT_REASON_PARENT_DIED)
+			in->reason = val[0];
+		return (len == 1);
+	case ADVERT_TLV_NOTICE:
+		/* the first one chose the vhid, another must not disagree */
+		return (in->notice && len == 1 && val[0] == in->vhid);
+	default:
+		return (true);
+	}
+}
+
+static bool
+take_tlvs(struct advert_in *in, const struct trailer *t)
+{
+	const uint8_t	*val;
+	uint8_t		 type;
+	size_t		 len, off = 0;
+
+	while (trailer_tlv(t, &off, &type, &val, &len))
+		if (!take_tlv(in, type, val, len))
+			return (false);
+	return (true);
+}
+
+static struct advert_peer *
+find_peer(struct advert_vhost *v, uint32_t node)
+{
+	struct advert_peer	*p;
+
+	for (p = v->peers; p < v->peers + ADVERT_PEERS_MAX; p++)
+		if (p->node == node)
+			return (p);
+	return (NULL);
+}
+
+/* A free place, or that of the node silent for longest. */
+static struct advert_peer *
+new_peer(struct advert_vhost *v)
+{
+	struct advert_peer	*p, *oldest;
+
+	if ((p = find_peer(v, 0)) != NULL)
+		return (p);
+	oldest = v->peers;
+	for (p = v->peers; p < v->peers + ADVERT_PEERS_MAX; p++)
+		if (monotime_cmp(p->heard, oldest->heard) < 0)
+			oldest = p;
+	return (oldest);
+}
+
+/*
+ * Is t newer than all we took from its node, over this family?  A lower epoch
+ * is a recording or a node whose clock went back over a reboot; only the
+ * second one was silent in the meantime.  If it is newer it is remembered,
+ * hence this comes after every other check.
+ */
+static bool
+fresh(struct advert_vhost *v, const struct trailer *t, uint8_t af,
+    monotime_t now, int64_t dead)
+{
+	struct advert_peer	*p = find_peer(v, t->node);
+	size_t			 fam = af == AF_INET6;
+	bool			 reset;
+
+	reset = p == NULL || t->epoch > p->epoch ||
+	    (t->epoch < p->epoch && monotime_sub(now, p->heard) >= dead);
+	if (!reset && t->epoch < p->epoch)
+		return (false);
+	if (t->seq <= (reset ? 0 : p->seq[fam]))
+		return (false);
+	if (p == NULL)
+		p = new_peer(v);
+	if (reset)
+		memset(p, 0, sizeof(*p));
+	p->node = t->node;
+	p->epoch = t->epoch;
+	p->seq[fam] = t->seq;
+	p->heard = now;
+	return (true);
+}
+
+/* Step 10 on, ours: what follows the CARP header. */
+static enum advert_drop
+judge_trailer(struct advert_vhost *v, const struct frame_ip *f, monotime_t now,
+    int64_t dead, struct advert_in *in)
+{
+	struct trailer	 t;
+
+	switch (parse_trailer(f, &t)) {
+	case TRAILER_NONE:
+		return (ADVERT_ACCEPT);
+	case TRAILER_BAD:
+		return (ADVERT_DROP_TRAILER);
+	case TRAILER_OK:
+		break;
+	}
+	if (!trailer_verify(TRAILER_CARP, v->sha256, &f->src, &f->dst,
+	    f->payload, CARP_LEN, f->payload + CARP_LEN) ||
+	    t.node == 0 || t.keyid != 0 || !take_tlvs(in, &t))
+		return (ADVERT_DROP_TRAILER);
+	if (!fresh(v, &t, f->src.af, now, dead))
+		return (ADVERT_DROP_REPLAY);
+	in->ours = true;
+	in->node = t.node;
+	return (ADVERT_ACCEPT);
+}
+
+static void
+take_header(const struct advert_vhost *v, const struct frame_ip *f,
+    const struct carp_header *h, struct advert_in *in)
+{
+	memset(in, 0, sizeof(*in));
+	in->vhid = v->vhid;
+	in->advbase = h->advbase;
+	in->advskew = h->advskew;
+	in->demote = h->demote;
+	in->af = f->src.af;
+	in->both = variants_equal(v);
+	in->notice = h->vhid == 0;
+}
+
+/*
+ * A notice without a trailer never gets past the first line, and one whose
+ * trailer is wrong not past judge_trailer(): a notice accepted is ours.
+ */
+enum advert_drop
+advert_verify(struct advert_vhost *v, const struct frame_ip *f,
+    const struct carp_header *h, monotime_t now, int64_t dead,
+    struct advert_in *in)
+{
+	enum advert_drop	 drop;
+
+	take_header(v, f, h, in);
+	if (advert_vhid(f, h) != v->vhid || f->len < CARP_LEN)
+		return (ADVERT_DROP_BADVHID);
+	if (h->version != CARP_VERSION)
+		return (ADVERT_DROP_BADVER);
+	if (!match_digest(v, h, &in->variant))
+		return (ADVERT_DROP_BADAUTH);
+	if (hmac_equal(h->counter, v->cookie, sizeof(v->cookie)))
+		return (ADVERT_DROP_LOOP);
+	if ((drop = judge_trailer(v, f, now, dead, in)) != ADVERT_ACCEPT)
+		return (drop);
+	remember_digest(v, h, in->variant);
+	return (ADVERT_ACCEPT);
+}

@@ -1,0 +1,168 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * PURE: build and judge one advertisement: digest, cookie, trailer, replay,
+ * drop reason.  Sources: OpenBSD sys/netinet/ip_carp.c (digest, order of
+ * checks, counters), FreeBSD ip_carp.c (digest variant).  Allocates only in
+ * advert_vhost_init(), never per packet.
+ */
+#ifndef CARPD_ADVERT_H
+#define CARPD_ADVERT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../common/hmac.h"
+#include "../common/ipaddr.h"
+#include "../common/monotime.h"
+#include "../common/wire/carp.h"
+#include "../common/wire/frame.h"
+#include "../common/wire/trailer.h"
+#include "config.h"
+
+#define ADVERT_GONE_MAX	31	/* vhosts named in one advertisement: a
+				   TLV holds 255 bytes */
+#define ADVERT_ID_LEN	8	/* first bytes of SHA-256(vhid, addresses) */
+#define ADVERT_PEERS_MAX 32	/* of our own nodes, remembered per vhost */
+#define ADVERT_MAX	(CARP_LEN + TRAILER_MAX)
+
+/* TLVs of the trailer. */
+#define ADVERT_TLV_GONE		1	/* n * ADVERT_ID_LEN */
+#define ADVERT_TLV_REASON	2	/* 1 byte, enum advert_reason */
+#define ADVERT_TLV_NOTICE	3	/* 1 byte: the vhid whose pass is used */
+
+/* Why a bow-out was sent. */
+enum advert_reason {
+	ADVERT_REASON_NONE,
+	ADVERT_REASON_SHUTDOWN,		/* planned */
+	ADVERT_REASON_ENGINE_DIED,
+	ADVERT_REASON_PARENT_DIED
+};
+
+/* The two digests: which IPv6 addresses are hashed. */
+enum advert_variant { ADVERT_NOV6LL, ADVERT_ORIG, ADVERT_VARIANTS };
+
+/* Why a packet was dropped; each is a counter under netstat's name. */
+enum advert_drop {
+	ADVERT_ACCEPT,
+	ADVERT_DROP_BADIF,
+	ADVERT_DROP_BADTTL,
+	ADVERT_DROP_HDROPS,
+	ADVERT_DROP_BADSUM,
+	ADVERT_DROP_BADVER,
+	ADVERT_DROP_BADLEN,
+	ADVERT_DROP_BADAUTH,
+	ADVERT_DROP_BADVHID,
+	ADVERT_DROP_LOOP,	/* our own cookie: counted badauth too */
+	ADVERT_DROP_REPLAY,	/* our trailer, an old sequence */
+	ADVERT_DROP_TRAILER,	/* our trailer, wrong MAC or malformed */
+	ADVERT_DROPS
+};
+extern const char *const advert_drop_names[];
+
+struct advert_peer {
+	uint32_t	 node;		/* 0: free */
+	uint64_t	 epoch;
+	uint64_t	 seq[2];	/* last of IPv4, IPv6 */
+	monotime_t	 heard;
+};
+
+/* What one vhid needs to build and judge; owned by the engine. */
+struct advert_vhost {
+	uint8_t		 vhid;
+	struct hmac	*sha1;
+	struct hmac	*sha256;
+	uint8_t		 cookie[CARP_COUNTER_LEN];
+	uint8_t		 digest[ADVERT_VARIANTS][CARP_DIGEST_LEN];
+	uint8_t		*msg[ADVERT_VARIANTS];	/* what is hashed before the
+						   counter */
+	size_t		 msglen[ADVERT_VARIANTS];
+	uint8_t		 id[ADVERT_ID_LEN];
+	/* the last accepted counter and digest: a constant one costs nothing */
+	uint8_t		 seen[CARP_COUNTER_LEN + CARP_DIGEST_LEN];
+	enum advert_variant seen_variant;
+	bool		 seen_set;
+	struct advert_peer peers[ADVERT_PEERS_MAX];
+};
+
+/*
+ * Prepare for vhid with these addresses (any order, duplicates allowed) and
+ * pass (passlen bytes, at most 20, zero filled); cookie is 8 random bytes,
+ * not all zero.  false when OpenSSL refuses or memory is short.
+ */
+bool		 advert_vhost_init(struct advert_vhost *v, uint8_t vhid,
+		    const void *pass, size_t passlen,
+		    const struct ipaddr *addrs, size_t naddrs,
+		    const uint8_t cookie[CARP_COUNTER_LEN]);
+/* Wipes and frees what it holds. */
+void		 advert_vhost_clear(struct advert_vhost *v);
+/*
+ * The digest over the vhost's addresses for any counter: CARP_DIGEST_LEN
+ * bytes to out.
+ */
+void		 advert_digest(struct advert_vhost *v, enum advert_variant var,
+		    const uint8_t counter[CARP_COUNTER_LEN], uint8_t *out);
+
+struct advert_out {
+	uint8_t		 advbase;
+	uint8_t		 advskew;
+	uint8_t		 demote;
+	enum advert_variant variant;
+	struct ipaddr	 src;
+	struct ipaddr	 dst;
+	uint32_t	 node;
+	uint64_t	 epoch;
+	uint64_t	 seq;
+	enum advert_reason reason;
+	bool		 notice;	/* no advertisement: vhid 0 on the wire,
+					   which every CARP ignores, for a node
+					   that is BACKUP but has lost vhosts */
+	const uint8_t	(*gone)[ADVERT_ID_LEN];
+	size_t		 ngone;		/* those beyond ADVERT_GONE_MAX are
+					   not sent */
+};
+
+/* CARP header and trailer into buf (ADVERT_MAX bytes); returns the length. */
+size_t		 advert_build(struct advert_vhost *v,
+		    const struct advert_out *o, uint8_t *buf, size_t size);
+
+/* An accepted advertisement. */
+struct advert_in {
+	uint8_t		 vhid;		/* of the vhost whose pass verified */
+	uint8_t		 advbase;
+	uint8_t		 advskew;
+	uint8_t		 demote;
+	uint8_t		 af;
+	enum advert_variant variant;	/* which digest matched */
+	bool		 both;		/* both digests are equal here */
+	bool		 ours;		/* the trailer verified */
+	bool		 notice;
+	uint32_t	 node;		/* 0 unless ours */
+	enum advert_reason reason;
+	const uint8_t	*gone;		/* view: ngone * ADVERT_ID_LEN */
+	size_t		 ngone;
+};
+
+/*
+ * Steps 3 to 6 of the receive pipeline: TTL, length, checksum.  Fills *h.
+ */
+enum advert_drop advert_check(const struct frame_ip *f, struct carp_header *h);
+/*
+ * Which vhid must judge it: h->vhid, or, for a notice (h->vhid 0 with our
+ * trailer), the one its TLV names; 0: nobody.
+ */
+uint8_t		 advert_vhid(const struct frame_ip *f,
+		    const struct carp_header *h);
+/*
+ * Steps 8 to 10 against v: version, digest (both variants, constant time),
+ * own cookie, then the trailer: absent is fine, wrong is a drop, and within
+ * one epoch the sequence must grow.  A lower epoch of a node is accepted only
+ * when it has been silent for `dead` nanoseconds.
+ */
+enum advert_drop advert_verify(struct advert_vhost *v,
+		    const struct frame_ip *f, const struct carp_header *h,
+		    monotime_t now, int64_t dead, struct advert_in *in);
+
+#endif

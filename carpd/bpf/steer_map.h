@@ -1,0 +1,104 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The maps of the classifier: shared by the program in the kernel
+ * (steer.bpf.c), the parent that writes the configuration (os/steer_linux.c)
+ * and the engine that mmaps the slots.
+ *
+ * A slot is one aligned 64-bit word per vhid, so that a store is atomic:
+ *
+ *	bits 0-1	state (STEER_OFF, STEER_DRAIN, STEER_ON)
+ *	bits 2-17	advertisement interval in 1/256 s (0 counts as 1)
+ *	bits 18-63	time of the last renewal, CLOCK_MONOTONIC in units of
+ *			2^14 ns
+ *
+ * Lease.  ON is renewed with every advertisement sent.  It expires by itself
+ * STEER_LEASE after the last renewal: three intervals, and the time that the
+ * slowest successor (advskew 254, or three times that on OpenBSD after 2024)
+ * may wait longer, so that a node whose processes are dead goes on forwarding
+ * until its successor speaks.  While it has not been renewed for one and a
+ * half intervals (floor STEER_STALE_MIN) a frame received from the virtual
+ * router closes it at once.  DRAIN expires STEER_DRAIN_NS after its store.
+ */
+#ifndef CARPD_BPF_STEER_MAP_H
+#define CARPD_BPF_STEER_MAP_H
+
+#define STEER_OFF	0ULL
+#define STEER_DRAIN	1ULL
+#define STEER_ON	2ULL
+
+#define STEER_STATE(w)		((w) & 3)
+#define STEER_INTERVAL(w)	(((w) >> 2) & 0xffff)
+#define STEER_TIME(w)		(((w) >> 18) << 14)	/* ns */
+#define STEER_WORD(state, ival, ns)				\
+	((unsigned long long)(state) |				\
+	 ((unsigned long long)((ival) & 0xffff) << 2) |		\
+	 (((unsigned long long)(ns) >> 14) << 18))
+
+#define STEER_TICK	3906250ULL		/* 1/256 s in ns */
+/* ival as in the word, result in ns */
+#define STEER_LEASE(ival) \
+	(3ULL * ((ival) ? (ival) : 1) * STEER_TICK + 3000000000ULL)
+#define STEER_STALE_MIN	20000000ULL
+#define STEER_STALE(ival) \
+	((ival) * STEER_TICK * 3 / 2 > STEER_STALE_MIN ?	\
+	 (ival) * STEER_TICK * 3 / 2 : STEER_STALE_MIN)
+#define STEER_DRAIN_NS	50000000ULL
+
+#define STEER_SLOTS	256	/* index: vhid; 0 unused */
+#define STEER_ADDRS	4096	/* addresses of one carpdev, per family */
+#define STEER_MARK	0xca4b0070U	/* SO_MARK of the engine's sockets */
+#define STEER_RESTORE	16384	/* bytes of the restore record */
+
+/*
+ * Map "vhids": index vhid.  Written by the parent only.  LEFTOVER: a dead run
+ * had it; its frames are not let through until the parent has cleaned up.
+ */
+enum { STEER_UNUSED, STEER_CONFIGURED, STEER_LEFTOVER };
+struct steer_vhid {
+	unsigned char	configured;	/* of the above */
+	unsigned char	mac[6];		/* virtual MAC, 00:00:5e:00:01:vhid */
+	unsigned char	pad;
+};
+
+/* Map "dev", one entry. */
+struct steer_dev {
+	unsigned char	mac[6];		/* carpdev's own */
+	unsigned short	has_v6;		/* any IPv6 address configured */
+};
+
+/*
+ * Maps "addrs4" (key: 4 bytes) and "addrs6" (16): address -> vhid, u32.  Vhid
+ * 0, whose slot is always OFF: a leftover of a dead run, see above.
+ */
+
+/*
+ * Map "stats": one entry per reason, u64 per CPU, what the classifier dropped
+ * or did.
+ */
+enum steer_stat {
+	STEER_STAT_TAKEN,	/* frames for a virtual MAC, accepted */
+	STEER_STAT_OFF,		/* ... dropped, slot off */
+	STEER_STAT_ARP_IN,	/* ARP requests / NS for an address, dropped */
+	STEER_STAT_CLOSED,	/* slots closed by a successor's frame */
+	STEER_STAT_REWRITTEN,	/* ARP, NS, NA given the virtual MAC */
+	STEER_STAT_OUT,		/* frames from MAC or address, dropped */
+	STEER_STAT_ASKED,	/* who-has / NS for an address, dropped */
+	STEER_STAT_MARKED,	/* engine's frames that were none of its own */
+	STEER_STATS
+};
+
+/*
+ * Map "restore", one entry: what the next start or the exit puts back (see
+ * os/vaddr.h); opaque to the program.  It lives in the kernel as long as the
+ * classifier, so it survives the death of all our processes and is gone after
+ * a reboot, as what it describes.
+ */
+struct steer_restore {
+	unsigned int	clsact_made;	/* by us: steer_detach() removes it */
+	unsigned int	len;		/* of data */
+	unsigned char	data[STEER_RESTORE];
+};
+
+#endif

@@ -1,0 +1,1364 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * carpd(8): main and the parent process.  The parent parses the
+ * configuration, opens sockets, attaches the classifier and moves addresses;
+ * it parses nothing that came from the network and treats the engine as
+ * hostile.  What the engine may ask for is the table `verbs` below, and each
+ * verb acts within the configuration only.
+ */
+#include <sys/types.h>
+#include <sys/queue.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <net/if.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../common/channel.h"
+#include "../common/control.h"
+#include "../common/ev.h"
+#include "../common/hmac.h"
+#include "../common/log.h"
+#include "../common/notify.h"
+#include "../common/os/kif.h"
+#include "../common/os/sandbox.h"
+#include "../common/wire/carp.h"
+#include "../common/wire/frame.h"
+#include "bpf/steer_map.h"
+#include "carpd.h"
+#include "config.h"
+#include "msgs.h"
+#include "os/frameio.h"
+#include "os/steer.h"
+#include "os/vaddr.h"
+
+#define ENGINE_FD	3	/* the channel, in the re-executed engine */
+#define DEFINES_MAX	32
+#define STOP_TIME	(2 * MONOTIME_SEC)	/* for the engine to say bye */
+#define RETRY_TIME	MONOTIME_SEC	/* for a carpdev that refuses */
+#define LINKS_TIME	1000	/* ms for the first dump of interfaces */
+
+/* The last word of one vhid and family, should the engine die. */
+struct bowout {
+	uint16_t	 len;
+	uint8_t		 frame[MSG_FRAME_MAX];
+};
+
+/* A virtual address of a carp interface. */
+struct paddr {
+	struct ipaddr	 addr;
+	bool		 installed;	/* by us, wanted */
+	bool		 stale;		/* went with a reload */
+	uint8_t		 shown;		/* prefix length told to the engine */
+};
+
+/* A carp interface, as the parent needs it. */
+struct pif {
+	TAILQ_ENTRY(pif) entry;
+	char		 name[IF_NAMESIZE];
+	struct pdev	*dev;
+	uint8_t		 vhids[CONFIG_VHIDS_MAX];
+	size_t		 nvhids;
+	struct paddr	*addrs;
+	size_t		 naddrs;
+	struct bowout	*bowouts;	/* 2 * nvhids: IPv4, IPv6 */
+	bool		 on;
+	bool		 stale;		/* gone from the configuration */
+};
+
+/* A carpdev. */
+struct pdev {
+	TAILQ_ENTRY(pdev) entry;
+	char		 name[IF_NAMESIZE];
+	int		 ifindex;	/* 0: not there, or not ours yet */
+	int		 present;	/* the kernel's index, 0: none */
+	uint8_t		 mac[6];
+	int		 lock;
+	int		 join[2];
+	int		 sock;		/* for bow-outs */
+	struct steer	*steer;
+	struct steer_slots *slots;
+	struct vaddr	*vaddr;
+	bool		 stale;
+};
+
+struct parent {
+	const char	*file, *sock, *user;
+	char		*defines[DEFINES_MAX + 1];
+	size_t		 ndefines;
+	bool		 debug;
+	int		 verbose;
+	int		 ready_fd;	/* who waits for us to be up */
+	pid_t		 engine;
+	struct channel	*chan;
+	struct kif	*kif;
+	int		 kif_fd;
+	struct ev_timer	*refresh, *retry, *deadline;
+	TAILQ_HEAD(, pdev) devs;
+	TAILQ_HEAD(, pif) ifs;
+	uint64_t	 count[PARENT_COUNTERS];
+	bool		 ready, stopping;
+	int		 status;
+};
+
+static void	 pdev_attach(struct parent *, struct pdev *);
+
+static void
+vmac_of(uint8_t vhid, uint8_t mac[6])
+{
+	static const uint8_t prefix[5] = { 0, 0, 0x5e, 0, 1 };
+
+	memcpy(mac, prefix, sizeof(prefix));
+	mac[5] = vhid;
+}
+
+static void
+to_engine(struct parent *p, uint32_t type, int fd, const void *data,
+    size_t len)
+{
+	if (p->chan == NULL) {
+		if (fd != -1)
+			close(fd);
+		return;
+	}
+	if (channel_send(p->chan, type, 0, fd, data, len) == -1)
+		log_warn("message to the engine");
+}
+
+/* ---- addresses ---- */
+
+static void
+tell_shown(struct parent *p, struct pif *f, struct paddr *a, uint8_t plen)
+{
+	struct ctl_addr m;
+
+	if (a->shown == plen)
+		return;
+	a->shown = plen;
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.name, f->name, sizeof(m.name));
+	m.addr = a->addr;
+	m.plen = plen;
+	to_engine(p, IMSG_ADDR_SHOWN, -1, &m, sizeof(m));
+}
+
+static void
+addr_add(struct parent *p, struct pif *f, struct paddr *a)
+{
+	char buf[IPADDR_STRLEN];
+	uint8_t plen = 255;
+
+	if (f->dev->vaddr == NULL)
+		return;
+	if (vaddr_add(f->dev->vaddr, &a->addr, &plen) == -1) {
+		p->count[PARENT_ADDR_ERRORS]++;
+		if (!a->installed)
+			log_warn("%s: cannot add %s to %s", f->name,
+			    ipaddr_print_prefix(&a->addr, buf, sizeof(buf)),
+			    f->dev->name);
+		return;
+	}
+	a->installed = true;
+	tell_shown(p, f, a, plen);
+}
+
+static void
+addr_del(struct parent *p, struct pif *f, struct paddr *a)
+{
+	char buf[IPADDR_STRLEN];
+
+	if (!a->installed)
+		return;
+	/* first: the kernel's notice of it must not look like a theft */
+	a->installed = false;
+	if (f->dev->vaddr != NULL &&
+	    vaddr_del(f->dev->vaddr, &a->addr) == -1) {
+		p->count[PARENT_ADDR_ERRORS]++;
+		log_warn("%s: cannot remove %s from %s", f->name,
+		    ipaddr_print_prefix(&a->addr, buf, sizeof(buf)),
+		    f->dev->name);
+	}
+	tell_shown(p, f, a, 255);
+}
+
+static void
+pif_addresses(struct parent *p, struct pif *f, bool on)
+{
+	size_t i;
+
+	f->on = on;
+	for (i = 0; i < f->naddrs; i++) {
+		if (!on)
+			addr_del(p, f, &f->addrs[i]);
+		else if (!f->addrs[i].stale)
+			addr_add(p, f, &f->addrs[i]);
+	}
+}
+
+static void
+refresh_cb(void *arg)
+{
+	struct parent *p = arg;
+	struct pif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		for (i = 0; f->on && i < f->naddrs; i++)
+			if (!f->addrs[i].stale)
+				addr_add(p, f, &f->addrs[i]);
+	ev_timer_at(p->refresh, monotime_add(monotime_now(),
+	    VADDR_REFRESH * MONOTIME_SEC));
+}
+
+/* ---- carpdevs ---- */
+
+static void
+declare_addr(struct pif *f, struct paddr *a)
+{
+	char buf[IPADDR_STRLEN];
+	int r;
+
+	(void)ipaddr_print(&a->addr, buf, sizeof(buf));
+	if (steer_add_addr(f->dev->steer, f->vhids[0], &a->addr) == -1)
+		log_warn("%s: cannot steer %s", f->name, buf);
+	if ((r = vaddr_declare(f->dev->vaddr, &a->addr)) == -1)
+		log_warn("%s: cannot declare %s", f->name, buf);
+	else if (r == 1)
+		log_info("%s: %s is an address of %s itself: it comes and "
+		    "goes with MASTER now", f->name, buf, f->dev->name);
+}
+
+/* Put a carp interface into the maps of its carpdev. */
+static void
+pif_declare(struct pif *f)
+{
+	uint8_t mac[6];
+	size_t i;
+
+	if (f->dev->steer == NULL || f->dev->vaddr == NULL)
+		return;
+	for (i = 0; i < f->nvhids; i++) {
+		vmac_of(f->vhids[i], mac);
+		if (steer_add_vhid(f->dev->steer, f->vhids[i], mac) == -1)
+			log_warn("%s: cannot steer vhid %d", f->name,
+			    f->vhids[i]);
+		if (vaddr_mac(f->dev->vaddr, mac, true) == -1)
+			log_warn("%s: %s does not take the virtual MAC",
+			    f->name, f->dev->name);
+	}
+	for (i = 0; i < f->naddrs; i++)
+		if (!f->addrs[i].stale)
+			declare_addr(f, &f->addrs[i]);
+}
+
+static bool
+read_flag(const char *fmt, const char *ifname)
+{
+	char path[128], c = '0';
+	int fd;
+
+	(void)snprintf(path, sizeof(path), fmt, ifname);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		return (false);
+	if (read(fd, &c, 1) != 1)
+		c = '0';
+	close(fd);
+	return (c != '0');
+}
+
+static void
+pdev_hand_over(struct parent *p, struct pdev *d, int sock)
+{
+	struct msg_carpdev m;
+	struct msg_name s;
+
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.name, d->name, sizeof(m.name));
+	m.ifindex = d->ifindex;
+	memcpy(m.mac, d->mac, sizeof(m.mac));
+	m.router = read_flag("/proc/sys/net/ipv6/conf/%s/forwarding", d->name);
+	m.no_v6 = read_flag("/proc/sys/net/ipv6/conf/%s/disable_ipv6",
+	    d->name) || access("/proc/sys/net/ipv6", F_OK) == -1;
+	to_engine(p, IMSG_CARPDEV, sock, &m, sizeof(m));
+	memset(&s, 0, sizeof(s));
+	(void)strlcpy(s.name, d->name, sizeof(s.name));
+	to_engine(p, IMSG_SLOTS, steer_slots_fd(d->steer), &s, sizeof(s));
+}
+
+static void
+close_fd(int *fd)
+{
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+}
+
+/*
+ * Let go of a carpdev; in_order puts everything back, else it is gone and
+ * there is nothing to put back.
+ */
+static void
+pdev_release(struct pdev *d, bool in_order)
+{
+	if (d->vaddr != NULL) {
+		if (in_order)
+			vaddr_close(d->vaddr);
+		else
+			vaddr_free(d->vaddr);
+	}
+	if (d->steer != NULL) {
+		if (in_order)
+			steer_detach(d->steer);
+		else
+			steer_free(d->steer);
+	}
+	steer_slots_unmap(d->slots);
+	d->vaddr = NULL;
+	d->steer = NULL;
+	d->slots = NULL;
+	d->ifindex = 0;
+	close_fd(&d->sock);
+	close_fd(&d->join[0]);
+	close_fd(&d->join[1]);
+}
+
+static bool
+pdev_open(struct pdev *d, int *sock)
+{
+	const char *why = NULL;
+
+	if ((d->sock = frameio_open(d->name, d->ifindex)) == -1 ||
+	    (*sock = frameio_open(d->name, d->ifindex)) == -1) {
+		log_warn("%s: packet socket", d->name);
+		return (false);
+	}
+	frameio_join(d->name, d->ifindex, d->join);
+	d->steer = steer_attach(d->name, d->ifindex, d->mac, &why);
+	if (d->steer == NULL) {
+		log_warn("%s: classifier: %s", d->name,
+		    why == NULL ? "refused" : why);
+		return (false);
+	}
+	d->slots = steer_slots_map(steer_slots_fd(d->steer));
+	d->vaddr = vaddr_open(d->name, d->ifindex, d->steer);
+	if (d->slots == NULL || d->vaddr == NULL) {
+		log_warn("%s: cannot prepare", d->name);
+		return (false);
+	}
+	return (true);
+}
+
+static void
+pdev_attach(struct parent *p, struct pdev *d)
+{
+	struct pif *f;
+	int sock = -1;
+
+	if (d->ifindex != 0 || d->present == 0)
+		return;
+	if (d->lock == -1 && (d->lock = vaddr_lock(d->name)) == -1) {
+		log_warnx("%s: another carpd owns this interface", d->name);
+		return;
+	}
+	d->ifindex = d->present;
+	if (!pdev_open(d, &sock)) {
+		close_fd(&sock);
+		pdev_release(d, true);
+		ev_timer_at(p->retry, monotime_add(monotime_now(),
+		    RETRY_TIME));
+		return;
+	}
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		if (f->dev == d && !f->stale)
+			pif_declare(f);
+	pdev_hand_over(p, d, sock);
+	log_debug("%s: attached, index %d", d->name, d->ifindex);
+}
+
+static void
+pdev_gone(struct parent *p, struct pdev *d)
+{
+	struct msg_name m;
+	struct pif *f;
+	size_t i;
+
+	d->present = 0;
+	if (d->ifindex == 0)
+		return;
+	pdev_release(d, false);
+	TAILQ_FOREACH(f, &p->ifs, entry) {
+		if (f->dev != d)
+			continue;
+		f->on = false;
+		for (i = 0; i < f->naddrs; i++) {
+			f->addrs[i].installed = false;
+			f->addrs[i].shown = 255;
+		}
+	}
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.name, d->name, sizeof(m.name));
+	to_engine(p, IMSG_CARPDEV_GONE, -1, &m, sizeof(m));
+}
+
+static void
+retry_cb(void *arg)
+{
+	struct parent *p = arg;
+	struct pdev *d;
+
+	TAILQ_FOREACH(d, &p->devs, entry)
+		pdev_attach(p, d);
+}
+
+static struct pdev *
+pdev_find(struct parent *p, const char *name)
+{
+	struct pdev *d;
+
+	TAILQ_FOREACH(d, &p->devs, entry)
+		if (strcmp(d->name, name) == 0)
+			return (d);
+	return (NULL);
+}
+
+static struct pdev *
+pdev_get(struct parent *p, const char *name)
+{
+	struct pdev *d = pdev_find(p, name);
+
+	if (d != NULL)
+		return (d);
+	if ((d = calloc(1, sizeof(*d))) == NULL)
+		fatal("calloc");
+	(void)strlcpy(d->name, name, sizeof(d->name));
+	d->lock = d->sock = d->join[0] = d->join[1] = -1;
+	TAILQ_INSERT_TAIL(&p->devs, d, entry);
+	return (d);
+}
+
+/* ---- what the kernel tells ---- */
+
+static void
+link_event(struct parent *p, struct pdev *d, const struct kif_event *k)
+{
+	if (!k->ethernet) {
+		if (d->present == 0)
+			log_warnx("%s: is not an Ethernet interface",
+			    d->name);
+		return;
+	}
+	if (d->ifindex != 0 && d->ifindex != k->ifindex)
+		pdev_gone(p, d);	/* re-created before we were told */
+	d->present = k->ifindex;
+	if (d->ifindex != 0 && memcmp(d->mac, k->mac, sizeof(d->mac)) != 0)
+		steer_set_mac(d->steer, k->mac);
+	memcpy(d->mac, k->mac, sizeof(d->mac));
+	pdev_attach(p, d);
+}
+
+/* Somebody took an address that we are MASTER of. */
+static void
+stolen_address(struct parent *p, struct pdev *d, const struct ipaddr *addr)
+{
+	char buf[IPADDR_STRLEN];
+	struct pif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		for (i = 0; f->dev == d && f->on && i < f->naddrs; i++) {
+			struct paddr *a = &f->addrs[i];
+
+			if (!a->installed || a->stale ||
+			    ipaddr_cmp(&a->addr, addr) != 0)
+				continue;
+			p->count[PARENT_ADDR_RESTORED]++;
+			log_warnx("%s: somebody removed %s from %s: it is "
+			    "back", f->name, ipaddr_print(addr, buf,
+			    sizeof(buf)), d->name);
+			addr_add(p, f, a);
+		}
+}
+
+static void
+stolen_filter(struct parent *p, struct pdev *d)
+{
+	int r;
+
+	if (d->steer == NULL || (r = steer_check(d->steer)) == 0)
+		return;
+	if (r == -1) {
+		log_warn("%s: cannot attach the classifier again", d->name);
+		return;
+	}
+	p->count[PARENT_FILTER_RESTORED]++;
+	log_warnx("%s: somebody removed the classifier: it is back", d->name);
+}
+
+static void
+kif_event(const struct kif_event *k, void *arg)
+{
+	struct parent *p = arg;
+	struct pdev *d;
+
+	if (k->type == KIF_LINK) {
+		if ((d = pdev_find(p, k->ifname)) != NULL)
+			link_event(p, d, k);
+		return;
+	}
+	TAILQ_FOREACH(d, &p->devs, entry)
+		if (d->present == k->ifindex && k->ifindex != 0)
+			break;
+	if (d == NULL)
+		return;
+	switch (k->type) {
+	case KIF_GONE:
+		pdev_gone(p, d);
+		return;
+	case KIF_ADDR_ADD:
+	case KIF_ADDR_DEL:
+		if (d->vaddr != NULL && k->proto != KIF_PROTO_CARPD)
+			vaddr_note(d->vaddr, &k->addr, k->type ==
+			    KIF_ADDR_ADD);
+		if (k->type == KIF_ADDR_DEL)
+			stolen_address(p, d, &k->addr);
+		return;
+	case KIF_TC:
+		stolen_filter(p, d);
+		return;
+	case KIF_LINK:
+	case KIF_OVERRUN:
+		return;
+	}
+}
+
+static void
+kif_readable(int fd, int what, void *arg)
+{
+	struct parent *p = arg;
+
+	(void)fd;
+	(void)what;
+	kif_read(p->kif);
+}
+
+/* ---- configuration ---- */
+
+static struct pif *
+pif_find(struct parent *p, const char *name)
+{
+	struct pif *f;
+
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		if (!f->stale && strcmp(f->name, name) == 0)
+			return (f);
+	return (NULL);
+}
+
+static void
+pif_free(struct parent *p, struct pif *f)
+{
+	TAILQ_REMOVE(&p->ifs, f, entry);
+	free(f->addrs);
+	free(f->bowouts);
+	free(f);
+}
+
+static struct pif *
+pif_new(struct parent *p, const struct config_iface *c)
+{
+	struct pif *f;
+	size_t i;
+
+	if ((f = calloc(1, sizeof(*f))) == NULL ||
+	    (f->bowouts = calloc(c->nvhids, 2 * sizeof(*f->bowouts))) ==
+	    NULL || (f->addrs = calloc(c->naddrs, sizeof(*f->addrs))) == NULL)
+		fatal("calloc");
+	(void)strlcpy(f->name, c->name, sizeof(f->name));
+	f->dev = pdev_get(p, c->carpdev);
+	f->dev->stale = false;
+	f->nvhids = c->nvhids;
+	for (i = 0; i < c->nvhids; i++)
+		f->vhids[i] = c->vhids[i].vhid;
+	f->naddrs = c->naddrs;
+	for (i = 0; i < c->naddrs; i++) {
+		f->addrs[i].addr = c->addrs[i];
+		f->addrs[i].shown = 255;
+	}
+	TAILQ_INSERT_TAIL(&p->ifs, f, entry);
+	return (f);
+}
+
+/* Same carpdev, vhids and addresses: nothing of ours changes. */
+static bool
+pif_same(const struct pif *f, const struct config_iface *c)
+{
+	size_t i;
+
+	if (strcmp(f->dev->name, c->carpdev) != 0 ||
+	    f->nvhids != c->nvhids || f->naddrs != c->naddrs)
+		return (false);
+	for (i = 0; i < f->nvhids; i++)
+		if (f->vhids[i] != c->vhids[i].vhid)
+			return (false);
+	for (i = 0; i < f->naddrs; i++)
+		if (memcmp(&f->addrs[i].addr, &c->addrs[i],
+		    sizeof(struct ipaddr)) != 0)
+			return (false);
+	return (true);
+}
+
+/* Does an interface that stays use this vhid of d? */
+static bool
+vhid_used(struct parent *p, const struct pdev *d, uint8_t vhid)
+{
+	struct pif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		for (i = 0; !f->stale && f->dev == d && i < f->nvhids; i++)
+			if (f->vhids[i] == vhid)
+				return (true);
+	return (false);
+}
+
+static bool
+addr_used(struct parent *p, const struct pdev *d, const struct ipaddr *a)
+{
+	struct pif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		for (i = 0; !f->stale && f->dev == d && i < f->naddrs; i++)
+			if (ipaddr_cmp(&f->addrs[i].addr, a) == 0)
+				return (true);
+	return (false);
+}
+
+static void
+pif_undeclare(struct parent *p, struct pif *f)
+{
+	struct pdev *d = f->dev;
+	uint8_t mac[6];
+	size_t i;
+
+	if (d->steer == NULL || d->vaddr == NULL)
+		return;
+	for (i = 0; i < f->naddrs; i++) {
+		if (addr_used(p, d, &f->addrs[i].addr))
+			continue;
+		addr_del(p, f, &f->addrs[i]);
+		steer_remove_addr(d->steer, &f->addrs[i].addr);
+		vaddr_undeclare(d->vaddr, &f->addrs[i].addr);
+	}
+	for (i = 0; i < f->nvhids; i++) {
+		if (vhid_used(p, d, f->vhids[i]))
+			continue;
+		vmac_of(f->vhids[i], mac);
+		(void)vaddr_mac(d->vaddr, mac, false);
+		steer_remove_vhid(d->steer, f->vhids[i]);
+	}
+}
+
+/* The engine has left what is stale: undo it. */
+static void
+forget_stale(struct parent *p)
+{
+	struct pif *f, *nf;
+	struct pdev *d, *nd;
+
+	TAILQ_FOREACH_SAFE(f, &p->ifs, entry, nf)
+		if (f->stale) {
+			pif_undeclare(p, f);
+			pif_free(p, f);
+		}
+	TAILQ_FOREACH_SAFE(d, &p->devs, entry, nd) {
+		TAILQ_FOREACH(f, &p->ifs, entry)
+			if (f->dev == d)
+				break;
+		if (f != NULL)
+			continue;
+		pdev_release(d, true);
+		close_fd(&d->lock);
+		TAILQ_REMOVE(&p->devs, d, entry);
+		free(d);
+	}
+}
+
+static void
+send_config(struct parent *p, const struct config *c)
+{
+	size_t i;
+
+	to_engine(p, IMSG_CONF_BEGIN, -1, &c->g, sizeof(c->g));
+	for (i = 0; i < c->nifaces; i++)
+		to_engine(p, IMSG_CONF_IFACE, -1, &c->ifaces[i],
+		    sizeof(c->ifaces[i]));
+	for (i = 0; i < c->ngroups; i++)
+		to_engine(p, IMSG_CONF_GROUP, -1, &c->groups[i],
+		    sizeof(c->groups[i]));
+	to_engine(p, IMSG_CONF_END, -1, NULL, 0);
+}
+
+static void
+warn_missing(struct parent *p)
+{
+	struct pdev *d;
+	struct pif *f;
+
+	TAILQ_FOREACH(d, &p->devs, entry) {
+		if (d->present != 0 || if_nametoindex(d->name) != 0)
+			continue;
+		TAILQ_FOREACH(f, &p->ifs, entry)
+			if (f->dev == d && !f->stale)
+				log_warnx("%s: carpdev %s does not exist, "
+				    "waiting for it", f->name, d->name);
+	}
+}
+
+/* Read the dump of interfaces until those of the configuration are known. */
+static void
+wait_links(struct parent *p)
+{
+	monotime_t end = monotime_add(monotime_now(),
+	    LINKS_TIME * MONOTIME_MSEC);
+	struct pollfd pfd = { .fd = p->kif_fd, .events = POLLIN };
+	struct pdev *d;
+
+	if (kif_dump(p->kif) == -1)
+		log_warn("interface dump");
+	while (monotime_cmp(monotime_now(), end) < 0) {
+		TAILQ_FOREACH(d, &p->devs, entry)
+			if (d->present == 0 && if_nametoindex(d->name) != 0)
+				break;
+		if (d == NULL)
+			return;
+		if (poll(&pfd, 1, 10) == 1)
+			kif_read(p->kif);
+	}
+}
+
+/*
+ * Additions first, then the engine moves over, then (READY) what it left is
+ * undone: at no moment does it run on something that is not there.
+ */
+static void
+apply_config(struct parent *p, struct config *c)
+{
+	const struct config_iface *i;
+	struct pif *f, *next;
+	struct pdev *d;
+	size_t k;
+
+	TAILQ_FOREACH_SAFE(f, &p->ifs, entry, next) {
+		i = config_find_iface(c, f->name);
+		if (i == NULL || !pif_same(f, i))
+			f->stale = true;
+	}
+	for (k = 0; k < c->nifaces; k++)
+		if (pif_find(p, c->ifaces[k].name) == NULL) {
+			f = pif_new(p, &c->ifaces[k]);
+			if (f->dev->ifindex != 0)
+				pif_declare(f);
+		}
+	wait_links(p);
+	warn_missing(p);
+	TAILQ_FOREACH(d, &p->devs, entry)
+		pdev_attach(p, d);
+	send_config(p, c);
+}
+
+struct load_msgs {
+	char		 first[MSG_TEXT_MAX];
+	bool		 quiet;
+};
+
+static void
+conf_error(const char *line, void *arg)
+{
+	struct load_msgs *m = arg;
+
+	if (m->first[0] == '\0')
+		(void)strlcpy(m->first, line, sizeof(m->first));
+	log_warnx("%s", line);
+}
+
+static void
+conf_warning(const char *line, void *arg)
+{
+	struct load_msgs *m = arg;
+
+	if (!m->quiet)
+		log_warnx("%s", line);
+}
+
+static void
+reload(struct parent *p, uint32_t client)
+{
+	struct msg_result r;
+	struct load_msgs m;
+	struct config *c;
+
+	memset(&m, 0, sizeof(m));
+	memset(&r, 0, sizeof(r));
+	r.client = client;
+	c = config_load(p->file, p->defines, conf_error, conf_warning, &m);
+	if (c == NULL) {
+		r.error = 1;
+		(void)strlcpy(r.text, m.first[0] != '\0' ? m.first :
+		    "cannot load the configuration", sizeof(r.text));
+		log_warnx("%s: not reloaded, nothing has changed", p->file);
+	} else {
+		apply_config(p, c);
+		config_free(c);
+		log_info("%s: reloaded", p->file);
+	}
+	to_engine(p, IMSG_RELOADED, -1, &r, sizeof(r));
+}
+
+/* ---- the end ---- */
+
+static void
+release_all(struct parent *p)
+{
+	struct pdev *d;
+	struct pif *f;
+
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		pif_addresses(p, f, false);
+	TAILQ_FOREACH(d, &p->devs, entry)
+		pdev_release(d, true);
+}
+
+/*
+ * The engine is dead: say its last words, go on forwarding for a moment, then
+ * close everything.
+ */
+static void
+engine_died(struct parent *p)
+{
+	struct pif *f;
+	size_t i, k;
+
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		for (i = 0; f->on && i < f->nvhids; i++) {
+			if (f->dev->ifindex == 0)
+				continue;
+			for (k = 0; k < 2; k++) {
+				struct bowout *b = &f->bowouts[2 * i + k];
+
+				if (b->len != 0)
+					(void)frameio_send(f->dev->sock,
+					    b->frame, b->len);
+			}
+			steer_slot_set(f->dev->slots, f->vhids[i],
+			    STEER_STATE_DRAIN, 0, monotime_now());
+		}
+}
+
+static void
+finish_cb(void *arg)
+{
+	struct parent *p = arg;
+
+	if (p->engine > 0)
+		(void)kill(p->engine, SIGKILL);
+	ev_stop();
+}
+
+static void
+engine_gone(struct channel *c, const char *why, void *arg)
+{
+	struct parent *p = arg;
+
+	channel_free(c);
+	p->chan = NULL;
+	if (p->stopping) {
+		ev_stop();
+		return;
+	}
+	log_at(LOG_CRIT, "engine died (%s): giving up all virtual addresses",
+	    why);
+	engine_died(p);
+	p->stopping = true;
+	p->status = 1;
+	/* slots drain meanwhile, so that the successor loses nothing */
+	ev_timer_at(p->deadline, monotime_add(monotime_now(),
+	    (int64_t)STEER_DRAIN_NS));
+}
+
+static void
+stop(struct parent *p, const char *why)
+{
+	if (p->stopping)
+		return;
+	p->stopping = true;
+	log_info("stopping: %s", why);
+	notify("STOPPING=1");
+	to_engine(p, IMSG_STOP, -1, NULL, 0);
+	ev_timer_at(p->deadline, monotime_add(monotime_now(), STOP_TIME));
+}
+
+static void
+signal_cb(int sig, void *arg)
+{
+	struct parent *p = arg;
+
+	switch (sig) {
+	case SIGHUP:
+		if (!p->stopping)
+			reload(p, 0);
+		return;
+	case SIGCHLD:
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			p->engine = 0;
+		return;
+	default:
+		stop(p, sig == SIGINT ? "SIGINT" : "SIGTERM");
+		return;
+	}
+}
+
+/* ---- the verbs of the root process ---- */
+
+static void
+refuse(struct parent *p, const char *what)
+{
+	p->count[PARENT_REFUSED]++;
+	log_debug("engine asked for %s outside the configuration", what);
+}
+
+static void
+verb_ready(struct parent *p, const struct imsg *im)
+{
+	(void)im;
+	forget_stale(p);
+	if (p->ready)
+		return;
+	p->ready = true;
+	notify("READY=1");
+	if (p->ready_fd != -1) {
+		if (write(p->ready_fd, "", 1) == -1)
+			log_debug("nobody waits for us");
+		close_fd(&p->ready_fd);
+	}
+	log_info("carpd %s started", VERSION);
+}
+
+static void
+verb_vaddr(struct parent *p, const struct imsg *im)
+{
+	const struct msg_vaddr *m = im->data;
+	char name[IF_NAMESIZE];
+	struct pif *f;
+	bool known = false;
+
+	memcpy(name, m->name, sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	TAILQ_FOREACH(f, &p->ifs, entry) {
+		if (strcmp(f->name, name) != 0 || (f->stale && m->on))
+			continue;
+		known = true;
+		if (f->dev->ifindex != 0)
+			pif_addresses(p, f, m->on != 0);
+	}
+	if (!known)
+		refuse(p, "addresses");
+}
+
+/* Is this the advertisement it claims to be: virtual MAC, protocol 112? */
+static bool
+bowout_ok(const struct msg_bowout *m)
+{
+	struct frame_ip f;
+	uint8_t mac[6];
+
+	vmac_of(m->vhid, mac);
+	return (m->len <= sizeof(m->frame) &&
+	    frame_peel(m->frame, m->len, &f) == FRAME_OK &&
+	    f.proto == CARP_PROTO && f.src.af == m->af && f.len >= CARP_LEN &&
+	    memcmp(f.eth_src, mac, sizeof(mac)) == 0 && f.multicast &&
+	    f.payload[1] == m->vhid && f.payload[2] == CARP_BOWOUT &&
+	    f.payload[5] == CARP_BOWOUT);
+}
+
+static void
+verb_bowout(struct parent *p, const struct imsg *im)
+{
+	const struct msg_bowout *m = im->data;
+	struct pif *f;
+	size_t i;
+
+	if (m->len != 0 && !bowout_ok(m)) {
+		refuse(p, "a frame");
+		return;
+	}
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		for (i = 0; !f->stale && i < f->nvhids; i++) {
+			struct bowout *b;
+
+			if (f->vhids[i] != m->vhid || strncmp(f->dev->name,
+			    m->carpdev, sizeof(m->carpdev)) != 0)
+				continue;
+			b = &f->bowouts[2 * i + (m->af == AF_INET6)];
+			b->len = m->len;
+			memcpy(b->frame, m->frame, m->len);
+			return;
+		}
+	refuse(p, "a vhid");
+}
+
+static void
+verb_log(struct parent *p, const struct imsg *im)
+{
+	const struct msg_log *m = im->data;
+	char line[sizeof(m->line)];
+	size_t i;
+
+	(void)p;
+	memcpy(line, m->line, sizeof(line));
+	line[sizeof(line) - 1] = '\0';
+	for (i = 0; line[i] != '\0'; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
+	if (m->pri >= LOG_EMERG && m->pri <= LOG_DEBUG)
+		log_emit(m->pri, line);
+}
+
+static void
+verb_reload(struct parent *p, const struct imsg *im)
+{
+	reload(p, im->id);
+}
+
+static void
+verb_counters(struct parent *p, const struct imsg *im)
+{
+	struct msg_parent_counters m;
+	uint64_t val[STEER_STATS];
+	struct pdev *d;
+	size_t i, n;
+
+	(void)im;
+	memset(&m, 0, sizeof(m));
+	memcpy(m.v, p->count, sizeof(m.v));
+	TAILQ_FOREACH(d, &p->devs, entry) {
+		if (d->steer == NULL)
+			continue;
+		n = steer_stats(d->steer, val, STEER_STATS);
+		for (i = 0; i < n; i++)
+			m.steer[i] += val[i];
+	}
+	to_engine(p, IMSG_COUNTERS, -1, &m, sizeof(m));
+}
+
+static void
+verb_stopped(struct parent *p, const struct imsg *im)
+{
+	(void)im;
+	if (p->stopping)
+		ev_stop();
+}
+
+static void (*const verbs[IMSG_MAX])(struct parent *, const struct imsg *) = {
+	[IMSG_READY] = verb_ready,		/* configuration is in force */
+	[IMSG_VADDR] = verb_vaddr,		/* its addresses on or off */
+	[IMSG_BOWOUT] = verb_bowout,		/* deposit the last frame */
+	[IMSG_LOG] = verb_log,
+	[IMSG_RELOAD] = verb_reload,
+	[IMSG_WANT_COUNTERS] = verb_counters,
+	[IMSG_STOPPED] = verb_stopped,
+};
+
+static void
+engine_msg(struct channel *c, struct imsg *im, void *arg)
+{
+	struct parent *p = arg;
+	const char *bad;
+
+	(void)c;
+	bad = msg_check(carpd_msgs, IMSG_MAX, im, MSG_FROM_ENGINE);
+	if (bad == NULL && verbs[im->type] == NULL)
+		bad = "not a verb";
+	if (bad != NULL) {
+		log_warnx("engine sent message %u: %s", im->type, bad);
+		if (im->fd != -1)
+			close(im->fd);
+		if (p->engine > 0)
+			(void)kill(p->engine, SIGKILL);
+		return;
+	}
+	verbs[im->type](p, im);
+}
+
+/* ---- start ---- */
+
+static void
+start_engine(struct parent *p, const char *self)
+{
+	char verbose[8];
+	int sv[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
+		fatal("socketpair");
+	(void)snprintf(verbose, sizeof(verbose), "%d", p->verbose);
+	switch (p->engine = fork()) {
+	case -1:
+		fatal("fork");
+	case 0:
+		if (dup2(sv[1], ENGINE_FD + 1) == -1 ||
+		    dup2(ENGINE_FD + 1, ENGINE_FD) == -1)
+			_exit(1);
+		closefrom(ENGINE_FD + 1);
+		execlp(self, "carpd", "-E", verbose, p->debug ? "-d" : "-b",
+		    "-u", p->user, (char *)NULL);
+		_exit(1);
+	default:
+		break;
+	}
+	close(sv[1]);
+	p->chan = channel_new(sv[0], engine_msg, engine_gone, p);
+}
+
+static void
+tell_start(struct parent *p, int ctl)
+{
+	struct msg_start m;
+	struct timespec ts;
+	int fd;
+
+	memset(&m, 0, sizeof(m));
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	m.epoch = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	while (m.node == 0)
+		hmac_random(&m.node, sizeof(m.node));
+	m.verbose = p->verbose;
+	to_engine(p, IMSG_START, -1, &m, sizeof(m));
+	to_engine(p, IMSG_CTL_SOCKET, ctl, NULL, 0);
+	if ((fd = kif_open(false)) == -1)
+		fatal("kif_open");
+	to_engine(p, IMSG_KIF_SOCKET, fd, NULL, 0);
+}
+
+/*
+ * Into the background: the process that was started waits until the engine
+ * runs with its configuration, and exits with what became of it.
+ */
+static void
+background(struct parent *p)
+{
+	char c;
+	int fds[2], null;
+
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		fatal("pipe");
+	switch (fork()) {
+	case -1:
+		fatal("fork");
+	case 0:
+		break;
+	default:
+		close(fds[1]);
+		_exit(read(fds[0], &c, 1) == 1 ? 0 : 1);
+	}
+	close(fds[0]);
+	p->ready_fd = fds[1];
+	(void)setsid();
+	if (chdir("/") == -1)
+		fatal("chdir");
+	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
+		fatal("/dev/null");
+	(void)dup2(null, STDIN_FILENO);
+	(void)dup2(null, STDOUT_FILENO);
+	(void)dup2(null, STDERR_FILENO);
+	close(null);
+}
+
+static void
+parent_setup(struct parent *p, const char *self, struct config *c)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM, SIGCHLD };
+	const char *refused;
+	struct passwd *pw;
+	size_t i;
+	int ctl, fd;
+
+	if ((pw = getpwnam(p->user)) == NULL)
+		fatalx("user %s does not exist (useradd --system --shell "
+		    "/usr/sbin/nologin %s, or -u)", p->user, p->user);
+	if ((ctl = control_listen(p->sock, pw->pw_gid)) == -1) {
+		if (errno == EADDRINUSE)
+			fatalx("%s: another carpd answers there", p->sock);
+		fatal("%s", p->sock);
+	}
+	if (!p->debug)
+		background(p);
+	log_init("carpd", p->debug, p->verbose);
+	log_procinit("parent");
+	(void)signal(SIGPIPE, SIG_IGN);
+	if ((refused = sandbox_realtime(CARPD_FIFO_PRIO)) != NULL)
+		log_debug("parent: %s", refused);
+	ev_init();
+	TAILQ_INIT(&p->devs);
+	TAILQ_INIT(&p->ifs);
+	p->refresh = ev_timer_new(refresh_cb, p);
+	p->retry = ev_timer_new(retry_cb, p);
+	p->deadline = ev_timer_new(finish_cb, p);
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		(void)ev_signal_new(signals[i], signal_cb, p);
+	if ((fd = kif_open(true)) == -1 ||
+	    (p->kif = kif_from_fd(fd, kif_event, p)) == NULL)
+		fatal("kif_open");
+	p->kif_fd = fd;
+	(void)ev_fd_new(fd, EV_IN, kif_readable, p);
+	start_engine(p, self);
+	tell_start(p, ctl);
+	apply_config(p, c);
+	config_free(c);
+	refresh_cb(p);
+	sandbox_enter(SANDBOX_CARPD_PARENT, 0, 0);
+	setproctitle("parent");
+}
+
+static void
+usage(void)
+{
+	fprintf(stderr, "usage: carpd [-dnVv] [-D macro=value] [-f file] "
+	    "[-s socket] [-u user]\n");
+	exit(1);
+}
+
+/* -n: 0 when the file is right; twice prints it. */
+static int
+check_config(struct parent *p, int times)
+{
+	struct load_msgs m;
+	struct config *c;
+
+	memset(&m, 0, sizeof(m));
+	m.quiet = true;
+	c = config_load(p->file, p->defines, conf_error, conf_warning, &m);
+	if (c == NULL)
+		return (1);
+	if (times > 1)
+		config_print(c, false, stdout);
+	config_free(c);
+	return (0);
+}
+
+/* Our own program for the engine, before chdir() makes a relative one wrong. */
+static const char *
+own_path(const char *argv0)
+{
+	static char path[PATH_MAX];
+
+	if (strchr(argv0, '/') == NULL || realpath(argv0, path) == NULL)
+		return (argv0);
+	return (path);
+}
+
+/* Files and options relative to where we were started. */
+static const char *
+absolute(const char *path)
+{
+	char cwd[PATH_MAX], *abs;
+
+	if (path[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
+		return (path);
+	if (asprintf(&abs, "%s/%s", cwd, path) == -1)
+		fatal("asprintf");
+	return (abs);
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct parent p;
+	struct load_msgs m;
+	struct config *c;
+	const char *self;
+	int ch, check = 0;
+	bool engine = false;
+
+	p.file = CARPD_CONF;
+	p.sock = CARPD_SOCKET;
+	p.user = CARPD_USER;
+	p.ready_fd = -1;
+	while ((ch = getopt(argc, argv, "bD:dE:f:ns:u:Vv")) != -1) {
+		switch (ch) {
+		case 'b':		/* -E only: not in the foreground */
+			break;
+		case 'D':
+			if (p.ndefines == DEFINES_MAX ||
+			    strchr(optarg, '=') == NULL)
+				usage();
+			p.defines[p.ndefines++] = optarg;
+			break;
+		case 'd':
+			p.debug = true;
+			break;
+		case 'E':		/* we are the engine; verbosity */
+			engine = true;
+			p.verbose = atoi(optarg);
+			break;
+		case 'f':
+			p.file = optarg;
+			break;
+		case 'n':
+			check++;
+			break;
+		case 's':
+			p.sock = optarg;
+			break;
+		case 'u':
+			p.user = optarg;
+			break;
+		case 'V':
+			printf("carpd %s\n", VERSION);
+			return (0);
+		case 'v':
+			p.verbose++;
+			break;
+		default:
+			usage();
+		}
+	}
+	if (argc != optind)
+		usage();
+	setproctitle_init(argc, argv, environ);
+	log_init("carpd", !engine || p.debug, p.verbose);
+	if (engine)
+		engine_main(ENGINE_FD, p.user, p.verbose);
+	if (check)
+		return (check_config(&p, check));
+	if (geteuid() != 0)
+		fatalx("need root privileges");
+	self = own_path(argv[0]);
+	p.file = absolute(p.file);
+	p.sock = absolute(p.sock);
+	memset(&m, 0, sizeof(m));
+	c = config_load(p.file, p.defines, conf_error, conf_warning, &m);
+	if (c == NULL)
+		return (1);
+	notify_init();
+	parent_setup(&p, self, c);
+	ev_loop();
+	release_all(&p);
+	control_cleanup(p.sock);
+	log_info("terminating");
+	return (p.status);
+}

@@ -1,0 +1,1457 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * carpd.conf(5) as structs: their lifetime and comparison, and, for the
+ * grammar in parse.y, defaults, validation and messages.  Looks at nothing of
+ * the system but the files that are named.  Ranges are those of carp(4) and
+ * ifconfig(8).
+ *
+ * A message says what is wrong and what would be right.  Whatever cannot be
+ * honoured as written is refused; nothing is cut, rounded or guessed.
+ */
+#include <sys/queue.h>
+#include <sys/stat.h>
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../common/lex.h"
+#include "../common/log.h"
+#include "config.h"
+#include "parse.h"
+
+#define VHID_MAX	255
+#define ADVBASE_MAX	254	/* 255/255 is the bow-out */
+#define ADVBASE_DEFAULT	1
+#define ADVSKEW_MAX	254
+#define DEMOTE_LIMIT	255
+#define LOG_MAX		7
+#define SYNC_WAIT_MAX	3600
+#define CARP_GROUP	"carp"
+#define MASKED		"***"	/* what config_print() writes for a pass */
+#define MSG_MAX		768
+#define NEAR		2	/* edits between a word and what was meant */
+
+const char *const config_digest_names[] = { "auto", "openbsd", "freebsd",
+	NULL };
+const char *const config_style_names[] = { "auto", "byte", "skew", "both",
+	NULL };
+const char *const config_balancing_names[] = { "none", NULL };
+
+/* lifetime */
+
+static void *
+must(void *p)
+{
+	if (p == NULL)
+		fatal("configuration");
+	return (p);
+}
+
+struct config *
+config_new(void)
+{
+	struct config	*c = must(calloc(1, sizeof(*c)));
+
+	c->g.log = CONFIG_LOG_DEFAULT;
+	return (c);
+}
+
+void
+config_free(struct config *c)
+{
+	if (c == NULL)
+		return;
+	freezero(c->ifaces, c->nifaces * sizeof(*c->ifaces));
+	free(c->groups);
+	free(c);
+}
+
+static bool
+in_group(const struct config_iface *i, const char *group)
+{
+	size_t	 n;
+
+	for (n = 0; n < i->ngroups; n++)
+		if (strcmp(i->groups[n], group) == 0)
+			return (true);
+	return (false);
+}
+
+struct config_iface *
+config_add_iface(struct config *c, const struct config_iface *i)
+{
+	struct config_iface	*n;
+
+	/* recallocarray: no pass stays behind in freed memory */
+	c->ifaces = must(recallocarray(c->ifaces, c->nifaces, c->nifaces + 1,
+	    sizeof(*c->ifaces)));
+	n = &c->ifaces[c->nifaces++];
+	*n = *i;
+	if (in_group(n, CARP_GROUP))
+		return (n);
+	if (n->ngroups >= CONFIG_GROUPS_MAX)
+		fatalx("%s: no room for group carp", n->name);
+	memmove(n->groups[1], n->groups[0],
+	    n->ngroups * sizeof(n->groups[0]));
+	memset(n->groups[0], 0, sizeof(n->groups[0]));
+	strlcpy(n->groups[0], CARP_GROUP, sizeof(n->groups[0]));
+	n->ngroups++;
+	return (n);
+}
+
+struct config_group *
+config_add_group(struct config *c, const struct config_group *g)
+{
+	c->groups = must(reallocarray(c->groups, c->ngroups + 1,
+	    sizeof(*c->groups)));
+	c->groups[c->ngroups] = *g;
+	return (&c->groups[c->ngroups++]);
+}
+
+struct config_iface *
+config_find_iface(const struct config *c, const char *name)
+{
+	size_t	 n;
+
+	for (n = 0; n < c->nifaces; n++)
+		if (strcmp(c->ifaces[n].name, name) == 0)
+			return (&c->ifaces[n]);
+	return (NULL);
+}
+
+/* comparison */
+
+static bool
+same_vhids(const struct config_iface *a, const struct config_iface *b)
+{
+	size_t	 n;
+
+	if (a->nvhids != b->nvhids)
+		return (false);
+	for (n = 0; n < a->nvhids; n++)
+		if (a->vhids[n].vhid != b->vhids[n].vhid)
+			return (false);
+	return (true);
+}
+
+unsigned int
+config_iface_diff(const struct config_iface *a, const struct config_iface *b)
+{
+	unsigned int	 d = 0;
+
+	if (strcmp(a->carpdev, b->carpdev) != 0 || !same_vhids(a, b) ||
+	    a->balancing != b->balancing || a->passlen != b->passlen ||
+	    memcmp(a->pass, b->pass, sizeof(a->pass)) != 0 ||
+	    a->naddrs != b->naddrs ||
+	    memcmp(a->addrs, b->addrs, sizeof(a->addrs)) != 0)
+		d |= CONFIG_DIFF_IDENTITY;
+	if (memcmp(a->vhids, b->vhids, sizeof(a->vhids)) != 0)
+		d |= CONFIG_DIFF_TIMERS;
+	if (a->ngroups != b->ngroups ||
+	    memcmp(a->groups, b->groups, sizeof(a->groups)) != 0)
+		d |= CONFIG_DIFF_GROUPS;
+	if (a->digest != b->digest || a->style != b->style)
+		d |= CONFIG_DIFF_STYLE;
+	return (d);
+}
+
+/* names */
+
+/* carp0: letters and a number, as ifconfig(8) creates them. */
+static bool
+is_carp_name(const char *s)
+{
+	size_t	 letters, digits;
+
+	for (letters = 0; isascii((unsigned char)s[letters]) &&
+	    isalpha((unsigned char)s[letters]); letters++)
+		;
+	digits = strspn(s + letters, "0123456789");
+	return (letters > 0 && digits > 0 && s[letters + digits] == '\0' &&
+	    letters + digits < IF_NAMESIZE);
+}
+
+/* What Linux takes for an interface's name (dev_valid_name()). */
+static bool
+is_carpdev_name(const char *s)
+{
+	size_t	 n;
+
+	if (strcmp(s, ".") == 0 || strcmp(s, "..") == 0)
+		return (false);
+	for (n = 0; s[n] != '\0'; n++)
+		if (s[n] == '/' || s[n] == ':' ||
+		    isspace((unsigned char)s[n]) ||
+		    iscntrl((unsigned char)s[n]))
+			return (false);
+	return (n > 0 && n < IF_NAMESIZE);
+}
+
+/* NULL, or why s cannot be the name of a group. */
+static const char *
+bad_group(const char *s)
+{
+	size_t	 n = strlen(s);
+
+	if (n == 0)
+		return ("is empty");
+	if (n >= CONFIG_GROUPNAME_MAX)
+		return ("is longer than 15 characters");
+	if (strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789-_") != n)
+		return ("must be of letters, digits, - and _");
+	if (isdigit((unsigned char)s[n - 1]))
+		return ("must not end in a digit, ifconfig(8) says");
+	return (NULL);
+}
+
+/* a message from the parent */
+
+static bool
+has_end(const char *s, size_t size)
+{
+	return (memchr(s, '\0', size) != NULL);
+}
+
+static bool
+addrs_ok(const struct config_iface *i)
+{
+	static const uint8_t	 zero[12];
+	const struct ipaddr	*a;
+	size_t			 n;
+
+	if (i->naddrs == 0 || i->naddrs > CONFIG_ADDRS_MAX)
+		return (false);
+	for (n = 0; n < i->naddrs; n++) {
+		a = &i->addrs[n];
+		if (a->af != AF_INET && a->af != AF_INET6)
+			return (false);
+		if (a->plen == 0 || a->plen > ipaddr_len(a->af) * 8)
+			return (false);
+		if (a->af == AF_INET &&
+		    memcmp(a->bytes + 4, zero, sizeof(zero)) != 0)
+			return (false);
+		if (n > 0 && ipaddr_cmp(&i->addrs[n - 1], a) >= 0)
+			return (false);
+	}
+	return (true);
+}
+
+static bool
+vhids_ok(const struct config_iface *i)
+{
+	const struct config_vhid	*v;
+	size_t				 n;
+
+	if (i->nvhids == 0 || i->nvhids > CONFIG_VHIDS_MAX)
+		return (false);
+	for (n = 0; n < i->nvhids; n++) {
+		v = &i->vhids[n];
+		if (v->vhid == 0 || v->advbase > ADVBASE_MAX ||
+		    v->advskew > ADVSKEW_MAX)
+			return (false);
+		if (n > 0 && i->vhids[n - 1].vhid >= v->vhid)
+			return (false);
+	}
+	return (true);
+}
+
+static bool
+groups_ok(const struct config_iface *i)
+{
+	size_t	 n;
+
+	if (i->ngroups > CONFIG_GROUPS_MAX)
+		return (false);
+	for (n = 0; n < i->ngroups; n++)
+		if (!has_end(i->groups[n], sizeof(i->groups[n])) ||
+		    bad_group(i->groups[n]) != NULL)
+			return (false);
+	/* config_add_iface() wants to add this one */
+	return (i->ngroups < CONFIG_GROUPS_MAX || in_group(i, CARP_GROUP));
+}
+
+bool
+config_iface_ok(const struct config_iface *i)
+{
+	if (!has_end(i->name, sizeof(i->name)) || !is_carp_name(i->name))
+		return (false);
+	if (!has_end(i->carpdev, sizeof(i->carpdev)) ||
+	    !is_carpdev_name(i->carpdev))
+		return (false);
+	if (i->digest > DIGEST_FREEBSD || i->style > STYLE_BOTH ||
+	    i->balancing > BALANCING_NONE)
+		return (false);
+	if (i->passlen > CONFIG_PASS_MAX ||
+	    !has_end(i->pass, sizeof(i->pass)) ||
+	    strlen(i->pass) != i->passlen)
+		return (false);
+	return (vhids_ok(i) && groups_ok(i) && addrs_ok(i));
+}
+
+/* a run of the parser */
+
+/* Statements that may be written once. */
+enum once { ONCE_PREEMPT, ONCE_LOG, ONCE_SYNC,
+	    ONCE_IFACE,			/* from here: once an interface */
+	    ONCE_VHID = ONCE_IFACE, ONCE_PASS, ONCE_ADDRESS, ONCE_DIGEST,
+	    ONCE_STYLE, ONCE_BALANCING, ONCE_ADVBASE, ONCE_ADVSKEW,
+	    ONCE_DEMOTE, ONCES };
+
+/* Something that must be unique, and where it was first. */
+enum mark_kind { MARK_IFACE, MARK_VHID, MARK_ADDRESS, MARK_GROUP };
+
+struct mark {
+	SLIST_ENTRY(mark) entry;
+	enum mark_kind	 kind;
+	const char	*scope;		/* carpdev, or "" */
+	const char	*key;
+	const char	*owner;		/* interface, or "" */
+	struct config_tok at;
+};
+
+struct kept {
+	SLIST_ENTRY(kept) entry;
+	char		*text;
+};
+
+struct config_run {
+	struct config	*c;
+	struct lex	*lex;
+	config_msg_cb	 warn;
+	void		*arg;
+	SLIST_HEAD(, kept) kept;
+	SLIST_HEAD(, mark) marks;
+	struct config_tok once[ONCES];	/* file NULL: not yet */
+	int		 quiet;
+
+	/* syntax errors: one a line, none where a pass would show */
+	struct config_tok bad;
+	struct config_tok pass_line;
+	struct config_tok unexpected;
+	const char	*what;
+	bool		 pending;
+
+	/* the block that is open */
+	struct config_tok name;		/* text NULL: none */
+	bool		 refused;	/* read for its mistakes only */
+	bool		 muted;		/* not even for those */
+	struct config_iface i;
+	struct config_group g;
+};
+
+const char *
+config_keep(struct config_run *r, const char *text)
+{
+	struct kept	*k = must(calloc(1, sizeof(*k)));
+
+	k->text = must(strdup(text));
+	SLIST_INSERT_HEAD(&r->kept, k, entry);
+	return (k->text);
+}
+
+static void
+run_clear(struct config_run *r)
+{
+	struct kept	*k;
+	struct mark	*m;
+
+	while ((k = SLIST_FIRST(&r->kept)) != NULL) {
+		SLIST_REMOVE_HEAD(&r->kept, entry);
+		freezero(k->text, strlen(k->text) + 1);
+		free(k);
+	}
+	while ((m = SLIST_FIRST(&r->marks)) != NULL) {
+		SLIST_REMOVE_HEAD(&r->marks, entry);
+		free(m);
+	}
+	explicit_bzero(&r->i, sizeof(r->i));
+}
+
+static void __attribute__((format(printf, 3, 4)))
+fail(struct config_run *r, const struct config_tok *t, const char *fmt, ...)
+{
+	char	 buf[MSG_MAX];
+	va_list	 ap;
+
+	if (r->quiet > 0)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(buf, sizeof(buf), fmt, ap);
+	va_end(ap);
+	lex_error_at(r->lex, t->file, t->line, "%s", buf);
+}
+
+static void __attribute__((format(printf, 3, 4)))
+warn_at(struct config_run *r, const struct config_tok *t, const char *fmt, ...)
+{
+	char	 buf[MSG_MAX], line[2 * MSG_MAX];
+	va_list	 ap;
+
+	if (r->quiet > 0 || r->warn == NULL)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(buf, sizeof(buf), fmt, ap);
+	va_end(ap);
+	snprintf(line, sizeof(line), "%s:%d: %s", t->file, t->line, buf);
+	r->warn(line, r->arg);
+}
+
+/* "line 3", or "other.conf:3" when that is not the file of t. */
+static const char *
+where(const struct config_tok *first, const struct config_tok *t, char *buf,
+    size_t len)
+{
+	if (strcmp(first->file, t->file) == 0)
+		snprintf(buf, len, "line %d", first->line);
+	else
+		snprintf(buf, len, "%s:%d", first->file, first->line);
+	return (buf);
+}
+
+/* Was what said before?  Then say where. */
+static bool
+once(struct config_run *r, enum once what, const struct config_tok *key)
+{
+	struct config_tok	*first = &r->once[what];
+	char			 buf[MSG_MAX / 2];
+
+	if (first->file != NULL) {
+		fail(r, key, "%s is already set at %s; keep one of them",
+		    key->text, where(first, key, buf, sizeof(buf)));
+		return (false);
+	}
+	*first = *key;
+	return (true);
+}
+
+static void
+forget_once(struct config_run *r, enum once from)
+{
+	memset(&r->once[from], 0,
+	    (size_t)(ONCES - from) * sizeof(r->once[0]));
+}
+
+static const struct mark *
+find_mark(const struct config_run *r, enum mark_kind kind, const char *scope,
+    const char *key)
+{
+	const struct mark	*m;
+
+	SLIST_FOREACH(m, &r->marks, entry)
+		if (m->kind == kind && strcmp(m->key, key) == 0 &&
+		    strcmp(m->scope, scope) == 0)
+			return (m);
+	return (NULL);
+}
+
+/* The one that was there first, or NULL and this is it now. */
+static const struct mark *
+claim(struct config_run *r, enum mark_kind kind, const char *scope,
+    const char *key, const char *owner, const struct config_tok *at)
+{
+	const struct mark	*first = find_mark(r, kind, scope, key);
+	struct mark		*m;
+
+	if (first != NULL)
+		return (first);
+	m = must(calloc(1, sizeof(*m)));
+	m->kind = kind;
+	m->scope = config_keep(r, scope);
+	m->key = config_keep(r, key);
+	m->owner = config_keep(r, owner);
+	m->at = *at;
+	SLIST_INSERT_HEAD(&r->marks, m, entry);
+	return (NULL);
+}
+
+/* words and what was meant by them */
+
+static const struct vocabulary {
+	const char	*word;
+	enum config_ctx	 ctx;
+} vocabulary[] = {
+	{ "preempt", CONFIG_CTX_TOP },
+	{ "log", CONFIG_CTX_TOP },
+	{ "sync", CONFIG_CTX_TOP },
+	{ "include", CONFIG_CTX_TOP },
+	{ "group", CONFIG_CTX_TOP },
+	{ "vhid", CONFIG_CTX_IFACE },
+	{ "pass", CONFIG_CTX_IFACE },
+	{ "address", CONFIG_CTX_IFACE },
+	{ "group", CONFIG_CTX_IFACE },
+	{ "digest", CONFIG_CTX_IFACE },
+	{ "demote-style", CONFIG_CTX_IFACE },
+	{ "balancing", CONFIG_CTX_IFACE },
+	{ "advbase", CONFIG_CTX_VHID },
+	{ "advskew", CONFIG_CTX_VHID },
+	{ "demote", CONFIG_CTX_GROUP },
+};
+#define NVOCABULARY	(sizeof(vocabulary) / sizeof(vocabulary[0]))
+
+static const struct {
+	const char	*belongs;
+	const char	*possible;
+} contexts[] = {
+	[CONFIG_CTX_TOP] = { "outside of all braces",
+	    "NAME on CARPDEV { ... }, preempt, log, sync wait, group, "
+	    "include or NAME = \"VALUE\"" },
+	[CONFIG_CTX_IFACE] = { "between the braces of NAME on CARPDEV { ... }",
+	    "vhid, pass, address, group, digest, demote-style, balancing "
+	    "or }" },
+	[CONFIG_CTX_VHID] = { "between the braces of vhid N { ... }",
+	    "advbase, advskew or }" },
+	[CONFIG_CTX_GROUP] = { "between the braces of group \"NAME\" { ... }",
+	    "demote or }" },
+};
+
+/* Habits from ifconfig(8) and elsewhere. */
+static const struct {
+	const char	*word;
+	const char	*hint;
+} habits[] = {
+	{ "alias", "write address ADDRESS/LENGTH" },
+	{ "carpdev", "write NAME on CARPDEV {" },
+	{ "carpnodes", "write vhid N { advskew N }; several nodes in one "
+	    "interface are not available in this version" },
+	{ "carppeer", "unicast is not available in this version, leave it "
+	    "out" },
+	{ "inet", "write address ADDRESS/LENGTH" },
+	{ "inet6", "write address ADDRESS/LENGTH" },
+	{ "interface", "write NAME on CARPDEV {" },
+	{ "netmask", "write the prefix length behind the address: address "
+	    "192.0.2.1/24" },
+	{ "password", "write pass \"PHRASE\"" },
+	{ "prefixlen", "write it behind the address: address "
+	    "2001:db8::1/64" },
+	{ "state", "carpctl state NAME STATE does that" },
+	{ "virtual_ipaddress", "write address ADDRESS/LENGTH" },
+};
+
+/* Insertions, deletions, replacements from a to b; NEAR + 1 for "more". */
+static size_t
+distance(const char *a, const char *b)
+{
+	size_t	 d[32], la = strlen(a), lb = strlen(b), i, j, diag, up, best;
+
+	if (la + NEAR < lb || lb + NEAR < la ||
+	    lb >= sizeof(d) / sizeof(d[0]))
+		return (NEAR + 1);
+	for (j = 0; j <= lb; j++)
+		d[j] = j;
+	for (i = 1; i <= la; i++) {
+		diag = d[0];
+		d[0] = i;
+		for (j = 1; j <= lb; j++) {
+			up = d[j];
+			best = diag + (a[i - 1] != b[j - 1]);
+			if (up + 1 < best)
+				best = up + 1;
+			if (d[j - 1] + 1 < best)
+				best = d[j - 1] + 1;
+			d[j] = best;
+			diag = up;
+		}
+	}
+	return (d[lb]);
+}
+
+/* Is word near enough to cand, and nearer than *best? */
+static bool
+nearer(const char *word, const char *cand, size_t *best)
+{
+	size_t	 d = distance(word, cand);
+
+	if (d > NEAR || d >= strlen(cand) || d >= *best)
+		return (false);
+	*best = d;
+	return (true);
+}
+
+static const char *
+meant(const char *word, enum config_ctx ctx)
+{
+	const char	*m = NULL;
+	size_t		 best = NEAR + 1, n;
+
+	for (n = 0; n < NVOCABULARY; n++)
+		if (vocabulary[n].ctx == ctx &&
+		    nearer(word, vocabulary[n].word, &best))
+			m = vocabulary[n].word;
+	return (m);
+}
+
+static const char *
+habit(const char *word)
+{
+	size_t	 n;
+
+	for (n = 0; n < sizeof(habits) / sizeof(habits[0]); n++)
+		if (strcmp(word, habits[n].word) == 0)
+			return (habits[n].hint);
+	return (NULL);
+}
+
+/* Where a word would be right, or NULL. */
+static const char *
+belongs(const char *word)
+{
+	size_t	 n;
+
+	for (n = 0; n < NVOCABULARY; n++)
+		if (strcmp(word, vocabulary[n].word) == 0)
+			return (contexts[vocabulary[n].ctx].belongs);
+	return (NULL);
+}
+
+/* syntax errors */
+
+static bool
+same_line(const struct config_tok *a, const struct config_tok *b)
+{
+	return (a->file != NULL && b->file != NULL && a->line == b->line &&
+	    strcmp(a->file, b->file) == 0);
+}
+
+void
+config_bad_line(struct config_run *r, const struct config_tok *t)
+{
+	r->bad = *t;
+}
+
+void
+config_pass_line(struct config_run *r, const struct config_tok *t)
+{
+	r->pass_line = *t;
+}
+
+void
+config_quiet(struct config_run *r, bool on)
+{
+	r->quiet += on ? 1 : -1;
+}
+
+/* May this line still be complained about?  Then not again. */
+static bool
+first_on_line(struct config_run *r, const struct config_tok *t)
+{
+	if (same_line(&r->bad, t))
+		return (false);
+	r->bad = *t;
+	return (true);
+}
+
+static bool
+at_end(const struct config_run *r)
+{
+	return (r->what != NULL && strcmp(r->what, CONFIG_EOF) == 0);
+}
+
+void
+config_unexpected(struct config_run *r, const struct config_tok *t,
+    const char *what)
+{
+	r->unexpected = *t;
+	r->what = what;
+	r->pending = at_end(r) || first_on_line(r, t);
+}
+
+/* What was found, in words or in quotes. */
+static const char *
+found(const struct config_run *r, char *buf, size_t len)
+{
+	const struct config_tok	*t = &r->unexpected;
+
+	if (r->what != NULL)
+		return (r->what);
+	if (same_line(&r->pass_line, t))
+		return ("another word");
+	snprintf(buf, len, "\"%.40s\"", t->text);
+	return (buf);
+}
+
+static void
+unknown(struct config_run *r, const struct config_tok *t, enum config_ctx ctx)
+{
+	const char	*m;
+
+	if (same_line(&r->pass_line, t))
+		fail(r, t, "a word too many behind pass; quote a phrase: "
+		    "pass \"PHRASE\"");
+	else if (t->quoted)
+		fail(r, t, "a quoted string found; possible here: %s",
+		    contexts[ctx].possible);
+	else if ((m = habit(t->text)) != NULL)
+		fail(r, t, "unknown word \"%.40s\"; %s", t->text, m);
+	else if ((m = meant(t->text, ctx)) != NULL)
+		fail(r, t, "unknown word \"%.40s\"; did you mean %s?",
+		    t->text, m);
+	else
+		fail(r, t, "unknown word \"%.40s\"; possible here: %s",
+		    t->text, contexts[ctx].possible);
+}
+
+void
+config_unknown(struct config_run *r, const struct config_tok *t,
+    enum config_ctx ctx)
+{
+	if (first_on_line(r, t))
+		unknown(r, t, ctx);
+}
+
+void
+config_expected(struct config_run *r, enum config_ctx ctx, const char *hint)
+{
+	const struct config_tok	*t = &r->unexpected;
+	const char		*place;
+	char			 buf[64];
+
+	if (!r->pending || at_end(r))	/* the end: once, by run_end() */
+		return;
+	r->pending = false;
+	if (hint != NULL)
+		fail(r, t, "%s found, expected %s",
+		    found(r, buf, sizeof(buf)), hint);
+	else if (r->what == NULL && strcmp(t->text, "}") == 0)
+		fail(r, t, "a } without a {");
+	else if (r->what == NULL && (place = belongs(t->text)) != NULL)
+		fail(r, t, "%s belongs %s", t->text, place);
+	else
+		fail(r, t, "%s found; possible here: %s",
+		    found(r, buf, sizeof(buf)), contexts[ctx].possible);
+}
+
+void
+config_misplaced(struct config_run *r, const struct config_tok *t,
+    enum config_ctx ctx)
+{
+	config_unexpected(r, t, NULL);
+	config_expected(r, ctx, NULL);
+}
+
+void
+config_stray(struct config_run *r, const struct config_tok *t)
+{
+	if (first_on_line(r, t))
+		fail(r, t, "a { that belongs to nothing; possible here: %s",
+		    contexts[CONFIG_CTX_IFACE].possible);
+	config_quiet(r, true);
+}
+
+/* values */
+
+static bool
+in_range(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val, int64_t lo, int64_t hi)
+{
+	if (val->num >= lo && val->num <= hi)
+		return (true);
+	fail(r, val, "%s %.40s is out of range, %jd to %jd", key->text,
+	    val->text, (intmax_t)lo, (intmax_t)hi);
+	return (false);
+}
+
+/* "a, b or c" */
+static const char *
+list(const char *const *names, char *buf, size_t len)
+{
+	size_t	 n;
+
+	buf[0] = '\0';
+	for (n = 0; names[n] != NULL; n++) {
+		if (n > 0)
+			strlcat(buf, names[n + 1] != NULL ? ", " : " or ",
+			    len);
+		strlcat(buf, names[n], len);
+	}
+	return (buf);
+}
+
+/* One of names, or -1 and a message. */
+static int
+choose(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val, const char *const *names)
+{
+	char		 buf[128];
+	const char	*m = NULL;
+	size_t		 best = NEAR + 1, n;
+
+	for (n = 0; names[n] != NULL; n++) {
+		if (strcmp(val->text, names[n]) == 0)
+			return ((int)n);
+		if (nearer(val->text, names[n], &best))
+			m = names[n];
+	}
+	if (m != NULL)
+		fail(r, val, "unknown %s \"%.40s\"; did you mean %s?",
+		    key->text, val->text, m);
+	else
+		fail(r, val, "unknown %s \"%.40s\"; expected %s", key->text,
+		    val->text, list(names, buf, sizeof(buf)));
+	return (-1);
+}
+
+/* statements outside of braces */
+
+void
+config_preempt(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	static const char *const	 no_yes[] = { "no", "yes", NULL };
+	int				 v;
+
+	if (once(r, ONCE_PREEMPT, key) &&
+	    (v = choose(r, key, val, no_yes)) != -1)
+		r->c->g.preempt = (uint8_t)v;
+}
+
+void
+config_log(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	if (once(r, ONCE_LOG, key) && in_range(r, key, val, 0, LOG_MAX))
+		r->c->g.log = (uint8_t)val->num;
+}
+
+void
+config_sync_wait(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	struct config_tok	 both = *key;
+
+	both.text = "sync wait";
+	if (once(r, ONCE_SYNC, &both) &&
+	    in_range(r, &both, val, 0, SYNC_WAIT_MAX))
+		r->c->g.sync_wait = (uint32_t)val->num;
+}
+
+static bool
+group_name_ok(struct config_run *r, const struct config_tok *t)
+{
+	const char	*why = bad_group(t->text);
+
+	if (why != NULL)
+		fail(r, t, "the group name \"%.40s\" %s", t->text, why);
+	return (why == NULL);
+}
+
+void
+config_group_begin(struct config_run *r, const struct config_tok *name)
+{
+	const struct mark	*first;
+	char			 buf[MSG_MAX / 2];
+
+	forget_once(r, ONCE_IFACE);
+	r->name = *name;
+	memset(&r->g, 0, sizeof(r->g));
+	r->refused = !group_name_ok(r, name);
+	if (r->refused)
+		return;
+	strlcpy(r->g.name, name->text, sizeof(r->g.name));
+	first = claim(r, MARK_GROUP, "", name->text, "", name);
+	if (first != NULL) {
+		fail(r, name, "group %s is already at %s; keep one of them",
+		    name->text, where(&first->at, name, buf, sizeof(buf)));
+		r->refused = true;
+	}
+}
+
+void
+config_demote(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	if (once(r, ONCE_DEMOTE, key) &&
+	    in_range(r, key, val, 0, DEMOTE_LIMIT))
+		r->g.demote = (uint32_t)val->num;
+}
+
+void
+config_group_end(struct config_run *r)
+{
+	if (!r->refused)
+		config_add_group(r->c, &r->g);
+	r->name.text = NULL;
+}
+
+/* an interface's first and last line */
+
+static bool
+iface_name_ok(struct config_run *r, const struct config_tok *name)
+{
+	const struct mark	*first;
+	char			 buf[MSG_MAX / 2];
+
+	if (!is_carp_name(name->text)) {
+		fail(r, name, "\"%.40s\" cannot be a carp interface; its "
+		    "name is letters and a number, carp0, at most 15 "
+		    "characters", name->text);
+		return (false);
+	}
+	first = claim(r, MARK_IFACE, "", name->text, "", name);
+	if (first != NULL)
+		fail(r, name, "%s is already at %s; every interface needs "
+		    "its own name", name->text,
+		    where(&first->at, name, buf, sizeof(buf)));
+	return (first == NULL);
+}
+
+void
+config_iface_begin(struct config_run *r, const struct config_tok *name,
+    const struct config_tok *carpdev)
+{
+	forget_once(r, ONCE_IFACE);
+	explicit_bzero(&r->i, sizeof(r->i));
+	r->name = *name;
+	r->refused = r->muted = false;
+	if (carpdev == NULL) {
+		r->refused = true;
+		return;
+	}
+	if (!iface_name_ok(r, name))
+		r->refused = true;
+	strlcpy(r->i.name, name->text, sizeof(r->i.name));
+	if (!is_carpdev_name(carpdev->text)) {
+		fail(r, carpdev, "\"%.40s\" cannot be an interface of this "
+		    "system: 1 to 15 characters without / : or blanks",
+		    carpdev->text);
+		r->refused = true;
+		return;
+	}
+	strlcpy(r->i.carpdev, carpdev->text, sizeof(r->i.carpdev));
+}
+
+void
+config_iface_head(struct config_run *r, const struct config_tok *name,
+    const struct config_tok *next, bool block)
+{
+	bool	 carp = is_carp_name(name->text);
+
+	if (!first_on_line(r, name))
+		;
+	else if (!carp)
+		unknown(r, name, CONFIG_CTX_TOP);
+	else if (next->text == NULL)
+		fail(r, name, "%s without on CARPDEV is not available in this "
+		    "version; write %s on CARPDEV {, CARPDEV being the "
+		    "interface that its addresses belong to", name->text,
+		    name->text);
+	else
+		fail(r, next, "\"%.40s\" found, expected %s on CARPDEV {",
+		    next->text, name->text);
+	if (!block)
+		return;
+	config_iface_begin(r, name, NULL);
+	if ((r->muted = !carp))
+		config_quiet(r, true);
+}
+
+void
+config_iface_again(struct config_run *r, const struct config_tok *name,
+    const struct config_tok *carpdev)
+{
+	char	 buf[MSG_MAX / 2];
+
+	if (first_on_line(r, name))
+		fail(r, name, "%.40s begins inside of %.40s (%s), a } is "
+		    "missing above", name->text, r->name.text,
+		    where(&r->name, name, buf, sizeof(buf)));
+	config_iface_end(r);
+	config_iface_begin(r, name, carpdev);
+}
+
+void
+config_iface_drop(struct config_run *r)
+{
+	r->name.text = NULL;
+}
+
+static int
+cmp_addr(const void *a, const void *b)
+{
+	return (ipaddr_cmp(a, b));
+}
+
+/* What an interface cannot do without. */
+static void
+check_complete(struct config_run *r)
+{
+	const struct config_tok	*t = &r->name;
+
+	if (r->once[ONCE_VHID].file == NULL)
+		fail(r, t, "%.40s has no vhid; write vhid N { advbase 1 "
+		    "advskew 0 }, N from 1 to 255", t->text);
+	if (r->once[ONCE_ADDRESS].file == NULL)
+		fail(r, t, "%.40s has no address; write address "
+		    "ADDRESS/LENGTH", t->text);
+	if (r->once[ONCE_PASS].file == NULL)
+		warn_at(r, t, "%.40s has no pass: anybody on the network can "
+		    "become MASTER; write pass \"PHRASE\"", t->text);
+}
+
+void
+config_iface_end(struct config_run *r)
+{
+	check_complete(r);
+	if (!r->refused) {
+		qsort(r->i.addrs, r->i.naddrs, sizeof(r->i.addrs[0]),
+		    cmp_addr);
+		config_add_iface(r->c, &r->i);
+	}
+	explicit_bzero(&r->i, sizeof(r->i));
+	if (r->muted)
+		config_quiet(r, false);
+	r->muted = false;
+	r->name.text = NULL;
+}
+
+/* statements of an interface */
+
+static void
+claim_vhid(struct config_run *r, const struct config_tok *val)
+{
+	const struct mark	*first;
+	char			 buf[MSG_MAX / 2], key[8];
+
+	if (r->i.carpdev[0] == '\0')
+		return;
+	snprintf(key, sizeof(key), "%d", (int)val->num);
+	first = claim(r, MARK_VHID, r->i.carpdev, key, r->name.text, val);
+	if (first != NULL)
+		fail(r, val, "vhid %s on %s is already that of %s, %s; every "
+		    "vhid on a carpdev needs its own number", key,
+		    r->i.carpdev, first->owner,
+		    where(&first->at, val, buf, sizeof(buf)));
+}
+
+void
+config_vhid(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	struct config_tok	*first = &r->once[ONCE_VHID];
+	struct config_vhid	*v = &r->i.vhids[0];
+	char			 buf[MSG_MAX / 2];
+
+	memset(&r->once[ONCE_ADVBASE], 0, sizeof(r->once[0]));
+	memset(&r->once[ONCE_ADVSKEW], 0, sizeof(r->once[0]));
+	if (first->file != NULL) {
+		fail(r, key, "a second vhid in %.40s (the first is at %s) is "
+		    "not available in this version; write one interface for "
+		    "each vhid", r->name.text,
+		    where(first, key, buf, sizeof(buf)));
+		return;
+	}
+	*first = *key;
+	r->i.nvhids = 1;
+	v->advbase = ADVBASE_DEFAULT;
+	if (val != NULL && in_range(r, key, val, 1, VHID_MAX)) {
+		v->vhid = (uint8_t)val->num;
+		claim_vhid(r, val);
+	}
+}
+
+void
+config_advbase(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	if (once(r, ONCE_ADVBASE, key) &&
+	    in_range(r, key, val, 0, ADVBASE_MAX))
+		r->i.vhids[0].advbase = (uint8_t)val->num;
+}
+
+void
+config_advskew(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	if (once(r, ONCE_ADVSKEW, key) &&
+	    in_range(r, key, val, 0, ADVSKEW_MAX))
+		r->i.vhids[0].advskew = (uint8_t)val->num;
+}
+
+/* len bytes at s, from the file or from a file of their own. */
+static void
+set_pass(struct config_run *r, const struct config_tok *at, const char *s,
+    size_t len)
+{
+	size_t	 n;
+
+	if (len == 0) {
+		fail(r, at, "the pass is empty; write 1 to 19 characters, or "
+		    "no pass at all");
+		return;
+	}
+	if (len > CONFIG_PASS_MAX) {
+		fail(r, at, "the pass has %zu characters, the most is %d; "
+		    "ifconfig(8) would cut it without a word, so shorten it "
+		    "on all nodes", len, CONFIG_PASS_MAX);
+		return;
+	}
+	for (n = 0; n < len; n++)
+		if (iscntrl((unsigned char)s[n])) {
+			fail(r, at, "the pass holds a control character "
+			    "(byte 0x%02x)", (unsigned char)s[n]);
+			return;
+		}
+	memcpy(r->i.pass, s, len);
+	r->i.passlen = (uint8_t)len;
+}
+
+void
+config_pass(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	if (!once(r, ONCE_PASS, key) || val == NULL)
+		return;
+	if (val->exposed != NULL)
+		fail(r, val, "a pass in a file that is not secret: %s",
+		    val->exposed);
+	if (strcmp(val->text, MASKED) == 0)
+		warn_at(r, val, "pass \"%s\" is what carpd -nn prints instead "
+		    "of a pass; write the real one", MASKED);
+	set_pass(r, val, val->text, strlen(val->text));
+}
+
+/* Its first bytes, or -1 and why. */
+static ssize_t
+read_pass_file(const char *path, char *buf, size_t size, const char **why)
+{
+	struct stat	 st;
+	ssize_t		 n = -1;
+	int		 fd;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd == -1 || fstat(fd, &st) == -1)
+		*why = strerror(errno);
+	else if (!S_ISREG(st.st_mode))
+		*why = "not a regular file";
+	else if ((*why = lex_secrecy_of(&st)) == NULL &&
+	    (n = read(fd, buf, size)) == -1)
+		*why = strerror(errno);
+	if (fd != -1)
+		close(fd);
+	return (n);
+}
+
+void
+config_pass_file(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	/* room to see a line that is too long, and a second one */
+	char		 buf[256], *path, *nl;
+	const char	*why;
+	ssize_t		 n;
+
+	if (!once(r, ONCE_PASS, key))
+		return;
+	path = lex_beside(val->file, val->text);
+	if ((n = read_pass_file(path, buf, sizeof(buf), &why)) == -1)
+		fail(r, val, "pass file %s: %s", path, why);
+	else if ((nl = memchr(buf, '\n', (size_t)n)) != NULL &&
+	    nl != buf + n - 1)
+		fail(r, val, "pass file %s has more than one line", path);
+	else if (n == sizeof(buf))
+		fail(r, val, "pass file %s is longer than %d characters", path,
+		    CONFIG_PASS_MAX);
+	else
+		set_pass(r, val, buf, (size_t)n - (nl != NULL));
+	explicit_bzero(buf, sizeof(buf));
+	free(path);
+}
+
+/* Are all bits behind the prefix `ones' or all not? */
+static bool
+host_bits_all(const struct ipaddr *a, bool ones)
+{
+	size_t	 bit;
+
+	for (bit = a->plen; bit < ipaddr_len(a->af) * 8; bit++)
+		if (((a->bytes[bit / 8] >> (7 - bit % 8)) & 1) != ones)
+			return (false);
+	return (true);
+}
+
+static bool
+is_loopback(const struct ipaddr *a)
+{
+	static const uint8_t	 one[16] = { [15] = 1 };
+
+	if (a->af == AF_INET)
+		return (a->bytes[0] == 127);
+	return (memcmp(a->bytes, one, sizeof(one)) == 0);
+}
+
+static bool
+is_mapped(const struct ipaddr *a)
+{
+	static const uint8_t	 prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+	return (a->af == AF_INET6 &&
+	    memcmp(a->bytes, prefix, sizeof(prefix)) == 0);
+}
+
+/* What no host can own; NULL when it may be a virtual address. */
+static const char *
+unusable(const struct ipaddr *a)
+{
+	if (ipaddr_is_special(a))
+		return ("is not the address of a host");
+	if (ipaddr_is_multicast(a))
+		return ("is a multicast address");
+	if (is_loopback(a))
+		return ("is a loopback address");
+	if (is_mapped(a))
+		return ("is an IPv4-mapped address; write the IPv4 address");
+	/* RFC 3021: both addresses of a /31 are hosts */
+	if (a->af == AF_INET && a->plen < 31 && host_bits_all(a, false))
+		return ("is the network itself, not an address in it");
+	if (a->af == AF_INET && a->plen < 31 && host_bits_all(a, true))
+		return ("is the broadcast address of its network");
+	return (NULL);
+}
+
+/* ADDRESS/LENGTH in all its wrong forms. */
+static bool
+read_address(struct config_run *r, const struct config_tok *val,
+    struct ipaddr *a)
+{
+	const char	*s = val->text;
+	char		 host[IPADDR_STRLEN];
+	size_t		 n = strcspn(s, "/");
+	bool		 has_plen;
+
+	if (n >= sizeof(host))
+		n = sizeof(host) - 1;
+	memcpy(host, s, n);
+	host[n] = '\0';
+	if (ipaddr_parse(host, a, NULL) == -1) {
+		fail(r, val, "\"%.50s\" is not an address; write "
+		    "ADDRESS/LENGTH, as in 192.0.2.1/24 or 2001:db8::1/64", s);
+		return (false);
+	}
+	if (strchr(s, '/') == NULL) {
+		fail(r, val, "address %s has no prefix length; write that of "
+		    "its network, as in %s/%d", s, s,
+		    a->af == AF_INET ? 24 : 64);
+		return (false);
+	}
+	if (ipaddr_parse(s, a, &has_plen) == -1 || a->plen == 0) {
+		fail(r, val, "the prefix length of address %.50s is not a "
+		    "number from 1 to %d", s, a->af == AF_INET ? 32 : 128);
+		return (false);
+	}
+	return (true);
+}
+
+static bool
+claim_address(struct config_run *r, const struct config_tok *val,
+    const struct ipaddr *a)
+{
+	const struct mark	*first;
+	char			 buf[MSG_MAX / 2], text[IPADDR_STRLEN];
+
+	if (r->i.carpdev[0] == '\0')
+		return (true);
+	ipaddr_print(a, text, sizeof(text));
+	first = claim(r, MARK_ADDRESS, r->i.carpdev, text, r->name.text, val);
+	if (first != NULL)
+		fail(r, val, "address %s on %s is already that of %s, %s",
+		    text, r->i.carpdev, first->owner,
+		    where(&first->at, val, buf, sizeof(buf)));
+	return (first == NULL);
+}
+
+void
+config_address(struct config_run *r, const struct config_tok *val)
+{
+	struct ipaddr	 a;
+	const char	*why;
+
+	if (r->once[ONCE_ADDRESS].file == NULL)
+		r->once[ONCE_ADDRESS] = val != NULL ? *val : r->name;
+	if (val == NULL || !read_address(r, val, &a))
+		return;
+	if ((why = unusable(&a)) != NULL) {
+		fail(r, val, "address %s %s", val->text, why);
+		return;
+	}
+	if (a.af == AF_INET6 && a.plen < 127 && host_bits_all(&a, false))
+		warn_at(r, val, "address %s is the anycast address of its "
+		    "network's routers (RFC 4291)", val->text);
+	if (!claim_address(r, val, &a))
+		return;
+	if (r->i.naddrs == CONFIG_ADDRS_MAX)
+		fail(r, val, "more than %d addresses in %.40s",
+		    CONFIG_ADDRS_MAX, r->name.text);
+	else
+		r->i.addrs[r->i.naddrs++] = a;
+}
+
+void
+config_join(struct config_run *r, const struct config_tok *val)
+{
+	struct config_iface	*i = &r->i;
+
+	/* config_add_iface() puts every interface into carp, said or not. */
+	if (!group_name_ok(r, val) || strcmp(val->text, CARP_GROUP) == 0)
+		return;
+	if (in_group(i, val->text)) {
+		fail(r, val, "%.40s is already in group %s", r->name.text,
+		    val->text);
+		return;
+	}
+	if (i->ngroups >= CONFIG_GROUPS_MAX - 1)
+		fail(r, val, "%.40s is in more than %d groups (carp is one "
+		    "of them)", r->name.text, CONFIG_GROUPS_MAX);
+	else
+		strlcpy(i->groups[i->ngroups++], val->text,
+		    sizeof(i->groups[0]));
+}
+
+void
+config_digest(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	int	 v;
+
+	if (once(r, ONCE_DIGEST, key) &&
+	    (v = choose(r, key, val, config_digest_names)) != -1)
+		r->i.digest = (uint8_t)v;
+}
+
+void
+config_style(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	int	 v;
+
+	if (once(r, ONCE_STYLE, key) &&
+	    (v = choose(r, key, val, config_style_names)) != -1)
+		r->i.style = (uint8_t)v;
+}
+
+void
+config_balancing(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	static const char *const	 later[] = { "arp", "ip",
+		"ip-stealth", "ip-unicast" };
+	size_t				 n;
+
+	if (!once(r, ONCE_BALANCING, key))
+		return;
+	for (n = 0; n < sizeof(later) / sizeof(later[0]); n++)
+		if (strcmp(val->text, later[n]) == 0) {
+			fail(r, val, "balancing %s is not available in this "
+			    "version; write balancing none", later[n]);
+			return;
+		}
+	if (choose(r, key, val, config_balancing_names) != -1)
+		r->i.balancing = BALANCING_NONE;
+}
+
+void
+config_peer(struct config_run *r, const struct config_tok *key)
+{
+	if (first_on_line(r, key))
+		fail(r, key, "peer (unicast) is not available in this "
+		    "version; leave it out, advertisements are multicast");
+}
+
+/* the whole */
+
+/* What is only known at the end. */
+static void
+run_end(struct config_run *r)
+{
+	const struct config_tok	*t = &r->unexpected;
+	const struct mark	*m;
+	size_t			 n;
+
+	if (r->pending && at_end(r) && r->name.text != NULL)
+		lex_error_at(r->lex, t->file, t->line, "the file ends inside "
+		    "of %.40s (%s:%d), a } is missing", r->name.text,
+		    r->name.file, r->name.line);
+	else if (r->pending && at_end(r))
+		lex_error_at(r->lex, t->file, t->line, "the file ends inside "
+		    "of a block, a } is missing");
+	if (lex_errors(r->lex) > 0)
+		return;
+	SLIST_FOREACH(m, &r->marks, entry) {
+		if (m->kind != MARK_GROUP || strcmp(m->key, CARP_GROUP) == 0)
+			continue;
+		for (n = 0; n < r->c->nifaces; n++)
+			if (in_group(&r->c->ifaces[n], m->key))
+				break;
+		if (n == r->c->nifaces)
+			warn_at(r, &m->at, "no interface is in group %s",
+			    m->key);
+	}
+	if (r->warn != NULL)
+		lex_unused(r->lex, r->warn, r->arg);
+}
+
+static struct config_run *
+run_new(config_msg_cb err, config_msg_cb warn, void *arg)
+{
+	struct config_run		*r = must(calloc(1, sizeof(*r)));
+	const struct lex_keyword	*kw;
+	size_t				 n;
+
+	kw = parse_keywords(&n);
+	r->lex = lex_new(kw, n, err, arg);
+	r->c = config_new();
+	r->warn = warn;
+	r->arg = arg;
+	SLIST_INIT(&r->kept);
+	SLIST_INIT(&r->marks);
+	return (r);
+}
+
+/* What was built, or NULL if anything was wrong. */
+static struct config *
+run_finish(struct config_run *r, bool opened)
+{
+	struct config	*c = r->c;
+
+	if (opened) {
+		parse_run(r, r->lex);
+		run_end(r);
+	}
+	if (lex_errors(r->lex) > 0) {
+		config_free(c);
+		c = NULL;
+	}
+	run_clear(r);
+	lex_free(r->lex);
+	free(r);
+	return (c);
+}
+
+struct config *
+config_load(const char *path, char *const *defines, config_msg_cb err,
+    config_msg_cb warn, void *arg)
+{
+	struct config_run	*r = run_new(err, warn, arg);
+
+	for (; defines != NULL && *defines != NULL; defines++)
+		if (lex_define(r->lex, *defines) == -1)
+			lex_error_at(r->lex, NULL, 0, "-D %s: write -D "
+			    "NAME=VALUE, NAME of letters, digits and _ and no "
+			    "word of carpd.conf(5)", *defines);
+	return (run_finish(r, lex_open(r->lex, path) == 0));
+}
+
+struct config *
+config_load_mem(const char *name, const char *text, size_t len,
+    config_msg_cb err, config_msg_cb warn, void *arg)
+{
+	struct config_run	*r = run_new(err, warn, arg);
+
+	return (run_finish(r, lex_open_mem(r->lex, name, text, len) == 0));
+}

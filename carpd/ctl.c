@@ -1,0 +1,653 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The engine's answers to carpctl: one request, its objects, then CTL_END,
+ * or CTL_OK or CTL_FAIL with a text.  The mode of the socket is the
+ * authority (carpctl(8)); a client that breaks the protocol is closed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../common/log.h"
+#include "engine.h"
+
+#define OWNER_OPERATOR	"operator"
+#define NELEM(a)	(sizeof(a) / sizeof((a)[0]))
+
+static void
+reply(struct control_client *cl, uint32_t type, const void *data, size_t len)
+{
+	control_reply(cl, type, data, len);
+}
+
+static void
+ok(struct control_client *cl)
+{
+	reply(cl, IMSG_CTL_OK, NULL, 0);
+}
+
+static void fail(struct control_client *, const char *, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+fail(struct control_client *cl, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	reply(cl, IMSG_CTL_FAIL, text, strlen(text));
+}
+
+/* A string field of a client, which may lack its NUL. */
+static void
+copy_field(char *dst, const char *src, size_t size)
+{
+	memcpy(dst, src, size);
+	dst[size - 1] = '\0';
+}
+
+/* Milliseconds since 1970 of a monotonic time. */
+static uint64_t
+wall_of(monotime_t t)
+{
+	int64_t ago = monotime_sub(monotime_now(), t) / MONOTIME_MSEC;
+
+	return (engine_wall_ms() - (uint64_t)(ago < 0 ? 0 : ago));
+}
+
+/* ---- show ---- */
+
+static void
+show_global(struct engine *e, struct control_client *cl)
+{
+	struct ctl_global g;
+
+	memset(&g, 0, sizeof(g));
+	g.now = engine_wall_ms() / 1000;
+	g.node = e->nodeid;
+	g.preempt = e->g.preempt;
+	g.allow = e->allow;
+	g.log = e->g.log;
+	g.verbose = log_getverbose() > 0;
+	g.uptime_ms = (uint64_t)(monotime_sub(monotime_now(), e->started) /
+	    MONOTIME_MSEC);
+	reply(cl, IMSG_CTL_GLOBAL, &g, sizeof(g));
+}
+
+static void
+show_vhid(const struct vif *f, const struct node *n, struct control_client *cl)
+{
+	struct ctl_vhid v;
+
+	memset(&v, 0, sizeof(v));
+	(void)strlcpy(v.name, f->c.name, sizeof(v.name));
+	v.vhid = n->conf.vhid;
+	v.advbase = n->conf.advbase;
+	v.advskew = n->conf.advskew;
+	v.state = (uint8_t)n->v.state;
+	v.cause = (uint8_t)n->v.cause;
+	v.sent_skew = vhost_skew(&n->conf, &n->v);
+	v.sent_demote = n->conf.style_byte ? (uint8_t)n->v.demotion : 0;
+	v.variant = (uint8_t)n->variant;
+	v.since_ms = n->since_ms;
+	v.transitions = n->v.transitions;
+	memcpy(v.lladdr, n->vmac, sizeof(v.lladdr));
+	if (n->v.state == VHOST_INIT && n->why != NULL)
+		(void)strlcpy(v.why, n->why, sizeof(v.why));
+	if (n->v.state == VHOST_BACKUP && n->v.heard) {
+		v.master = n->master;
+		v.master_node = n->master_node;
+		v.master_skew = n->master_rank;
+	}
+	reply(cl, IMSG_CTL_VHID, &v, sizeof(v));
+}
+
+static void
+show_iface(struct vif *f, struct control_client *cl)
+{
+	const struct dev *d = f->dev;
+	struct ctl_iface i;
+	struct ctl_addr a;
+	size_t k;
+
+	memset(&i, 0, sizeof(i));
+	(void)strlcpy(i.name, f->c.name, sizeof(i.name));
+	(void)strlcpy(i.carpdev, f->c.carpdev, sizeof(i.carpdev));
+	i.present = d->ifindex != 0;
+	i.link = d->link;
+	i.balancing = f->c.balancing;
+	i.digest = f->c.digest;
+	i.style = f->c.style;
+	i.nvhids = f->c.nvhids;
+	i.ngroups = f->c.ngroups;
+	memcpy(i.mac, d->mac, sizeof(i.mac));
+	i.demotion = engine_vif_demotion(f);
+	memcpy(i.groups, f->c.groups, sizeof(i.groups));
+	reply(cl, IMSG_CTL_IFACE, &i, sizeof(i));
+	for (k = 0; k < f->nnodes; k++)
+		show_vhid(f, f->nodes[k], cl);
+	for (k = 0; k < f->c.naddrs; k++) {
+		memset(&a, 0, sizeof(a));
+		(void)strlcpy(a.name, f->c.name, sizeof(a.name));
+		a.addr = f->c.addrs[k];
+		a.plen = f->shown[k].plen;
+		reply(cl, IMSG_CTL_ADDR, &a, sizeof(a));
+	}
+}
+
+static void
+show_entry(const struct demote_entry *en, struct control_client *cl)
+{
+	struct ctl_entry c;
+
+	memset(&c, 0, sizeof(c));
+	memcpy(c.group, en->group, sizeof(c.group));
+	memcpy(c.owner, en->owner, sizeof(c.owner));
+	memcpy(c.reason, en->reason, sizeof(c.reason));
+	c.amount = en->amount;
+	c.expires = -1;
+	if (monotime_isset(en->expiry))
+		c.expires = (int32_t)((monotime_sub(en->expiry,
+		    monotime_now()) + MONOTIME_SEC - 1) / MONOTIME_SEC);
+	c.since_ms = wall_of(en->since);
+	reply(cl, IMSG_CTL_ENTRY, &c, sizeof(c));
+}
+
+static void
+show_group(struct engine *e, const char *name, struct control_client *cl)
+{
+	struct ctl_group g;
+	size_t i;
+
+	memset(&g, 0, sizeof(g));
+	(void)strlcpy(g.name, name, sizeof(g.name));
+	g.demotion = demote_group(&e->ledger, name);
+	for (i = 0; i < e->ledger.size; i++)
+		g.nentries += e->ledger.e[i].amount != 0 &&
+		    strcmp(e->ledger.e[i].group, name) == 0;
+	reply(cl, IMSG_CTL_GROUP, &g, sizeof(g));
+	for (i = 0; i < e->ledger.size; i++)
+		if (e->ledger.e[i].amount != 0 &&
+		    strcmp(e->ledger.e[i].group, name) == 0)
+			show_entry(&e->ledger.e[i], cl);
+}
+
+/* Was the group at (f, k) named by an earlier interface? */
+static bool
+group_before(struct engine *e, const struct vif *f, size_t k)
+{
+	const struct vif *g;
+	size_t i;
+
+	TAILQ_FOREACH(g, &e->vifs, entry)
+		for (i = 0; i < g->c.ngroups; i++) {
+			if (g == f && i == k)
+				return (false);
+			if (!g->dying && strcmp(g->c.groups[i],
+			    f->c.groups[k]) == 0)
+				return (true);
+		}
+	return (false);
+}
+
+static bool
+group_used(struct engine *e, const char *name)
+{
+	const struct vif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		for (i = 0; !f->dying && i < f->c.ngroups; i++)
+			if (strcmp(f->c.groups[i], name) == 0)
+				return (true);
+	return (false);
+}
+
+static void
+show_groups(struct engine *e, struct control_client *cl)
+{
+	struct vif *f;
+	size_t i;
+
+	if (!group_used(e, "carp"))
+		show_group(e, "carp", cl);
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		for (i = 0; !f->dying && i < f->c.ngroups; i++)
+			if (!group_before(e, f, i))
+				show_group(e, f->c.groups[i], cl);
+}
+
+static void
+show_peers(struct engine *e, const char *name, struct control_client *cl)
+{
+	monotime_t now = monotime_now();
+	struct ctl_peer c;
+	struct vif *f;
+	size_t i, k;
+
+	TAILQ_FOREACH(f, &e->vifs, entry) {
+		if (f->dying || (name[0] != '\0' && strcmp(name, f->c.name)))
+			continue;
+		for (i = 0; i < f->nnodes; i++)
+			for (k = 0; k < ENGINE_PEERS_MAX; k++) {
+				const struct peer *p = &f->nodes[i]->peers[k];
+
+				if (p->addr.af == 0)
+					continue;
+				memset(&c, 0, sizeof(c));
+				(void)strlcpy(c.name, f->c.name,
+				    sizeof(c.name));
+				c.vhid = f->nodes[i]->conf.vhid;
+				c.advbase = p->advbase;
+				c.advskew = p->advskew;
+				c.demote = p->demote;
+				c.ours = p->ours;
+				c.verified = p->verified;
+				c.drop = (uint8_t)p->drop;
+				c.variant = p->variant;
+				c.node = p->node;
+				c.addr = p->addr;
+				c.heard_ms = (uint64_t)(monotime_sub(now,
+				    p->heard) / MONOTIME_MSEC);
+				c.packets = p->packets;
+				c.dropped = p->dropped;
+				reply(cl, IMSG_CTL_PEER, &c, sizeof(c));
+			}
+	}
+}
+
+static void
+show_history(struct engine *e, const char *name, struct control_client *cl)
+{
+	struct ctl_history c;
+	size_t i, first = 0;
+
+	if (e->nhistory > ENGINE_HISTORY_MAX)
+		first = e->nhistory - ENGINE_HISTORY_MAX;
+	for (i = first; i < e->nhistory; i++) {
+		const struct history *h = &e->history[i % ENGINE_HISTORY_MAX];
+
+		if (name[0] != '\0' && strcmp(name, h->name) != 0)
+			continue;
+		memset(&c, 0, sizeof(c));
+		memcpy(c.name, h->name, sizeof(c.name));
+		c.vhid = h->vhid;
+		c.from = h->from;
+		c.to = h->to;
+		c.cause = h->cause;
+		c.at_ms = h->at_ms;
+		reply(cl, IMSG_CTL_HISTORY, &c, sizeof(c));
+	}
+}
+
+static void
+show_counter(struct control_client *cl, const char *name, uint64_t value)
+{
+	struct ctl_counter c;
+
+	memset(&c, 0, sizeof(c));
+	(void)strlcpy(c.name, name, sizeof(c.name));
+	c.value = value;
+	reply(cl, IMSG_CTL_COUNTER, &c, sizeof(c));
+}
+
+static const char *const parent_counter_names[] = {
+	[PARENT_ADDR_RESTORED] = "addrrestored",
+	[PARENT_FILTER_RESTORED] = "filterrestored",
+	[PARENT_ADDR_ERRORS] = "addrerrors",
+	[PARENT_REFUSED] = "refused",
+};
+
+static void
+show_counters(struct engine *e, struct control_client *cl)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT_MAX; i++)
+		show_counter(cl, engine_counter_names[i], e->count[i]);
+	for (i = 0; i < PARENT_COUNTERS; i++)
+		show_counter(cl, parent_counter_names[i],
+		    e->parent_count.v[i]);
+	for (i = 0; i < NELEM(e->parent_count.steer); i++)
+		show_counter(cl, steer_stat_names[i],
+		    e->parent_count.steer[i]);
+	reply(cl, IMSG_CTL_END, NULL, 0);
+}
+
+/* Half of the counters live in the parent: ask, answer when they come. */
+static void
+ask_counters(struct engine *e, struct control_client *cl)
+{
+	size_t i;
+
+	for (i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (e->counters_client[i] == 0 || control_find(e->control,
+		    e->counters_client[i]) == NULL) {
+			e->counters_client[i] = control_client_id(cl);
+			break;
+		}
+	if (e->parent == NULL || channel_send(e->parent, IMSG_WANT_COUNTERS,
+	    0, -1, NULL, 0) == -1)
+		ctl_counters(e);
+}
+
+void
+ctl_counters(struct engine *e)
+{
+	struct control_client *cl;
+	size_t i;
+
+	for (i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+		if (e->counters_client[i] == 0)
+			continue;
+		cl = control_find(e->control, e->counters_client[i]);
+		e->counters_client[i] = 0;
+		if (cl != NULL)
+			show_counters(e, cl);
+	}
+}
+
+static void
+show_all(struct engine *e, const char *name, struct control_client *cl)
+{
+	struct vif *f;
+
+	show_global(e, cl);
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		if (!f->dying && (name[0] == '\0' ||
+		    strcmp(name, f->c.name) == 0))
+			show_iface(f, cl);
+	show_groups(e, cl);
+}
+
+static void
+ctl_show(struct engine *e, struct control_client *cl, const struct ctl_show *s)
+{
+	char name[IF_NAMESIZE];
+
+	copy_field(name, s->name, sizeof(name));
+	if (name[0] != '\0' && engine_find_vif(e, name) == NULL) {
+		fail(cl, "%s: no such interface", name);
+		return;
+	}
+	switch (s->what) {
+	case CTL_WHAT_ALL:
+	case CTL_WHAT_IFACE:
+		show_all(e, name, cl);
+		break;
+	case CTL_WHAT_DEMOTION:
+		show_groups(e, cl);
+		break;
+	case CTL_WHAT_COUNTERS:
+		ask_counters(e, cl);
+		return;
+	case CTL_WHAT_PEERS:
+		show_peers(e, name, cl);
+		break;
+	case CTL_WHAT_HISTORY:
+		show_history(e, name, cl);
+		break;
+	default:
+		fail(cl, "this carpd cannot show that");
+		return;
+	}
+	reply(cl, IMSG_CTL_END, NULL, 0);
+}
+
+/* ---- commands ---- */
+
+static void
+ctl_demote(struct engine *e, struct control_client *cl,
+    const struct ctl_demote *m)
+{
+	char group[CONFIG_GROUPNAME_MAX];
+	int have, want;
+
+	copy_field(group, m->group, sizeof(group));
+	if (!group_used(e, group) && strcmp(group, "carp") != 0) {
+		fail(cl, "%s: no interface is in that group", group);
+		return;
+	}
+	have = demote_get(&e->ledger, OWNER_OPERATOR, group, "carpctl");
+	if (m->delta < -DEMOTE_MAX || m->delta > DEMOTE_MAX) {
+		fail(cl, "a demotion is 1 to %d", DEMOTE_MAX);
+		return;
+	}
+	want = have + m->delta;
+	if (want < 0) {
+		fail(cl, "group %s: the operator's demotion is %d, cannot "
+		    "promote by %d", group, have, -m->delta);
+		return;
+	}
+	if (m->delta > 0 && demote_group(&e->ledger, group) + m->delta >
+	    DEMOTE_MAX) {
+		fail(cl, "group %s: demotion is %d, the sum would exceed %d",
+		    group, demote_group(&e->ledger, group), DEMOTE_MAX);
+		return;
+	}
+	if (!engine_demote(e, OWNER_OPERATOR, group, "carpctl", want, 0))
+		fail(cl, "the demotion ledger is full");
+	else
+		ok(cl);
+}
+
+static void
+ctl_state(struct engine *e, struct control_client *cl,
+    const struct ctl_state *m)
+{
+	struct vhost_event ev;
+	char name[IF_NAMESIZE];
+	struct vif *f;
+	size_t i;
+
+	copy_field(name, m->name, sizeof(name));
+	if ((f = engine_find_vif(e, name)) == NULL) {
+		fail(cl, "%s: no such interface", name);
+		return;
+	}
+	if (m->state >= VHOST_STATES) {
+		fail(cl, "no such state");
+		return;
+	}
+	for (i = 0; i < f->nnodes; i++)
+		if (f->nodes[i]->v.state == VHOST_INIT) {
+			fail(cl, "%s: is INIT: %s", name, f->nodes[i]->why !=
+			    NULL ? f->nodes[i]->why : "starting");
+			return;
+		}
+	memset(&ev, 0, sizeof(ev));
+	ev.type = VHOST_EV_FORCE;
+	ev.state = (enum vhost_state)m->state;
+	for (i = 0; i < f->nnodes; i++)
+		engine_event(f->nodes[i], &ev);
+	ok(cl);
+}
+
+static void
+set_timer(struct vif *f, struct control_client *cl, const struct ctl_set *m)
+{
+	struct config_vhid *v = NULL;
+	size_t i;
+
+	for (i = 0; i < f->c.nvhids; i++)
+		if (m->vhid == f->c.vhids[i].vhid ||
+		    (m->vhid == 0 && f->c.nvhids == 1))
+			v = &f->c.vhids[i];
+	if (v == NULL) {
+		fail(cl, "%s: no such vhid", f->c.name);
+		return;
+	}
+	if (m->value < 0 || m->value > 254) {
+		fail(cl, "%s: advbase and advskew are 0 to 254", f->c.name);
+		return;
+	}
+	if (m->key == CTL_SET_ADVBASE)
+		v->advbase = (uint8_t)m->value;
+	else
+		v->advskew = (uint8_t)m->value;
+	engine_vif_changed(f, true);
+	ok(cl);
+}
+
+static bool
+group_name_ok(const char *s)
+{
+	size_t len = strnlen(s, CONFIG_GROUPNAME_MAX);
+
+	return (len != 0 && len < CONFIG_GROUPNAME_MAX &&
+	    strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789_-") == len && strchr("0123456789", s[len - 1]) == NULL);
+}
+
+static void
+set_group(struct vif *f, struct control_client *cl, const struct ctl_set *m)
+{
+	bool add = m->key == CTL_SET_GROUP;
+	size_t i;
+
+	if (!group_name_ok(m->group)) {
+		fail(cl, "a group is up to 15 letters, digits, - and _, and "
+		    "does not end in a digit");
+		return;
+	}
+	for (i = 0; i < f->c.ngroups; i++)
+		if (strcmp(f->c.groups[i], m->group) == 0)
+			break;
+	if (add == (i < f->c.ngroups)) {
+		fail(cl, "%s: is %s group %s", f->c.name,
+		    add ? "already in" : "not in", m->group);
+		return;
+	}
+	if (add && f->c.ngroups == CONFIG_GROUPS_MAX) {
+		fail(cl, "%s: is in %d groups, which is the most", f->c.name,
+		    CONFIG_GROUPS_MAX);
+		return;
+	}
+	if (add) {
+		(void)strlcpy(f->c.groups[f->c.ngroups++], m->group,
+		    CONFIG_GROUPNAME_MAX);
+	} else {
+		memmove(f->c.groups[i], f->c.groups[i + 1],
+		    (f->c.ngroups - i - 1) * sizeof(f->c.groups[0]));
+		memset(f->c.groups[--f->c.ngroups], 0,
+		    sizeof(f->c.groups[0]));
+	}
+	engine_vif_changed(f, false);
+	ok(cl);
+}
+
+static void
+ctl_set(struct engine *e, struct control_client *cl, const struct ctl_set *msg)
+{
+	struct ctl_set m = *msg;
+	struct vif *f;
+
+	m.name[sizeof(m.name) - 1] = '\0';
+	m.group[sizeof(m.group) - 1] = '\0';
+	if (m.key == CTL_SET_PREEMPT) {
+		e->g.preempt = m.value != 0;
+		TAILQ_FOREACH(f, &e->vifs, entry)
+			engine_vif_changed(f, false);
+		ok(cl);
+		return;
+	}
+	if ((f = engine_find_vif(e, m.name)) == NULL) {
+		fail(cl, "%s: no such interface", m.name);
+		return;
+	}
+	switch (m.key) {
+	case CTL_SET_ADVBASE:
+	case CTL_SET_ADVSKEW:
+		set_timer(f, cl, &m);
+		return;
+	case CTL_SET_GROUP:
+	case CTL_SET_UNGROUP:
+		set_group(f, cl, &m);
+		return;
+	default:
+		fail(cl, "this carpd cannot set that");
+		return;
+	}
+}
+
+static void
+ctl_reload(struct engine *e, struct control_client *cl)
+{
+	if (e->parent == NULL || channel_send(e->parent, IMSG_RELOAD,
+	    control_client_id(cl), -1, NULL, 0) == -1)
+		fail(cl, "the parent process does not answer");
+}
+
+void
+ctl_reloaded(struct engine *e, const struct msg_result *r)
+{
+	struct control_client *cl;
+	char text[MSG_TEXT_MAX];
+
+	if (r->client == 0 || e->control == NULL ||
+	    (cl = control_find(e->control, r->client)) == NULL)
+		return;
+	copy_field(text, r->text, sizeof(text));
+	if (r->error != 0)
+		fail(cl, "%s", text);
+	else
+		ok(cl);
+}
+
+static void
+ctl_log(struct engine *e, struct control_client *cl, const struct ctl_flag *m)
+{
+	(void)e;
+	log_setverbose(m->on != 0 ? 1 : 0);
+	ok(cl);
+}
+
+void
+ctl_dispatch(struct control_client *cl, struct imsg *im, void *arg)
+{
+	struct engine *e = arg;
+	const char *bad;
+
+	bad = msg_check(carpd_msgs, IMSG_MAX, im, MSG_FROM_CLIENT);
+	if (bad != NULL) {
+		log_debug("control client: %s", bad);
+		fail(cl, "%s", bad);
+		control_finish(cl);
+		return;
+	}
+	switch (im->type) {
+	case IMSG_CTL_SHOW:
+		ctl_show(e, cl, im->data);
+		return;
+	case IMSG_CTL_DEMOTE:
+		ctl_demote(e, cl, im->data);
+		return;
+	case IMSG_CTL_STATE:
+		ctl_state(e, cl, im->data);
+		return;
+	case IMSG_CTL_SET:
+		ctl_set(e, cl, im->data);
+		return;
+	case IMSG_CTL_ALLOW:
+		engine_allow(e, ((const struct ctl_flag *)im->data)->on != 0);
+		ok(cl);
+		return;
+	case IMSG_CTL_RELOAD:
+		ctl_reload(e, cl);
+		return;
+	case IMSG_CTL_LOG:
+		ctl_log(e, cl, im->data);
+		return;
+	case IMSG_CTL_MONITOR:
+		control_subscribe(cl);
+		return;
+	default:
+		control_finish(cl);
+		return;
+	}
+}

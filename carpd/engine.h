@@ -1,0 +1,189 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The engine's own structures, shared by engine.c and ctl.c and by nobody
+ * else.
+ */
+#ifndef CARPD_ENGINE_H
+#define CARPD_ENGINE_H
+
+#include <sys/queue.h>
+
+#include "../common/channel.h"
+#include "../common/control.h"
+#include "../common/ev.h"
+#include "../common/os/kif.h"
+#include "advert.h"
+#include "config.h"
+#include "demote.h"
+#include "msgs.h"
+#include "os/steer.h"
+#include "vhost.h"
+
+#define ENGINE_ADDRS_MAX	64	/* addresses of a carpdev we look at */
+#define ENGINE_PEERS_MAX	16	/* senders remembered per vhid */
+#define ENGINE_HISTORY_MAX	512
+#define ENGINE_LEDGER_MAX	1024
+#define ENGINE_DROPLOG_MAX	64	/* reason and peer pairs remembered */
+#define ENGINE_GONE_TIME	(10 * MONOTIME_SEC)
+
+/* Counters under netstat's names, then ours. */
+enum engine_counter {
+	COUNT_IPACKETS, COUNT_IPACKETS6, COUNT_BADIF, COUNT_BADTTL,
+	COUNT_HDROPS, COUNT_BADSUM, COUNT_BADVER, COUNT_BADLEN,
+	COUNT_BADAUTH, COUNT_BADVHID, COUNT_OPACKETS, COUNT_OPACKETS6,
+	COUNT_ONOMEM, COUNT_PREEMPT,
+	COUNT_REPLAY, COUNT_BADTRAILER, COUNT_NOTICES, COUNT_OERRORS,
+	COUNT_LATE, COUNT_TAKEN, COUNT_LOG_SUPPRESSED,
+	COUNT_MAX
+};
+extern const char *const engine_counter_names[];
+
+struct engine;
+struct vif;
+
+/* Somebody who sends adverts for a vhid. */
+struct peer {
+	struct ipaddr	 addr;		/* af 0: free */
+	uint32_t	 node;
+	uint8_t		 advbase, advskew, demote;
+	uint8_t		 variant;
+	bool		 ours, verified;
+	enum advert_drop drop;
+	uint8_t		 counter[CARP_COUNTER_LEN];	/* last verified */
+	monotime_t	 heard;
+	uint64_t	 packets, dropped;
+};
+
+/* One vhid of one carp interface. */
+struct node {
+	struct engine		*eng;
+	struct vif		*vif;
+	uint8_t			 vmac[6];
+	struct vhost_conf	 conf;
+	struct vhost		 v;
+	struct advert_vhost	 av;
+	bool			 av_set;
+	enum advert_variant	 variant;	/* digest that we send */
+	bool			 variant_known;	/* an advert told them apart */
+	bool			 skew_peer;	/* demote-style auto saw one */
+	bool			 running;	/* RUN was the last told */
+	const char		*why;		/* INIT: what is missing */
+	bool			 was_master;	/* when its link was lost */
+	monotime_t		 lost;
+	struct node_timer {
+		struct node	*node;
+		struct ev_timer	*ev;
+		monotime_t	 armed;
+	}			 timer[VHOST_TIMERS];
+	uint64_t		 since_ms;	/* wall clock of the state */
+	struct ipaddr		 master;
+	uint32_t		 master_node, master_rank;
+	struct peer		 peers[ENGINE_PEERS_MAX];
+	bool			 spoke;		/* sent since it was cleared */
+};
+
+/* One carpdev. */
+struct dev {
+	TAILQ_ENTRY(dev)	 entry;
+	struct engine		*eng;
+	char			 name[IF_NAMESIZE];
+	int			 ifindex;	/* 0: not there */
+	uint8_t			 mac[6];
+	bool			 router, no_v6;
+	bool			 link;		/* up and running */
+	bool			 link_known;
+	int			 fd;
+	struct ev_fd		*ev;
+	struct steer_slots	*slots;
+	struct node		*byvhid[256];
+	struct dev_addr {
+		struct ipaddr	 addr;		/* af 0: free */
+		bool		 tentative;
+		bool		 virtual;	/* with our mark */
+	}			 addrs[ENGINE_ADDRS_MAX];
+	struct ipaddr		 src4, src6;	/* af 0: none */
+};
+
+/* One carp interface. */
+struct vif {
+	TAILQ_ENTRY(vif)	 entry;
+	struct engine		*eng;
+	struct config_iface	 c;
+	struct dev		*dev;
+	struct node		*nodes[CONFIG_VHIDS_MAX];
+	size_t			 nnodes;
+	bool			 dying;		/* freed when drained */
+	bool			 keep;		/* scratch of a reload */
+	struct ctl_addr		 shown[CONFIG_ADDRS_MAX];
+};
+
+struct history {
+	char			 name[IF_NAMESIZE];
+	uint8_t			 vhid, from, to, cause;
+	uint64_t		 at_ms;
+};
+
+struct engine {
+	struct channel		*parent;
+	struct control		*control;
+	struct kif		*kif;
+	struct ev_fd		*kif_ev;
+	struct config_global	 g;
+	struct config		*incoming;
+	struct config_group	*groups;
+	size_t			 ngroups;
+	TAILQ_HEAD(, dev)	 devs;
+	TAILQ_HEAD(, vif)	 vifs;
+	struct demote		 ledger;
+	struct ev_timer		*ledger_timer;
+	struct ev_timer		*sweep_timer;
+	bool			 configured;	/* first CONF_END was seen */
+	bool			 want_ready;	/* tell the parent when drained */
+	bool			 stopping;
+	bool			 orphan;	/* the parent died */
+	bool			 allow;
+	uint32_t		 nodeid;
+	uint64_t		 epoch, seq;
+	monotime_t		 started;
+	uint64_t		 count[COUNT_MAX];
+	struct msg_parent_counters parent_count;
+	uint32_t		 counters_client[CONTROL_CLIENTS_MAX];
+	struct drop_log {
+		struct ipaddr	 addr;
+		int		 drop;
+		monotime_t	 until;
+	}			 drops[ENGINE_DROPLOG_MAX];
+	struct history		 history[ENGINE_HISTORY_MAX];
+	size_t			 nhistory;	/* ever */
+};
+
+uint64_t	 engine_wall_ms(void);
+struct vif	*engine_find_vif(struct engine *e, const char *name);
+/* Deliver an event to one vhid and carry out what follows. */
+void		 engine_event(struct node *n, const struct vhost_event *ev);
+/* Change what (owner, reason) holds; logs, tells the vhids; false if refused. */
+bool		 engine_demote(struct engine *e, const char *owner,
+		    const char *group, const char *reason, int amount,
+		    int64_t lifetime);
+/* net.inet.carp.allow */
+void		 engine_allow(struct engine *e, bool allow);
+/* Timers or groups of vif were changed live: recompute and tell the vhids. */
+void		 engine_vif_changed(struct vif *f, bool timers);
+/* carp(4)'s own log levels: shown when net.inet.carp.log >= pri. */
+void		 engine_log(struct engine *e, int pri, const char *fmt, ...)
+		    __attribute__((format(printf, 3, 4)));
+/* A line for `carpctl monitor`. */
+void		 engine_notify(struct engine *e, const char *fmt, ...)
+		    __attribute__((format(printf, 2, 3)));
+int		 engine_vif_demotion(const struct vif *f);
+
+/* ctl.c: a message of a client. */
+void		 ctl_dispatch(struct control_client *cl, struct imsg *im,
+		    void *arg);
+/* ctl.c: the parent's answers arrived. */
+void		 ctl_counters(struct engine *e);
+void		 ctl_reloaded(struct engine *e, const struct msg_result *r);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * Contract: raw frames on a carpdev.  The parent opens, an unprivileged
+ * process sends and receives.
+ */
+#ifndef CARPD_OS_FRAMEIO_H
+#define CARPD_OS_FRAMEIO_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define FRAMEIO_MTU	2048	/* a received frame is cut here */
+
+/*
+ * A socket on the interface that receives IP protocol 112 (IPv4 and IPv6,
+ * multicast and unicast, not our own output), marked so that the classifier
+ * knows its frames, with its filter locked.  Non-blocking.  -1 and errno.
+ */
+int		 frameio_open(const char *ifname, int ifindex);
+/*
+ * Silent sockets that join 224.0.0.18 and ff02::12 there and keep the host
+ * from answering "protocol unreachable"; held by the parent.  Fills fds[2]
+ * (IPv4, IPv6), -1 where the family is not to be had.
+ */
+void		 frameio_join(const char *ifname, int ifindex, int fds[2]);
+/* Whole Ethernet frame.  0, or -1 and errno. */
+int		 frameio_send(int fd, const void *frame, size_t len);
+/* Bytes of the next frame, or -1 and errno (EAGAIN, ENETDOWN ...). */
+ssize_t		 frameio_recv(int fd, void *frame, size_t size);
+
+#endif

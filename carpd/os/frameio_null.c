@@ -1,0 +1,48 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * Frames on a system we know nothing of: what is sent is lost, and nothing
+ * is ever received.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+
+#include "frameio.h"
+
+int
+frameio_open(const char *ifname, int ifindex)
+{
+	(void)ifname;
+	(void)ifindex;
+	/* unbound and unconnected: never readable */
+	return (socket(AF_UNIX, SOCK_DGRAM, 0));
+}
+
+void
+frameio_join(const char *ifname, int ifindex, int fds[2])
+{
+	(void)ifname;
+	(void)ifindex;
+	fds[0] = fds[1] = -1;
+}
+
+int
+frameio_send(int fd, const void *frame, size_t len)
+{
+	(void)fd;
+	(void)frame;
+	(void)len;
+	return (0);
+}
+
+ssize_t
+frameio_recv(int fd, void *frame, size_t size)
+{
+	(void)fd;
+	(void)frame;
+	(void)size;
+	errno = EAGAIN;
+	return (-1);
+}

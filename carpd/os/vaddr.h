@@ -1,0 +1,73 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * Contract: virtual MAC and addresses come and go on one carpdev, and
+ * whatever else of the system must be changed for that and put back.  Parent
+ * only.  Everything it makes carries our mark (KIF_PROTO_CARPD on addresses)
+ * or is in the restore record, so that the next start can undo what a dead
+ * run left.
+ */
+#ifndef CARPD_OS_VADDR_H
+#define CARPD_OS_VADDR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../../common/ipaddr.h"
+#include "steer.h"
+
+#define VADDR_LIFETIME	10	/* s an address lives unrefreshed */
+#define VADDR_REFRESH	3	/* s between refreshes */
+
+struct vaddr;
+
+/*
+ * Undo the leftovers of a dead run on this carpdev (addresses with our mark,
+ * filter entries of its virtual MACs, sysctls, own addresses and routes it
+ * had put aside: all by s's restore record), then change the sysctls we need
+ * (send_redirects off, promote_secondaries on), saving the old values in the
+ * record.  The caller holds the ownership lock.  NULL and errno.
+ */
+struct vaddr	*vaddr_open(const char *ifname, int ifindex, struct steer *s);
+/* Remove all our addresses and MACs, put everything back, free. */
+void		 vaddr_close(struct vaddr *v);
+/* Free without touching the kernel (interface gone). */
+void		 vaddr_free(struct vaddr *v);
+
+/* The NIC is told a virtual MAC, or to forget it; survives our processes. */
+int		 vaddr_mac(struct vaddr *v, const uint8_t mac[6], bool add);
+/*
+ * Declare a virtual address (with its configured prefix length).  When the
+ * host itself has it on carpdev, it is its own: it is put aside now with the
+ * routes that hang on it (recorded) and comes and goes with MASTER from here
+ * on; vaddr_close() restores it.  0; 1: it was the host's own; -1 and errno.
+ */
+int		 vaddr_declare(struct vaddr *v, const struct ipaddr *a);
+void		 vaddr_undeclare(struct vaddr *v, const struct ipaddr *a);
+/*
+ * All that is configured has been declared: own addresses of the host that a
+ * dead run had put aside, and that nobody declared again, go back to it.
+ */
+void		 vaddr_settle(struct vaddr *v);
+/*
+ * Put it on carpdev or refresh its lifetime: mark, lifetime VADDR_LIFETIME,
+ * IPv6 without DAD.  Prefix length: the configured one when carpdev has no
+ * other address within that prefix, else 32 or 128; *plen tells which.
+ * Promotion calls this in its fast path: one netlink exchange.  0 or -1.
+ */
+int		 vaddr_add(struct vaddr *v, const struct ipaddr *a,
+		    uint8_t *plen);
+/* Take it away; 0 also when it is not there. */
+int		 vaddr_del(struct vaddr *v, const struct ipaddr *a);
+/*
+ * Note what carpdev's other addresses are (from kif events), for the choice
+ * of the prefix length.
+ */
+void		 vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add);
+
+/* The ownership lock of a carpdev: an abstract unix socket, per network
+ * namespace, that dies with the process.  fd, or -1 and EADDRINUSE. */
+int		 vaddr_lock(const char *ifname);
+
+#endif

@@ -1,0 +1,339 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The grammar of carpd.conf(5), and only that: words and their order.  What
+ * they mean and whether they are right is config.c; tokens are common/lex.
+ *
+ * Mistakes: a rule with `error' in it exists wherever something better than
+ * "syntax error" can be said, and yacc drops tokens up to what may follow.
+ * Inside a block the next keyword, newline or brace may; outside the end of
+ * the line, or a whole block.  Each line gets at most one such message
+ * (config_unexpected()), and yyerrok at its end, so that the next line is
+ * judged anew and one run finds everything.
+ */
+%{
+#include <string.h>
+
+#include "../common/lex.h"
+#include "parse.h"
+
+static struct config_run	*run;
+static struct lex		*lexer;
+static struct config_tok	 last;		/* for yyerror() */
+static const char		*last_what;
+
+static int	 yylex(void);
+static void	 yyerror(const char *msg);
+%}
+
+%union {
+	struct config_tok	 t;
+}
+
+%token	<t> ADDRESS ADVBASE ADVSKEW BALANCING DEMOTE DEMOTESTYLE DIGEST
+%token	<t> FILENAME GROUP LOG ON PASS PEER PREEMPT SYNC VHID WAIT
+%token	<t> NUMBER STRING WORD BAD
+%token	<t> '\n' '{' '}'
+%type	<t> arg junk misplaced word
+
+/* vhid N without a block: a { after it is the block. */
+%nonassoc NOBLOCK
+%nonassoc '{'
+
+%%
+
+conf	: /* empty */
+	| conf '\n'			{ yyerrok; }
+	| conf stmt '\n'		{ yyerrok; }
+	| conf stmt error '\n' {
+		config_expected(run, CONFIG_CTX_NONE,
+		    "the end of the line");
+		yyerrok;
+	}
+	| conf wrong			{ yyerrok; }
+	;
+
+stmt	: PREEMPT arg		{ config_preempt(run, &$1, &$2); }
+	| LOG NUMBER		{ config_log(run, &$1, &$2); }
+	| SYNC WAIT NUMBER	{ config_sync_wait(run, &$1, &$3); }
+	| GROUP word '{' { config_group_begin(run, &$2); } groupopts '}' {
+		config_group_end(run);
+	}
+	| ifhead '{' ifopts '}'	{ config_iface_end(run); }
+	;
+
+wrong	: PREEMPT error '\n' {
+		config_expected(run, CONFIG_CTX_NONE,
+		    "preempt yes or preempt no");
+	}
+	| LOG error '\n' {
+		config_expected(run, CONFIG_CTX_NONE, "log 0 to log 7");
+	}
+	| SYNC error '\n' {
+		config_expected(run, CONFIG_CTX_NONE, "sync wait SECONDS");
+	}
+	| SYNC WAIT error '\n' {
+		config_expected(run, CONFIG_CTX_NONE, "sync wait SECONDS");
+	}
+	| groupbad '\n'
+	| groupbad '{' { config_quiet(run, true); } braces '}' {
+		config_quiet(run, false);
+	}
+	| ifhead error '\n' {
+		config_expected(run, CONFIG_CTX_NONE,
+		    "{ on the line of NAME on CARPDEV");
+		config_iface_drop(run);
+	}
+	| word ON error '\n' {
+		config_expected(run, CONFIG_CTX_NONE, "NAME on CARPDEV {");
+	}
+	| word ON error '{' {
+		config_expected(run, CONFIG_CTX_NONE, "NAME on CARPDEV {");
+		config_iface_begin(run, &$1, NULL);
+	} ifopts '}' {
+		config_iface_end(run);
+	}
+	| word junk '\n'	{ config_iface_head(run, &$1, &$2, false); }
+	| word junk '{'		{ config_iface_head(run, &$1, &$2, true); }
+	  ifopts '}'		{ config_iface_end(run); }
+	| error '\n'		{ config_expected(run, CONFIG_CTX_TOP, NULL); }
+	| error '{' {
+		config_expected(run, CONFIG_CTX_TOP, NULL);
+		config_quiet(run, true);
+	} braces '}' {
+		config_quiet(run, false);
+	}
+	;
+
+groupbad : GROUP error {
+		config_expected(run, CONFIG_CTX_NONE,
+		    "group \"NAME\" { demote N }");
+	}
+	| GROUP word error {
+		config_expected(run, CONFIG_CTX_NONE,
+		    "group \"NAME\" { demote N }");
+	}
+	;
+
+groupopts : /* empty */
+	| groupopts '\n'		{ yyerrok; }
+	| groupopts DEMOTE NUMBER	{ config_demote(run, &$2, &$3); }
+	| groupopts DEMOTE error {
+		config_expected(run, CONFIG_CTX_NONE, "demote N, 0 to 255");
+	}
+	| groupopts word	{ config_unknown(run, &$2, CONFIG_CTX_GROUP); }
+	| groupopts error {
+		config_expected(run, CONFIG_CTX_GROUP, NULL);
+	}
+	;
+
+ifhead	: word ON arg		{ config_iface_begin(run, &$1, &$3); }
+	;
+
+ifopts	: /* empty */
+	| ifopts '\n'		{ yyerrok; }
+	| ifopts ifopt
+	| ifopts ifwrong
+	;
+
+ifopt	: vhid			%prec NOBLOCK
+	| vhid '{' vhidopts '}'
+	| PASS arg		{ config_pass(run, &$1, &$2); }
+	| PASS FILENAME arg	{ config_pass_file(run, &$1, &$3); }
+	| ADDRESS arg		{ config_address(run, &$2); }
+	| GROUP arg		{ config_join(run, &$2); }
+	| DIGEST arg		{ config_digest(run, &$1, &$2); }
+	| DEMOTESTYLE arg	{ config_style(run, &$1, &$2); }
+	| BALANCING arg		{ config_balancing(run, &$1, &$2); }
+	| PEER arg		{ config_peer(run, &$1); }
+	;
+
+ifwrong	: VHID error {
+		config_vhid(run, &$1, NULL);
+		config_expected(run, CONFIG_CTX_NONE,
+		    "vhid N { advbase N advskew N }, vhid from 1 to 255");
+	}
+	| PASS error {
+		config_pass(run, &$1, NULL);
+		config_expected(run, CONFIG_CTX_NONE,
+		    "pass \"PHRASE\" or pass file \"PATH\"");
+	}
+	| PASS FILENAME error {
+		config_pass(run, &$1, NULL);
+		config_expected(run, CONFIG_CTX_NONE, "pass file \"PATH\"");
+	}
+	| ADDRESS error {
+		config_address(run, NULL);
+		config_expected(run, CONFIG_CTX_NONE,
+		    "address ADDRESS/LENGTH");
+	}
+	| GROUP error {
+		config_expected(run, CONFIG_CTX_NONE, "group \"NAME\"");
+	}
+	| DIGEST error {
+		config_expected(run, CONFIG_CTX_NONE,
+		    "digest auto, openbsd or freebsd");
+	}
+	| DEMOTESTYLE error {
+		config_expected(run, CONFIG_CTX_NONE,
+		    "demote-style auto, byte, skew or both");
+	}
+	| BALANCING error {
+		config_expected(run, CONFIG_CTX_NONE, "balancing none");
+	}
+	| PEER error		{ config_peer(run, &$1); }
+	| word ON arg '{'	{ config_iface_again(run, &$1, &$3); }
+	| word			{ config_unknown(run, &$1, CONFIG_CTX_IFACE); }
+	| '{'			{ config_stray(run, &$1); }
+	  braces '}'		{ config_quiet(run, false); }
+	| misplaced {
+		config_misplaced(run, &$1, CONFIG_CTX_IFACE);
+	}
+	| error	{ config_expected(run, CONFIG_CTX_IFACE, NULL); }
+	;
+
+vhid	: VHID NUMBER		{ config_vhid(run, &$1, &$2); }
+	;
+
+/*
+ * What cannot start a statement of an interface.  Named one by one, else byacc
+ * (not bison, which reduces without looking) would find the mistake one token
+ * later, behind an unknown word.
+ */
+misplaced : ADVBASE
+	| ADVSKEW
+	| BAD
+	| DEMOTE
+	| FILENAME
+	| LOG
+	| NUMBER
+	| PREEMPT
+	| SYNC
+	| WAIT
+	;
+
+vhidopts : /* empty */
+	| vhidopts '\n'			{ yyerrok; }
+	| vhidopts ADVBASE NUMBER	{ config_advbase(run, &$2, &$3); }
+	| vhidopts ADVSKEW NUMBER	{ config_advskew(run, &$2, &$3); }
+	| vhidopts ADVBASE error {
+		config_expected(run, CONFIG_CTX_NONE, "advbase N, 0 to 254");
+	}
+	| vhidopts ADVSKEW error {
+		config_expected(run, CONFIG_CTX_NONE, "advskew N, 0 to 254");
+	}
+	| vhidopts word		{ config_unknown(run, &$2, CONFIG_CTX_VHID); }
+	| vhidopts error	{ config_expected(run, CONFIG_CTX_VHID, NULL); }
+	;
+
+word	: WORD
+	| STRING
+	;
+
+arg	: WORD
+	| STRING
+	| NUMBER
+	;
+
+/* The first of what follows on the line; text is NULL when nothing does. */
+junk	: /* empty */		{ memset(&$$, 0, sizeof($$)); }
+	| junk arg		{ $$ = $1.text != NULL ? $1 : $2; }
+	;
+
+/* A block that nothing is wanted of. */
+braces	: /* empty */
+	| braces '\n'
+	| braces error
+	| braces '{' braces '}'
+	;
+
+%%
+
+static const struct lex_keyword keywords[] = {
+	{ "address", ADDRESS },
+	{ "advbase", ADVBASE },
+	{ "advskew", ADVSKEW },
+	{ "balancing", BALANCING },
+	{ "demote", DEMOTE },
+	{ "demote-style", DEMOTESTYLE },
+	{ "digest", DIGEST },
+	{ "file", FILENAME },
+	{ "group", GROUP },
+	{ "log", LOG },
+	{ "on", ON },
+	{ "pass", PASS },
+	{ "peer", PEER },
+	{ "preempt", PREEMPT },
+	{ "sync", SYNC },
+	{ "vhid", VHID },
+	{ "wait", WAIT },
+};
+
+const struct lex_keyword *
+parse_keywords(size_t *n)
+{
+	*n = sizeof(keywords) / sizeof(keywords[0]);
+	return (keywords);
+}
+
+static int
+yylex(void)
+{
+	struct lex_token	 t;
+
+	lex_next(lexer, &t);
+	last_what = NULL;
+	last.text = config_keep(run, t.text);
+	last.num = t.number;
+	last.file = lex_file(lexer);
+	last.line = t.line;
+	last.exposed = lex_secrecy(lexer);
+	last.quoted = t.type == LEX_STRING;
+	yylval.t = last;
+
+	switch (t.type) {
+	case LEX_EOF:
+		last_what = CONFIG_EOF;
+		return (0);
+	case LEX_NEWLINE:
+		last_what = "the end of the line";
+		return ('\n');
+	case LEX_KEYWORD:
+		if (t.token == PASS)
+			config_pass_line(run, &last);
+		return (t.token);
+	case LEX_WORD:
+		return (WORD);
+	case LEX_STRING:
+		last_what = "a quoted string";
+		return (STRING);
+	case LEX_NUMBER:
+		return (NUMBER);
+	case LEX_CHAR:
+		return (t.token == '{' || t.token == '}' ? t.token : BAD);
+	case LEX_ERROR:
+		config_bad_line(run, &last);
+		break;
+	}
+	return (BAD);
+}
+
+static void
+yyerror(const char *msg)
+{
+	if (strcmp(msg, "syntax error") == 0)
+		config_unexpected(run, &last, last_what);
+	else
+		lex_error(lexer, "%s", msg);	/* yacc's stack is full */
+}
+
+void
+parse_run(struct config_run *r, struct lex *l)
+{
+	run = r;
+	lexer = l;
+	yyparse();
+	run = NULL;
+	lexer = NULL;
+}

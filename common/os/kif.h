@@ -1,0 +1,70 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * Contract: network interfaces of the system: index, MTU, MAC, link,
+ * addresses, and what changes.  Linux: rtnetlink; BSD: route socket; null:
+ * nothing exists.  Events name interfaces by index and name; a re-created
+ * interface has a new index.
+ */
+#ifndef COMMON_OS_KIF_H
+#define COMMON_OS_KIF_H
+
+#include <net/if.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../ipaddr.h"
+
+enum kif_event_type {
+	KIF_LINK,		/* present; flags, mac, mtu, link as given */
+	KIF_GONE,		/* interface removed (or renamed away) */
+	KIF_ADDR_ADD,		/* address present (or changed) */
+	KIF_ADDR_DEL,
+	KIF_TC,			/* a traffic control object went away */
+	KIF_OVERRUN		/* events were lost: everything is dumped anew */
+};
+
+struct kif_event {
+	enum kif_event_type type;
+	int		 ifindex;
+	char		 ifname[IF_NAMESIZE];
+	/* KIF_LINK */
+	bool		 up;		/* administratively */
+	bool		 running;	/* up and carrier */
+	uint8_t		 mac[6];
+	uint32_t	 mtu;
+	bool		 ethernet;
+	bool		 bridge;	/* carpdev of kind "bridge" */
+	/* KIF_ADDR_*: addr.plen is the prefix length */
+	struct ipaddr	 addr;
+	bool		 tentative;	/* cannot be a source yet, or dadfailed */
+	uint8_t		 proto;		/* IFA_PROTO, our mark; 0 unknown */
+};
+
+/* Our mark on addresses (IFA_PROTO). */
+#define KIF_PROTO_CARPD	112
+
+struct kif;
+typedef void (*kif_cb)(const struct kif_event *e, void *arg);
+
+/*
+ * Open and subscribe (links, addresses; with tc also traffic control).  The
+ * fd may be handed to an unprivileged process and wrapped there with
+ * kif_from_fd(): it receives events and can dump.  -1 and errno.
+ */
+int		 kif_open(bool tc);
+/* Takes over the fd. */
+struct kif	*kif_from_fd(int fd, kif_cb cb, void *arg);
+void		 kif_free(struct kif *k);
+/*
+ * Ask for everything there is; events KIF_LINK and KIF_ADDR_ADD come through
+ * kif_read().  0 or -1.
+ */
+int		 kif_dump(struct kif *k);
+/* Read what is there and call back; on overrun KIF_OVERRUN and a new dump. */
+void		 kif_read(struct kif *k);
+
+#endif

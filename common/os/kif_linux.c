@@ -1,0 +1,553 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * Linux: interfaces and addresses from rtnetlink notifications and dumps.
+ * Runs without any right on an inherited socket: receiving needs none, nor
+ * does asking for a dump.  Never waits: a dump is asked for, its answers come
+ * in between the notifications.  A socket runs one dump at a time, so links
+ * and the addresses of each family are asked for in turn.
+ *
+ * What has been told is remembered, so that what vanished while notifications
+ * were being lost is told as gone at the end of the new dump.
+ * rtnetlink(7), <linux/rtnetlink.h>.
+ */
+#include <sys/param.h>
+#include <sys/socket.h>
+#include <sys/tree.h>
+
+#include <net/if_arp.h>
+
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libmnl/libmnl.h>
+
+#include "kif.h"
+
+#define RCVBUF		(4 * 1024 * 1024)
+#define BUFSIZE		32768	/* the kernel's largest dump datagram */
+#define ROUND		64	/* datagrams before other work gets its turn */
+#define DUMP_TRIES	10	/* dumps that changed under our eyes */
+
+/*
+ * Something that was told: a link (af 0, so that it sorts before its own
+ * addresses) or an address.
+ */
+struct thing {
+	RB_ENTRY(thing)	 entry;
+	int		 ifindex;
+	struct ipaddr	 addr;
+	char		 ifname[IF_NAMESIZE];	/* of a link */
+	uint32_t	 seen;			/* in which dump */
+};
+RB_HEAD(things, thing);
+
+enum stage { STAGE_LINK, STAGE_ADDR4, STAGE_ADDR6, STAGE_IDLE };
+
+struct kif {
+	int		 fd;
+	kif_cb		 cb;
+	void		*arg;
+	struct things	 things;
+	enum stage	 stage;
+	uint32_t	 seq;		/* of the request of this stage */
+	uint32_t	 round;		/* number of the dump */
+	bool		 again;		/* another dump is due */
+	int		 tries;
+	union {
+		struct nlmsghdr	 h;	/* for alignment */
+		char		 bytes[BUFSIZE];
+	}		 buf;
+};
+
+static int
+thing_cmp(const struct thing *a, const struct thing *b)
+{
+	int	 r;
+
+	if (a->ifindex != b->ifindex)
+		return (a->ifindex < b->ifindex ? -1 : 1);
+	if (a->addr.af != b->addr.af)
+		return (a->addr.af < b->addr.af ? -1 : 1);
+	if ((r = memcmp(a->addr.bytes, b->addr.bytes,
+	    sizeof(a->addr.bytes))) != 0)
+		return (r);
+	/* IPv4 has the same address with two prefix lengths as two */
+	return (a->addr.plen - b->addr.plen);
+}
+
+RB_PROTOTYPE(things, thing, entry, thing_cmp)
+RB_GENERATE(things, thing, entry, thing_cmp)
+
+int
+kif_open(bool tc)
+{
+	struct sockaddr_nl	 sa;
+	int			 fd, size = RCVBUF, saved;
+
+	if ((fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    NETLINK_ROUTE)) == -1)
+		return (-1);
+	/* a smaller buffer only makes overruns likelier */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size,
+	    sizeof(size)) == -1)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size,
+		    sizeof(size));
+	memset(&sa, 0, sizeof(sa));
+	sa.nl_family = AF_NETLINK;
+	sa.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+	if (tc)
+		sa.nl_groups |= RTMGRP_TC;
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == -1) {
+		saved = errno;
+		close(fd);
+		errno = saved;
+		return (-1);
+	}
+	return (fd);
+}
+
+struct kif *
+kif_from_fd(int fd, kif_cb cb, void *arg)
+{
+	struct kif	*k;
+
+	if ((k = calloc(1, sizeof(*k))) == NULL)
+		return (NULL);
+	k->fd = fd;
+	k->cb = cb;
+	k->arg = arg;
+	k->stage = STAGE_IDLE;
+	RB_INIT(&k->things);
+	return (k);
+}
+
+void
+kif_free(struct kif *k)
+{
+	struct thing	*t;
+
+	if (k == NULL)
+		return;
+	while ((t = RB_ROOT(&k->things)) != NULL) {
+		RB_REMOVE(things, &k->things, t);
+		free(t);
+	}
+	close(k->fd);
+	free(k);
+}
+
+/* -- what there is -- */
+
+static struct thing *
+thing_find(struct kif *k, int ifindex, const struct ipaddr *a)
+{
+	struct thing	 key;
+
+	memset(&key, 0, sizeof(key));
+	key.ifindex = ifindex;
+	if (a != NULL)
+		key.addr = *a;
+	return (RB_FIND(things, &k->things, &key));
+}
+
+/* Find or add, and note that it is there; NULL without memory. */
+static struct thing *
+thing_see(struct kif *k, int ifindex, const struct ipaddr *a)
+{
+	struct thing	*t;
+
+	if ((t = thing_find(k, ifindex, a)) == NULL) {
+		if ((t = calloc(1, sizeof(*t))) == NULL)
+			return (NULL);
+		t->ifindex = ifindex;
+		if (a != NULL)
+			t->addr = *a;
+		RB_INSERT(things, &k->things, t);
+	}
+	t->seen = k->round;
+	return (t);
+}
+
+/* An event of that type about the interface; false: it is unknown. */
+static bool
+event_init(struct kif *k, struct kif_event *e, enum kif_event_type type,
+    int ifindex)
+{
+	const struct thing	*link;
+
+	memset(e, 0, sizeof(*e));
+	e->type = type;
+	e->ifindex = ifindex;
+	if ((link = thing_find(k, ifindex, NULL)) == NULL)
+		return (false);
+	memcpy(e->ifname, link->ifname, sizeof(e->ifname));
+	return (true);
+}
+
+/* Tell that it is gone and forget it. */
+static void
+thing_gone(struct kif *k, struct thing *t)
+{
+	struct kif_event	 e;
+	bool			 known;
+
+	known = event_init(k, &e, t->addr.af == 0 ? KIF_GONE : KIF_ADDR_DEL,
+	    t->ifindex);
+	e.addr = t->addr;
+	RB_REMOVE(things, &k->things, t);
+	free(t);
+	if (known)
+		k->cb(&e, k->arg);
+}
+
+/* The interface and what is still on it; from the back: its link is first. */
+static void
+interface_gone(struct kif *k, int ifindex)
+{
+	struct thing	*t, *prev;
+
+	RB_FOREACH_REVERSE_SAFE(t, things, &k->things, prev) {
+		if (t->ifindex == ifindex)
+			thing_gone(k, t);
+	}
+}
+
+/* Whatever a complete dump did not show. */
+static void
+forget_unseen(struct kif *k)
+{
+	struct thing	*t, *prev;
+
+	RB_FOREACH_REVERSE_SAFE(t, things, &k->things, prev) {
+		if (t->seen != k->round)
+			thing_gone(k, t);
+	}
+}
+
+/* -- messages -- */
+
+struct attrs {
+	const struct nlattr	*tb[MAX(IFLA_MAX, IFA_MAX) + 1];
+};
+
+static int
+attr_cb(const struct nlattr *attr, void *arg)
+{
+	struct attrs	*a = arg;
+	unsigned int	 type = mnl_attr_get_type(attr);
+
+	if (type < sizeof(a->tb) / sizeof(a->tb[0]))
+		a->tb[type] = attr;
+	return (MNL_CB_OK);
+}
+
+static bool
+is_bridge(const struct nlattr *linkinfo)
+{
+	struct attrs		 a = { .tb = { NULL } };
+	const struct nlattr	*kind;
+
+	if (linkinfo != NULL)
+		(void)mnl_attr_parse_nested(linkinfo, attr_cb, &a);
+	kind = a.tb[IFLA_INFO_KIND];
+	return (kind != NULL &&
+	    mnl_attr_get_payload_len(kind) == sizeof("bridge") &&
+	    memcmp(mnl_attr_get_payload(kind), "bridge",
+	    sizeof("bridge")) == 0);
+}
+
+static void
+link_event(struct kif *k, const struct ifinfomsg *ifi, const struct attrs *a)
+{
+	const struct nlattr	*name = a->tb[IFLA_IFNAME];
+	const struct nlattr	*mac = a->tb[IFLA_ADDRESS];
+	struct kif_event	 e;
+	struct thing		*t;
+
+	if ((t = thing_see(k, ifi->ifi_index, NULL)) == NULL)
+		return;
+	strlcpy(t->ifname, mnl_attr_get_payload(name),
+	    MIN(sizeof(t->ifname), (size_t)mnl_attr_get_payload_len(name)));
+	event_init(k, &e, KIF_LINK, ifi->ifi_index);
+	e.up = (ifi->ifi_flags & IFF_UP) != 0;
+	e.running = e.up && (ifi->ifi_flags & IFF_RUNNING) != 0;
+	e.ethernet = ifi->ifi_type == ARPHRD_ETHER;
+	e.bridge = is_bridge(a->tb[IFLA_LINKINFO]);
+	e.mtu = mnl_attr_get_u32(a->tb[IFLA_MTU]);
+	if (mac != NULL && mnl_attr_get_payload_len(mac) == sizeof(e.mac))
+		memcpy(e.mac, mnl_attr_get_payload(mac), sizeof(e.mac));
+	k->cb(&e, k->arg);
+}
+
+static void
+on_link(struct kif *k, const struct nlmsghdr *h)
+{
+	const struct ifinfomsg	*ifi = mnl_nlmsg_get_payload(h);
+	const struct thing	*t;
+	const char		*name;
+	struct attrs		 a = { .tb = { NULL } };
+
+	/*
+	 * Of the bridge's family are only changes of a port: its DELLINK says
+	 * that the port left the bridge.
+	 */
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*ifi) ||
+	    ifi->ifi_family != AF_UNSPEC)
+		return;
+	if (h->nlmsg_type == RTM_DELLINK) {
+		interface_gone(k, ifi->ifi_index);
+		return;
+	}
+	(void)mnl_attr_parse(h, sizeof(*ifi), attr_cb, &a);
+	/* wireless events have the type but not the content */
+	if (a.tb[IFLA_IFNAME] == NULL || a.tb[IFLA_MTU] == NULL)
+		return;
+	name = mnl_attr_get_payload(a.tb[IFLA_IFNAME]);
+	if ((t = thing_find(k, ifi->ifi_index, NULL)) != NULL &&
+	    strncmp(t->ifname, name,
+	    mnl_attr_get_payload_len(a.tb[IFLA_IFNAME])) != 0) {
+		/* renamed; its addresses come again with a dump */
+		interface_gone(k, ifi->ifi_index);
+		(void)kif_dump(k);
+	}
+	link_event(k, ifi, &a);
+}
+
+static bool
+addr_parse(const struct nlmsghdr *h, const struct attrs *a,
+    struct ipaddr *addr)
+{
+	const struct ifaddrmsg	*ifa = mnl_nlmsg_get_payload(h);
+	const struct nlattr	*own = a->tb[IFA_LOCAL];
+
+	/* with a peer IFA_ADDRESS is the peer's */
+	if (own == NULL)
+		own = a->tb[IFA_ADDRESS];
+	memset(addr, 0, sizeof(*addr));
+	addr->af = ifa->ifa_family;
+	addr->plen = ifa->ifa_prefixlen;
+	if ((addr->af != AF_INET && addr->af != AF_INET6) || own == NULL ||
+	    mnl_attr_get_payload_len(own) != ipaddr_len(addr->af))
+		return (false);
+	memcpy(addr->bytes, mnl_attr_get_payload(own), ipaddr_len(addr->af));
+	return (true);
+}
+
+static void
+addr_event(struct kif *k, const struct ifaddrmsg *ifa, const struct attrs *a,
+    const struct ipaddr *addr)
+{
+	struct kif_event	 e;
+	uint32_t		 flags = ifa->ifa_flags;
+
+	/* of an interface not yet told: the dump that tells it follows */
+	if (!event_init(k, &e, KIF_ADDR_ADD, (int)ifa->ifa_index) ||
+	    thing_see(k, e.ifindex, addr) == NULL)
+		return;
+	if (a->tb[IFA_FLAGS] != NULL)
+		flags = mnl_attr_get_u32(a->tb[IFA_FLAGS]);
+	if (a->tb[IFA_PROTO] != NULL)
+		e.proto = mnl_attr_get_u8(a->tb[IFA_PROTO]);
+	e.tentative = (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0;
+	e.addr = *addr;
+	k->cb(&e, k->arg);
+}
+
+static void
+on_addr(struct kif *k, const struct nlmsghdr *h)
+{
+	const struct ifaddrmsg	*ifa = mnl_nlmsg_get_payload(h);
+	struct attrs		 a = { .tb = { NULL } };
+	struct ipaddr		 addr;
+	struct thing		*t;
+
+	if (mnl_nlmsg_get_payload_len(h) < sizeof(*ifa))
+		return;
+	(void)mnl_attr_parse(h, sizeof(*ifa), attr_cb, &a);
+	if (!addr_parse(h, &a, &addr))
+		return;
+	if (h->nlmsg_type == RTM_NEWADDR)
+		addr_event(k, ifa, &a, &addr);
+	else if ((t = thing_find(k, (int)ifa->ifa_index, &addr)) != NULL)
+		thing_gone(k, t);
+}
+
+static void
+on_tc(struct kif *k, const struct nlmsghdr *h)
+{
+	const struct tcmsg	*tcm = mnl_nlmsg_get_payload(h);
+	struct kif_event	 e;
+
+	if (mnl_nlmsg_get_payload_len(h) >= sizeof(*tcm) &&
+	    event_init(k, &e, KIF_TC, tcm->tcm_ifindex))
+		k->cb(&e, k->arg);
+}
+
+/* -- dumps -- */
+
+static int
+ask(struct kif *k, enum stage stage)
+{
+	static const struct {
+		uint16_t	 type;
+		uint8_t		 af;
+	} what[] = {
+		[STAGE_LINK] =	{ RTM_GETLINK, AF_UNSPEC },
+		[STAGE_ADDR4] =	{ RTM_GETADDR, AF_INET },
+		[STAGE_ADDR6] =	{ RTM_GETADDR, AF_INET6 },
+	};
+	struct {
+		struct nlmsghdr	 h;
+		union {
+			struct ifinfomsg	 ifi;
+			struct ifaddrmsg	 ifa;
+		}		 u;
+	} req;
+
+	memset(&req, 0, sizeof(req));
+	req.h.nlmsg_len = sizeof(req);
+	req.h.nlmsg_type = what[stage].type;
+	req.h.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	req.h.nlmsg_seq = ++k->seq;
+	if (stage == STAGE_LINK)
+		req.u.ifi.ifi_family = what[stage].af;
+	else
+		req.u.ifa.ifa_family = what[stage].af;
+	if (send(k->fd, &req, sizeof(req), 0) == -1) {
+		/* tried again at the next kif_read() */
+		k->stage = STAGE_IDLE;
+		k->again = true;
+		return (-1);
+	}
+	k->stage = stage;
+	return (0);
+}
+
+int
+kif_dump(struct kif *k)
+{
+	if (k->stage != STAGE_IDLE) {
+		k->again = true;
+		return (0);
+	}
+	k->again = false;
+	k->round++;
+	return (ask(k, STAGE_LINK));
+}
+
+/* One stage is complete (or was refused: no such family). */
+static void
+stage_done(struct kif *k)
+{
+	if (k->stage != STAGE_ADDR6) {
+		(void)ask(k, k->stage + 1);
+		return;
+	}
+	k->stage = STAGE_IDLE;
+	if (k->again) {
+		(void)kif_dump(k);
+		return;
+	}
+	k->tries = 0;
+	forget_unseen(k);
+}
+
+/* The kernel says that the table changed while it was dumped. */
+static void
+interrupted(struct kif *k)
+{
+	if (!k->again && k->tries < DUMP_TRIES) {
+		k->tries++;
+		k->again = true;
+	}
+}
+
+static void
+on_message(struct kif *k, const struct nlmsghdr *h)
+{
+	bool	 ours;
+
+	ours = k->stage != STAGE_IDLE && h->nlmsg_seq == k->seq;
+	if (ours && (h->nlmsg_flags & NLM_F_DUMP_INTR))
+		interrupted(k);
+	switch (h->nlmsg_type) {
+	case NLMSG_DONE:
+	case NLMSG_ERROR:
+		if (ours)
+			stage_done(k);
+		break;
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		on_link(k, h);
+		break;
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		on_addr(k, h);
+		break;
+	case RTM_DELTFILTER:
+	case RTM_DELQDISC:
+		on_tc(k, h);
+		break;
+	}
+}
+
+static void
+overrun(struct kif *k)
+{
+	struct kif_event	 e;
+
+	memset(&e, 0, sizeof(e));
+	e.type = KIF_OVERRUN;
+	k->cb(&e, k->arg);
+	(void)kif_dump(k);
+}
+
+/* Take one datagram; false: there is none. */
+static bool
+read_one(struct kif *k)
+{
+	struct sockaddr_nl	 from;
+	struct nlmsghdr		*h;
+	socklen_t		 fromlen = sizeof(from);
+	ssize_t			 got;
+	int			 len;
+
+	memset(&from, 0, sizeof(from));
+	got = recvfrom(k->fd, k->buf.bytes, sizeof(k->buf.bytes),
+	    MSG_DONTWAIT | MSG_TRUNC, (struct sockaddr *)&from, &fromlen);
+	if (got == -1) {
+		if (errno == ENOBUFS)
+			overrun(k);
+		return (errno == ENOBUFS || errno == EINTR);
+	}
+	if (from.nl_pid != 0)
+		return (true);		/* not the kernel's */
+	if (got > (ssize_t)sizeof(k->buf.bytes)) {
+		overrun(k);
+		return (true);
+	}
+	for (len = (int)got, h = &k->buf.h; mnl_nlmsg_ok(h, len);
+	    h = mnl_nlmsg_next(h, &len))
+		on_message(k, h);
+	return (true);
+}
+
+void
+kif_read(struct kif *k)
+{
+	int	 i;
+
+	for (i = 0; i < ROUND && read_one(k); i++)
+		continue;
+	if (k->again && k->stage == STAGE_IDLE)
+		(void)kif_dump(k);
+}

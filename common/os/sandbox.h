@@ -1,0 +1,32 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * Contract: shed rights.  Linux: chroot, setresuid, no_new_privs,
+ * capabilities, seccomp; OpenBSD: pledge, unveil; FreeBSD: Capsicum.
+ */
+#ifndef COMMON_OS_SANDBOX_H
+#define COMMON_OS_SANDBOX_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+
+enum sandbox_role {
+	SANDBOX_CARPD_ENGINE,	/* no capability, no files, no sockets */
+	SANDBOX_CARPD_PARENT	/* only the capabilities of its verbs */
+};
+
+/*
+ * Real-time habits of a process, before its rights go: SCHED_FIFO at prio
+ * (0: leave) and mlockall.  Returns a static text naming what was refused,
+ * or NULL.
+ */
+const char	*sandbox_realtime(int prio);
+/*
+ * chroot to an empty directory, become uid/gid, no_new_privs, role's filter.
+ * uid 0 with SANDBOX_CARPD_PARENT keeps the user.  fatal() on failure.
+ */
+void		 sandbox_enter(enum sandbox_role role, uid_t uid, gid_t gid);
+
+#endif

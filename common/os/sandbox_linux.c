@@ -1,0 +1,355 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * Linux: real-time habits first, then shed rights.  The engine keeps nothing
+ * but its descriptors: empty root, own user, no capability, no way back to
+ * any, and a list of system calls that neither opens nor creates anything.
+ * The parent stays root by name and keeps the capabilities of its verbs.
+ * capabilities(7), prctl(2), seccomp(2), seccomp_rule_add(3).
+ *
+ * A call outside the list fails with EPERM (and leaves a line in the audit
+ * log); with CARPD_SANDBOX_KILL=1 in the environment it ends the process, so
+ * that a test cannot overlook it.
+ */
+#include <sys/capability.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <malloc.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../log.h"
+#include "sandbox.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED
+#endif
+
+#define EMPTY_DIR	"/var/empty"
+/* Where an empty directory may be made instead: the first that works. */
+static const char *const tmpdirs[] = { "/run", "/tmp" };
+
+/* -- real-time -- */
+
+/*
+ * One arena: every page of another would be pinned for nothing.
+ *
+ * A process that may lock without limit while it starts, and then loses that
+ * right, would find its next malloc() refused.  So future pages are locked
+ * only if the limit, which stays, could be lifted.
+ */
+static bool
+lock_memory(void)
+{
+	struct rlimit	 rl = { RLIM_INFINITY, RLIM_INFINITY };
+
+	(void)mallopt(M_ARENA_MAX, 1);
+	if (setrlimit(RLIMIT_MEMLOCK, &rl) == 0)
+		return (mlockall(MCL_CURRENT | MCL_FUTURE) == 0);
+	if (getrlimit(RLIMIT_MEMLOCK, &rl) == 0 &&
+	    rl.rlim_cur == RLIM_INFINITY)
+		return (mlockall(MCL_CURRENT | MCL_FUTURE) == 0);
+	(void)mlockall(MCL_CURRENT);
+	return (false);
+}
+
+const char *
+sandbox_realtime(int prio)
+{
+	struct sched_param	 sp;
+	bool			 fifo = true, locked;
+
+	memset(&sp, 0, sizeof(sp));
+	sp.sched_priority = prio;
+	if (prio > 0)
+		fifo = sched_setscheduler(0, SCHED_FIFO, &sp) == 0;
+	locked = lock_memory();
+	if (!fifo && !locked)
+		return ("SCHED_FIFO and mlockall refused");
+	if (!fifo)
+		return ("SCHED_FIFO refused");
+	if (!locked)
+		return ("mlockall refused");
+	return (NULL);
+}
+
+/* -- an empty root -- */
+
+/* A directory of root's alone, with nothing in it. */
+static bool
+is_empty_dir(int fd)
+{
+	struct dirent	*e;
+	struct stat	 st;
+	DIR		*d;
+	bool		 empty = true;
+	int		 copy;
+
+	if (fstat(fd, &st) == -1 || st.st_uid != 0 ||
+	    (st.st_mode & (S_IWGRP | S_IWOTH)))
+		return (false);
+	if ((copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)) == -1)
+		return (false);
+	if ((d = fdopendir(copy)) == NULL) {
+		close(copy);
+		return (false);
+	}
+	while (empty && (e = readdir(d)) != NULL)
+		empty = strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0;
+	closedir(d);
+	return (empty);
+}
+
+/* A directory that is removed while we hold it: nothing can get into it. */
+static int
+unlinked_dir(const char *in)
+{
+	char	 path[64];
+	int	 fd;
+
+	snprintf(path, sizeof(path), "%s/carpd.XXXXXXXXXX", in);
+	if (mkdtemp(path) == NULL)
+		return (-1);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (rmdir(path) == -1)
+		log_warn("%s", path);
+	return (fd);
+}
+
+static void
+enter_empty_root(void)
+{
+	size_t	 i;
+	int	 fd;
+
+	fd = open(EMPTY_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd != -1 && !is_empty_dir(fd)) {
+		close(fd);
+		fd = -1;
+	}
+	for (i = 0; fd == -1 && i < sizeof(tmpdirs) / sizeof(tmpdirs[0]); i++)
+		fd = unlinked_dir(tmpdirs[i]);
+	if (fd == -1)
+		fatal("no empty directory to be had");
+	if (fchdir(fd) == -1 || chroot(".") == -1)
+		fatal("chroot");
+	close(fd);
+}
+
+/* -- capabilities -- */
+
+/*
+ * What the parent's verbs take while it runs.  Not here, because it is done
+ * before: SYS_CHROOT, SETUID, SETGID (the engine is started by then, and is
+ * not started again), SYS_NICE, IPC_LOCK, SYS_RESOURCE (sandbox_realtime()),
+ * CHOWN (the control socket).  Writing net sysctls takes root's user id or
+ * NET_ADMIN.
+ */
+static const cap_value_t parent_caps[] = {
+	CAP_NET_ADMIN,		/* addresses, filter entries, tc, sysctls */
+	CAP_NET_RAW,		/* packet sockets of a carpdev that comes back */
+	CAP_BPF,		/* maps and classifier of a new carpdev */
+	/*
+	 * The verifier lets a program compare and move packet pointers, and
+	 * not mask every access against speculation, only with this.
+	 */
+	CAP_PERFMON,
+	/*
+	 * BPF_PROG_GET_FD_BY_ID and BPF_MAP_GET_FD_BY_ID: a carpdev that a
+	 * reload adds may carry what a killed run left, and its restore record
+	 * can be had in no other way.
+	 */
+	CAP_SYS_ADMIN,
+	CAP_DAC_READ_SEARCH,	/* reload reads the files that start could */
+	CAP_KILL		/* the engine has another user */
+};
+
+static bool
+wants(enum sandbox_role role, cap_value_t cap)
+{
+	size_t	 i;
+
+	if (role != SANDBOX_CARPD_PARENT)
+		return (false);
+	for (i = 0; i < sizeof(parent_caps) / sizeof(parent_caps[0]); i++) {
+		if (parent_caps[i] == cap)
+			return (true);
+	}
+	return (false);
+}
+
+/* No program that we might run could get more than the role has. */
+static void
+bound_caps(enum sandbox_role role)
+{
+	cap_value_t	 cap;
+
+	for (cap = 0; cap_get_bound(cap) != -1; cap++) {
+		if (!wants(role, cap) && cap_get_bound(cap) == 1 &&
+		    cap_drop_bound(cap) == -1)
+			fatal("cannot drop capability %d", cap);
+	}
+	if (cap_reset_ambient() == -1)
+		fatal("cannot drop ambient capabilities");
+}
+
+/* Those of the role, as far as we have them at all. */
+static void
+limit_caps(enum sandbox_role role)
+{
+	cap_flag_value_t	 has;
+	cap_value_t		 cap;
+	cap_t			 now, then;
+
+	if ((now = cap_get_proc()) == NULL || (then = cap_init()) == NULL)
+		fatal("capabilities");
+	for (cap = 0; cap_get_flag(now, cap, CAP_PERMITTED, &has) == 0;
+	    cap++) {
+		if (has == CAP_SET && wants(role, cap) &&
+		    (cap_set_flag(then, CAP_PERMITTED, 1, &cap,
+		    CAP_SET) == -1 ||
+		    cap_set_flag(then, CAP_EFFECTIVE, 1, &cap,
+		    CAP_SET) == -1))
+			fatal("capability %d", cap);
+	}
+	if (cap_set_proc(then) == -1)
+		fatal("cannot drop capabilities");
+	cap_free(now);
+	cap_free(then);
+}
+
+/* The user's id; capabilities outlive this only for the parent. */
+static void
+become(enum sandbox_role role, uid_t uid, gid_t gid)
+{
+	if (role == SANDBOX_CARPD_PARENT && prctl(PR_SET_KEEPCAPS, 1) == -1)
+		fatal("PR_SET_KEEPCAPS");
+	if (setgroups(0, NULL) == -1 || setresgid(gid, gid, gid) == -1 ||
+	    setresuid(uid, uid, uid) == -1)
+		fatal("cannot become user %u", uid);
+}
+
+/* -- system calls -- */
+
+#ifdef SANITIZED
+/* A sanitizer maps, opens and traces as it likes: no list would be one. */
+static void
+filter_calls(bool kill)
+{
+	(void)kill;
+	log_warnx("built with a sanitizer: no system call filter");
+}
+#else
+static void
+allow(scmp_filter_ctx ctx, int call)
+{
+	if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 0) != 0)
+		fatalx("system call filter: call %d", call);
+}
+
+static void
+allow_if(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp cmp)
+{
+	if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, cmp) != 0)
+		fatalx("system call filter: call %d", call);
+}
+
+static const int plain_calls[] = {
+	SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev),
+	SCMP_SYS(recvfrom), SCMP_SYS(sendto), SCMP_SYS(recvmsg),
+	SCMP_SYS(sendmsg), SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg),
+	SCMP_SYS(accept4), SCMP_SYS(close), SCMP_SYS(getsockopt),
+	SCMP_SYS(getpeername), SCMP_SYS(getsockname),
+	SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2),
+	SCMP_SYS(epoll_ctl), SCMP_SYS(poll), SCMP_SYS(ppoll),
+	SCMP_SYS(timerfd_create), SCMP_SYS(timerfd_settime),
+	SCMP_SYS(eventfd2), SCMP_SYS(clock_gettime),
+	SCMP_SYS(clock_nanosleep), SCMP_SYS(gettimeofday), SCMP_SYS(time),
+	SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(brk), SCMP_SYS(madvise),
+	SCMP_SYS(futex), SCMP_SYS(getrandom), SCMP_SYS(getpid),
+	SCMP_SYS(gettid), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
+	SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group)
+};
+
+static const int fcntl_cmds[] = { F_GETFD, F_SETFD, F_GETFL, F_SETFL };
+
+static void
+filter_calls(bool kill)
+{
+	scmp_filter_ctx	 ctx;
+	size_t		 i;
+	int		 error;
+
+	ctx = seccomp_init(kill ? SCMP_ACT_KILL_PROCESS :
+	    SCMP_ACT_ERRNO(EPERM));
+	if (ctx == NULL)
+		fatalx("system call filter");
+	for (i = 0; i < sizeof(plain_calls) / sizeof(plain_calls[0]); i++)
+		allow(ctx, plain_calls[i]);
+	for (i = 0; i < sizeof(fcntl_cmds) / sizeof(fcntl_cmds[0]); i++)
+		allow_if(ctx, SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_EQ,
+		    (scmp_datum_t)fcntl_cmds[i], 0));
+	/* memory, but never code */
+	allow_if(ctx, SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ,
+	    PROT_EXEC, 0));
+	allow_if(ctx, SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ,
+	    PROT_EXEC, 0));
+	/* abort() raises a signal in this process, and in no other */
+	allow_if(ctx, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ,
+	    (scmp_datum_t)getpid(), 0));
+	(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_LOG, 1);
+	if ((error = seccomp_load(ctx)) != 0) {
+		errno = -error;
+		fatal("cannot load the system call filter");
+	}
+	seccomp_release(ctx);
+}
+#endif
+
+void
+sandbox_enter(enum sandbox_role role, uid_t uid, gid_t gid)
+{
+	const char	*kill = getenv("CARPD_SANDBOX_KILL");
+	bool		 engine = role == SANDBOX_CARPD_ENGINE;
+
+	if (engine && uid == 0)
+		fatalx("the engine must not run as root");
+	if (engine) {
+		tzset();	/* reads its file now or never */
+		enter_empty_root();
+	}
+	bound_caps(role);
+	if (uid != 0)
+		become(role, uid, gid);
+	limit_caps(role);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		fatal("PR_SET_NO_NEW_PRIVS");
+	if (!engine)
+		return;
+#ifndef SANITIZED
+	/* neither core files nor debuggers get at the keys */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
+		fatal("PR_SET_DUMPABLE");
+#endif
+	filter_calls(kill != NULL && strcmp(kill, "1") == 0);
+}

@@ -1,0 +1,632 @@
+# Copyright (c) 2026 the carpd authors
+# SPDX-License-Identifier: ISC
+"""The two-firewall network of topo.sh for Python: daemons, streams, recorders.
+
+Used by demo.py, by the namespace and interop tests and by the benches.  It
+starts and ends processes and says what it sees; it judges nothing.  Everything
+waits on conditions (wait_for), never for a time.
+"""
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import report  # noqa: E402
+
+LAB = Path(__file__).resolve().parent
+TREE = LAB.parents[1]
+TOPO = str(LAB / "topo.sh")
+STREAM = str(LAB / "stream")
+CARPD = str(TREE / "carpd" / "carpd")
+CARPCTL = str(TREE / "carpctl" / "carpctl")
+
+USER = "nobody"             # a fresh machine has no _carpd
+ECHO_PORT = 7007
+SERVER4, SERVER6 = "172.16.240.10", "2001:db8:240::10"
+VIP_LAN, VIP_WAN = "172.16.0.202", "172.16.240.202"
+VIP6_LAN, VIP6_WAN = "2001:db8:16::202", "2001:db8:240::202"
+PASS = "mekmitasdigoat"
+
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+
+
+class Timeout(AssertionError):
+    """A condition that did not come true in time."""
+
+
+def now_ns():
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def wait_for(cond, timeout=5.0, what="condition", step=0.004):
+    """Wait until cond() is true and return what it returned."""
+    end = time.monotonic() + timeout
+    while True:
+        value = cond()
+        if value:
+            return value
+        if time.monotonic() > end:
+            if callable(what):
+                what = what()
+            raise Timeout("not within %.1f s: %s" % (timeout, what))
+        time.sleep(step)
+
+
+def vmac(vhid):
+    return "00:00:5e:00:01:%02x" % vhid
+
+
+def alive(pid):
+    """Does a process run (a zombie does not)?"""
+    try:
+        stat = Path("/proc/%d/stat" % pid).read_text()
+    except OSError:
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def children(pid):
+    """The children of a process, oldest first."""
+    found = []
+    for d in Path("/proc").iterdir():
+        if not d.name.isdigit():
+            continue
+        try:
+            stat = (d / "stat").read_text()
+        except OSError:
+            continue
+        if int(stat.rsplit(")", 1)[1].split()[1]) == pid:
+            found.append(int(d.name))
+    return sorted(found)
+
+
+class Process:
+    """A process in a namespace whose output lines are kept with their times."""
+
+    def __init__(self, lab, host, argv):
+        self.lines = []
+        self.argv = argv
+        cmd = ["ip", "netns", "exec", lab.ns(host)] + argv if host else argv
+        self.popen = subprocess.Popen(cmd, stdin=subprocess.DEVNULL,
+                                      stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True,
+                                      errors="replace",
+                                      start_new_session=True)
+        self.pid = self.popen.pid
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        lab.processes.append(self)
+
+    def _read(self):
+        for line in self.popen.stdout:
+            self.lines.append((now_ns(), line.rstrip("\n")))
+
+    def grep(self, pattern, since=0):
+        """The lines (text only) that match, from a time on."""
+        rx = re.compile(pattern)
+        return [text for t, text in list(self.lines)
+                if t >= since and rx.search(text)]
+
+    def wait_line(self, pattern, timeout=5.0, since=0):
+        return wait_for(lambda: self.grep(pattern, since), timeout,
+                        lambda: "%r from %s, which said:\n%s" %
+                        (pattern, self.argv[0], self.text()))[0]
+
+    def text(self):
+        return "\n".join(text for _, text in self.lines)
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def signal(self, sig):
+        if self.running():
+            self.popen.send_signal(sig)
+
+    def wait(self, timeout=5.0):
+        """The exit status; waits for the output's end as well."""
+        wait_for(lambda: not self.running(), timeout,
+                 lambda: "end of %s, which said:\n%s" %
+                 (" ".join(self.argv), self.text()))
+        self.reader.join(1)
+        return self.popen.returncode
+
+    def end(self, timeout=5.0):
+        """Ask it to stop; if it does not, end it."""
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+        try:
+            return self.wait(timeout)
+        except Timeout:
+            self.signal(signal.SIGKILL)
+            return self.wait(timeout)
+
+
+class Lab:
+    """The network: `with Lab("t") as lab:`.  The name of the process is in its
+    prefix, so any number may be up at once."""
+
+    serial = 0
+
+    def __init__(self, name):
+        Lab.serial += 1
+        self.prefix = "%s%d-%d" % (name, os.getpid(), Lab.serial)
+        self.processes = []
+        self.dir = None
+
+    def __enter__(self):
+        try:
+            return self.up()
+        except BaseException:       # a signal in the middle of it as well
+            self.down()
+            raise
+
+    def __exit__(self, *_):
+        self.down()
+
+    @staticmethod
+    def sweep(name):
+        """Remove what a run that was killed -9 has left under this name."""
+        out = subprocess.run(["sh", TOPO, "list"], stdout=subprocess.PIPE,
+                             text=True).stdout
+        for prefix in out.split():
+            m = re.fullmatch(re.escape(name) + r"(\d+)-\d+", prefix)
+            if m and not alive(int(m[1])):
+                subprocess.run(["sh", TOPO, "down", prefix], check=True)
+
+    def up(self):
+        self.dir = Path(tempfile.mkdtemp(prefix=self.prefix + "."))
+        self.topo("up")
+        return self
+
+    def down(self):
+        for p in reversed(self.processes):
+            if p.running():
+                p.signal(signal.SIGTERM)
+                p.signal(signal.SIGCONT)
+        for p in reversed(self.processes):
+            with contextlib.suppress(Timeout):
+                p.end(2)
+        self.processes.clear()
+        self.topo("down")
+        if self.dir is not None:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def topo(self, verb, *args):
+        subprocess.run(["sh", TOPO, verb, self.prefix, *args], check=True,
+                       stdin=subprocess.DEVNULL)
+
+    def ns(self, host):
+        return "%s-%s" % (self.prefix, host)
+
+    def run(self, host, *cmd, check=True, data=None, timeout=60):
+        """Run a command in a host; its stdout."""
+        done = subprocess.run(["ip", "netns", "exec", self.ns(host), *cmd],
+                              text=True, input=data, timeout=timeout,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if check and done.returncode != 0:
+            raise AssertionError("%s in %s: exit %d: %s%s" %
+                                 (" ".join(cmd), host, done.returncode,
+                                  done.stdout, done.stderr))
+        return done.stdout
+
+    def ip(self, host, *args, check=True):
+        return self.run(host, "ip", *args, check=check)
+
+    def spawn(self, host, *cmd):
+        return Process(self, host, list(cmd))
+
+    def unplug(self, host, net):
+        self.topo("unplug", host, net)
+
+    def plug(self, host, net):
+        self.topo("plug", host, net)
+
+    def pings(self, host, dst):
+        """Is dst answering host?"""
+        return "1 received" in self.run(host, "ping", "-nc1", "-W1", dst,
+                                        check=False)
+
+    def has_address(self, host, addr):
+        out = self.run(host, "ip", "-j", "addr", "show", check=False)
+        return any(a.get("local") == addr for i in json.loads(out or "[]")
+                   for a in i.get("addr_info", []))
+
+    def firewall(self):
+        """Stateful forwarding on both firewalls, policy drop, no NAT.
+
+        States are not replicated between them here, so a flow's packet is let
+        in as new from either side, as after any failover without pfsync."""
+        rules = """
+        table inet fw {
+            chain forward {
+                type filter hook forward priority filter; policy drop;
+                ct state established,related accept
+                ct state invalid counter drop
+                iifname "lan0" oifname "wan0" accept
+                iifname "wan0" oifname "lan0" udp sport %d accept
+            }
+        }
+        """ % ECHO_PORT
+        for host in ("fw1", "fw2"):
+            self.run(host, "nft", "-f", "-", data=rules)
+
+
+# What a test may change and carpd must leave as it was.
+def _addresses(lab, host):
+    for i in json.loads(lab.ip(host, "-j", "addr", "show")):
+        for a in i["addr_info"]:
+            yield "%s %s/%d" % (i["ifname"], a["local"], a["prefixlen"])
+
+
+def _links(lab, host):
+    for i in json.loads(lab.ip(host, "-d", "-j", "link", "show")):
+        yield "%s %s promiscuity %s allmulti %s %s" % (
+            i["ifname"], i.get("address"), i.get("promiscuity"),
+            i.get("allmulti", 0), " ".join(sorted(
+                f for f in i["flags"] if f not in ("NO-CARRIER", "LOWER_UP"))))
+
+
+def _filters(lab, host):
+    yield from lab.run(host, "tc", "qdisc", "show").splitlines()
+    for i in json.loads(lab.ip(host, "-j", "link", "show")):
+        for way in ("ingress", "egress"):
+            out = lab.run(host, "tc", "filter", "show", "dev", i["ifname"],
+                          way, check=False)
+            for line in out.splitlines():
+                yield "%s %s %s" % (i["ifname"], way, line)
+
+
+def _routes(lab, host):
+    for family in ("-4", "-6"):
+        out = lab.ip(host, family, "route", "show", "table", "all")
+        # what the kernel counts down is not what we changed
+        yield from re.sub(r" expires \w+", "", out).splitlines()
+
+
+def _sysctls(lab, host):
+    yield from lab.run(host, "sh", "-c", "grep -r . /proc/sys/net/ipv4/conf "
+                       "/proc/sys/net/ipv6/conf /proc/sys/net/ipv4/ip_forward "
+                       "2>/dev/null", check=False).splitlines()
+
+
+def _fdb(lab, host):
+    yield from lab.run(host, "bridge", "fdb", "show").splitlines()
+
+
+def snapshot(lab, hosts=("fw1", "fw2")):
+    """Addresses, links, filters, routes, sysctls, filter entries of hosts."""
+    parts = {"address": _addresses, "link": _links, "filter": _filters,
+             "route": _routes, "sysctl": _sysctls, "fdb": _fdb}
+    return {"%s %s: %s" % (host, name, line.strip())
+            for host in hosts for name, part in parts.items()
+            for line in part(lab, host)}
+
+
+def difference(before, after):
+    """What is different, as text; empty when nothing is."""
+    return "\n".join(["- " + s for s in sorted(before - after)] +
+                     ["+ " + s for s in sorted(after - before)])
+
+
+def config(skew=0, base=1, lan="lan0", wan="wan0", more_lan="", more_wan="",
+           head="preempt yes\nlog 7", password=PASS):
+    """The pair's configuration: Mickey has advskew 0, Minnie 100."""
+    return """%s
+carp0 on %s {
+	vhid 1 { advbase %d advskew %d }
+	pass "%s"
+	address %s/24
+	%s
+}
+carp1 on %s {
+	vhid 2 { advbase %d advskew %d }
+	pass "%s"
+	address %s/24
+	%s
+}
+""" % (head, lan, base, skew, password, VIP_LAN, more_lan,
+       wan, base, skew, password, VIP_WAN, more_wan)
+
+
+class Daemon:
+    """carpd on one host, with its file, socket and log."""
+
+    def __init__(self, lab, host, text, name=None):
+        self.lab = lab
+        self.host = host
+        self.name = name or host
+        self.conf = lab.dir / (self.name + ".conf")
+        self.sock = str(lab.dir / (self.name + ".sock"))
+        self.proc = None
+        self.engine = None
+        self.log = []               # of the runs before this one
+        self.write(text)
+
+    def write(self, text):
+        self.conf.write_text(text)
+        self.conf.chmod(0o600)
+
+    def argv(self, *more):
+        return [CARPD, "-d", "-f", str(self.conf), "-s", self.sock,
+                "-u", USER, *more]
+
+    def start(self, wait=True, more=()):
+        if self.proc is not None:
+            self.log += self.proc.lines
+        self.proc = self.lab.spawn(self.host, *self.argv(*more))
+        self.engine = None
+        if wait:
+            self.wait_up()
+        return self
+
+    def wait_up(self, timeout=10.0):
+        def answers():
+            if not self.proc.running():
+                raise AssertionError("carpd on %s ended, status %d:\n%s" % (
+                    self.host, self.proc.popen.returncode, self.proc.text()))
+            return self.show() is not None
+        wait_for(answers, timeout, lambda: "carpd on %s answers; log:\n%s" %
+                 (self.host, self.proc.text()))
+        self.engine = children(self.proc.pid)[0]
+
+    def running(self):
+        return self.proc is not None and self.proc.running()
+
+    def pids(self):
+        """Parent and engine."""
+        return [p for p in (self.proc.pid, self.engine) if p]
+
+    def ctl(self, *args, timeout=10):
+        return subprocess.run([CARPCTL, "-s", self.sock, *args], text=True,
+                              stdin=subprocess.DEVNULL, timeout=timeout,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def ok(self, *args):
+        """A carpctl command that must work; its output."""
+        done = self.ctl(*args)
+        assert done.returncode == 0, "carpctl %s: exit %d: %s%s" % (
+            " ".join(args), done.returncode, done.stdout, done.stderr)
+        return done.stdout
+
+    def show(self, *what):
+        """`carpctl show -j`, or None without a daemon."""
+        done = self.ctl("show", *what, "-j")
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def vhid(self, iface, vhid=None):
+        """The entry of an interface's (only) vhid, or None."""
+        shown = self.show()
+        for i in (shown or {}).get("interfaces", []):
+            if i["name"] == iface:
+                for v in i["vhids"]:
+                    if vhid in (None, v["vhid"]):
+                        return v
+        return None
+
+    def states(self):
+        """{carp interface: state}; empty without a daemon."""
+        shown = self.show()
+        return {i["name"]: i["state"]
+                for i in (shown or {}).get("interfaces", [])}
+
+    def wait_state(self, state, ifaces=("carp0", "carp1"), timeout=8.0):
+        def reached():
+            states = self.states()
+            return all(states.get(i) == state for i in ifaces)
+        wait_for(reached, timeout, lambda: "%s of %s on %s; it shows %s, log:"
+                 "\n%s" % (state, ifaces, self.host, self.states(),
+                           self.proc.text() if self.proc else "(none)"))
+
+    def cause(self, iface, vhid=None):
+        return self.vhid(iface, vhid)["cause"]
+
+    def transitions(self, since=0):
+        """[(time, interface, from, to, cause)] as logged."""
+        rx = re.compile(r"(\S+): state transition: (\w+) -> (\w+)"
+                        r"(?:.*\(([^()]*)\))?")
+        found = []
+        for t, text in self.log + list(self.proc.lines if self.proc else []):
+            m = rx.search(text)
+            if m and t >= since:
+                found.append((t, m[1], m[2], m[3], m[4] or ""))
+        return found
+
+    def counters(self):
+        shown = self.show("counters")
+        return shown.get("counters", shown)
+
+    def stop(self, timeout=5.0):
+        """In order: SIGTERM, and wait for all of it."""
+        pids = self.pids()
+        status = self.proc.end(timeout)
+        self._gone(pids)
+        return status
+
+    def kill(self, *pids):
+        """kill -9, and wait for those to be dead."""
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            if pid == self.proc.pid:
+                self.proc.wait()
+        self._gone(pids)
+
+    def kill_engine(self):
+        self.kill(self.engine)
+
+    def kill_parent(self):
+        self.kill(self.proc.pid)
+
+    def kill_all(self):
+        """The machine's power button for processes: nobody may say a word."""
+        self.freeze()
+        self.kill(*self.pids())
+
+    def freeze(self):
+        for pid in self.pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self):
+        for pid in reversed(self.pids()):
+            os.kill(pid, signal.SIGCONT)
+
+    def wait_gone(self, timeout=5.0):
+        """All of it has ended by itself."""
+        self._gone(self.pids(), timeout)
+        self.proc.wait(timeout)
+
+    def _gone(self, pids, timeout=5.0):
+        wait_for(lambda: not any(alive(p) for p in pids), timeout,
+                 "end of carpd's processes on %s" % self.host)
+
+
+class Stream:
+    """The client's packets through the virtual gateway, echoed by the server."""
+
+    def __init__(self, lab, dst=SERVER4, interval_us=1000, port=ECHO_PORT,
+                 path=None, client="client", server="server"):
+        self.lab = lab
+        self.path = Path(path or lab.dir / ("stream-%d.log" % port))
+        self.echo = lab.spawn(server, STREAM, "echo", str(port))
+        self.echo.wait_line("^ready")
+        self.send = lab.spawn(client, STREAM, "send", dst, str(port),
+                              str(interval_us), "0", str(self.path))
+        self.send.wait_line("^ready")
+
+    def progress(self):
+        """(packets sent, packets echoed, send time of the last echoed)"""
+        have = len(self.send.lines)
+        self.send.signal(signal.SIGUSR1)
+        wait_for(lambda: len(self.send.lines) > have, 5,
+                 lambda: "the stream's progress: " + self.send.text(), 0.001)
+        return tuple(int(x) for x in self.send.lines[-1][1].split())
+
+    def wait_flow(self, since=None, timeout=10.0):
+        """A packet sent after since has come back."""
+        since = now_ns() if since is None else since
+        wait_for(lambda: self.progress()[2] > since, timeout,
+                 "packets flow through the gateway", 0.02)
+
+    def wait_packets(self, n, timeout=20.0):
+        """n more packets have come back."""
+        goal = self.progress()[1] + n
+        wait_for(lambda: self.progress()[1] >= goal, timeout,
+                 "%d packets through the gateway" % n, 0.02)
+
+    def stop(self):
+        """End both; the sender's log (report.Log)."""
+        assert self.send.end() == 0, self.send.text()
+        self.echo.end()
+        return report.Log.load(self.path)
+
+
+class NeighMonitor:
+    """`ip monitor neigh` on a host: which MACs were an address's."""
+
+    def __init__(self, lab, host, dev="eth0"):
+        self.proc = lab.spawn(host, "ip", "-ts", "monitor", "neigh")
+        probe = "203.0.113.254"     # a change of our own shows it listens
+
+        def heard():
+            lab.ip(host, "neigh", "replace", probe, "lladdr",
+                   "02:00:00:00:00:01", "dev", dev, "nud", "permanent")
+            lab.ip(host, "neigh", "del", probe, "dev", dev)
+            return self.proc.grep(probe)
+        wait_for(heard, 5, "ip monitor neigh listens", 0.02)
+
+    def macs(self, addr):
+        """The link-layer addresses that addr has had."""
+        rx = re.compile(r"(?:^|\s)%s dev \S+ (?:.* )?lladdr (\S+)" %
+                        re.escape(addr))
+        return {m[1] for m in (rx.search(text) for _, text in
+                               list(self.proc.lines)) if m}
+
+    def stop(self):
+        self.proc.end()
+
+
+class Capture:
+    """tcpdump on an interface; its frames as [(time in ns since 1970, bytes)]."""
+
+    def __init__(self, lab, host, dev, expr="", way="in", path=None):
+        self.path = Path(path or lab.dir / ("%s-%s-%d.pcap" % (
+            host, dev, len(lab.processes))))
+        self.proc = lab.spawn(host, "tcpdump", "-i", dev, "-Q", way, "-U",
+                              "-s0", "-nn", "--immediate-mode", "-Z", "root",
+                              "--time-stamp-precision=nano",
+                              "-w", str(self.path), *([expr] if expr else []))
+        self.proc.wait_line("listening on")
+
+    def stop(self):
+        self.proc.end()
+        return self
+
+    def frames(self):
+        data = self.path.read_bytes()
+        order = "<" if data[:4] in (b"\xd4\xc3\xb2\xa1",
+                                    b"\x4d\x3c\xb2\xa1") else ">"
+        nano = struct.unpack(order + "I", data[:4])[0] == 0xa1b23c4d
+        at, found = 24, []
+        while at + 16 <= len(data):
+            sec, frac, caplen, _ = struct.unpack_from(order + "IIII", data, at)
+            frame = data[at + 16:at + 16 + caplen]
+            if len(frame) < caplen:
+                break               # tcpdump is still writing it
+            found.append((sec * 10**9 + frac * (1 if nano else 1000), frame))
+            at += 16 + caplen
+        return found
+
+
+# Frames whose sender claims to be the virtual router of either network.
+CLAIMS = ("ether[6:4] = 0x00005e00 or ip proto 112 or arp src host %s or "
+          "arp src host %s or src host %s or src host %s" %
+          (VIP_LAN, VIP_WAN, VIP_LAN, VIP_WAN))
+
+
+def claims(frame, vips=(VIP_LAN, VIP_WAN)):
+    """Does the frame's sender claim a virtual MAC or a virtual address?"""
+    packed = [bytes(int(x) for x in v.split(".")) for v in vips]
+    if frame[6:11] == bytes.fromhex("00005e0001"):
+        return True
+    if frame[12:14] == b"\x08\x06":
+        return frame[28:32] in packed
+    if frame[12:14] == b"\x08\x00":
+        return frame[26:30] in packed
+    return False
+
+
+class Owners:
+    """Who claims to be the virtual router, as the switches' ports see it."""
+
+    def __init__(self, lab, nets=("lan", "wan"), hosts=("fw1", "fw2"),
+                 expr=CLAIMS, test=claims):
+        self.test = test
+        self.captures = {(net, host): Capture(lab, net, host, expr)
+                         for net in nets for host in hosts}
+
+    def stop(self):
+        for c in self.captures.values():
+            c.stop()
+        return self
+
+    def claims(self, net):
+        """[(time, host)] of the claiming frames in a network, in order."""
+        return sorted((t, host) for (n, host), c in self.captures.items()
+                      if n == net for t, f in c.frames() if self.test(f))
+
+    def handovers(self, net):
+        """[(time, host)] of each frame whose claimant is another than before."""
+        seq = self.claims(net)
+        return [seq[i] for i in range(len(seq))
+                if i == 0 or seq[i][1] != seq[i - 1][1]]

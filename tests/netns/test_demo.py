@@ -1,0 +1,118 @@
+# Copyright (c) 2026 the carpd authors
+# SPDX-License-Identifier: ISC
+"""The demo's table is true: its figures follow from the client's packet log,
+recomputed here by other means than the demo's, its causes stand in the logs."""
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from lab import LAB, now_ns, wait_for
+
+EARLY = 10_000_000      # as the demo: packets under way belong to the event
+EXPECTED = {            # event: (who is MASTER afterwards, why)
+    "idle": ("Mickey", "-"),
+    "graceful stop": ("Minnie", "bow-out"),
+    "return": ("Mickey", "preempt"),
+    "kill -9 engine": ("Minnie", "engine died"),
+    "restart": ("Mickey", "preempt"),
+    "kill -9 parent": ("Minnie", "parent died"),
+    "kill -9 all": ("Minnie", "master down"),
+    "LAN cable pulled": ("Minnie", "carp0 peer gone, carp1 peer demoted"),
+    "LAN cable back": ("Mickey", "preempt"),
+    "machine gone": ("Minnie", "master down"),
+    "machine back": ("Mickey", "preempt"),
+    "carpctl demote 50": ("Minnie", "peer demoted"),
+    "carpctl promote 50": ("Mickey", "preempt"),
+}
+
+
+def labs():
+    out = subprocess.run(["sh", str(LAB / "topo.sh"), "list"], text=True,
+                         stdout=subprocess.PIPE).stdout.split()
+    return {p for p in out if p.startswith("demo")}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """What one run said and left."""
+    logdir = tmp_path_factory.mktemp("demo")
+    done = subprocess.run([sys.executable, str(LAB / "demo.py")], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env=dict(os.environ, DEMO_LOG=str(logdir)),
+                          timeout=180)
+    assert done.returncode == 0, done.stdout + done.stderr
+    events = [json.loads(line) for line in
+              (logdir / "events.jsonl").read_text().splitlines()]
+    return done.stdout, logdir, events
+
+
+def lost_runs(packets, begin, end):
+    """Lengths in ms and packets of each run of losses begun in the window."""
+    runs, previous, lost = [], None, []
+    for sent, received in packets:
+        if not received:
+            lost.append(sent)
+            continue
+        if lost and begin <= lost[0] < end:
+            runs.append(((sent - previous) / 1e6, len(lost)))
+        previous, lost = sent, []
+    return runs
+
+
+def test_every_event_and_cause(demo):
+    _, _, events = demo
+    assert {e["event"] for e in events} == set(EXPECTED)
+    for e in events:
+        assert (e["master"], e["cause"]) == EXPECTED[e["event"]], e["event"]
+
+
+def test_table_follows_from_the_packet_log(demo):
+    out, logdir, events = demo
+    lines = (logdir / "packets.log").read_text().splitlines()
+    interval = int(lines[0].split()[2]) / 1e6
+    packets = [tuple(int(x) for x in line.split()[1:3])
+               for line in lines if not line.startswith("#")]
+    table = out[out.index("outage ms"):]
+    begins = [e["start_ns"] - EARLY for e in events] + [1 << 62]
+    for e, begin, end in zip(events, begins, begins[1:]):
+        runs = lost_runs(packets, begin, end)
+        lost = sum(n for _, n in runs)
+        outage = max((ms - interval for ms, _ in runs), default=0.0)
+        row = re.compile(r"^%s +%s +%.1f +%d +%s$" % (
+            re.escape(e["event"]), re.escape(e["cause"]), outage, lost,
+            e["master"]), re.M)
+        assert row.search(table), "%s: outage %.1f ms, %d lost, but:\n%s" % (
+            e["event"], outage, lost, table)
+
+
+def test_figures_are_what_the_project_promises(demo):
+    _, _, events = demo
+    for e in events:
+        if e["event"] in ("graceful stop", "return", "carpctl demote 50",
+                          "carpctl promote 50"):
+            assert e["lost"] <= events[0]["lost"], e
+        elif e["event"] != "machine gone":
+            assert e["outage_ms"] < 60, e
+
+
+def test_nothing_is_left(demo):
+    assert labs() == set()
+
+
+def test_interrupted_demo_cleans_up(tmp_path):
+    """A signal in the middle of it."""
+    p = subprocess.Popen([sys.executable, str(LAB / "demo.py")],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                         text=True, env=dict(os.environ,
+                                             DEMO_LOG=str(tmp_path)))
+    start = now_ns()
+    wait_for(lambda: p.stdout.readline().startswith("The client's stream"),
+             30, "the demo's stream")
+    assert labs() != set()
+    p.terminate()
+    p.communicate(timeout=30)
+    assert p.returncode == 128 + 15
+    assert labs() == set(), "after %.1f s" % ((now_ns() - start) / 1e9)

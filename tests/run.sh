@@ -1,0 +1,162 @@
+#!/bin/sh
+# Copyright (c) 2026 the carpd authors
+# SPDX-License-Identifier: ISC
+#
+# Run the tests and sum them up in one closing line,
+#
+#	N passed, N failed, N skipped
+#
+# Exit status 0 when nothing failed.
+#
+#	run.sh [-u] PROGRAM...
+#
+# PROGRAMs are unit and simulation programs (Check).  Then come the
+# configurations (tests/config), the shell tests (tests/shell) and, unless -u
+# was given, the namespace and interop tests (pytest), which need root.
+#
+# A shell test exits 0, 77 (skipped, its last line says why) or otherwise; it
+# may print "ok ..." and "not ok ..." lines, which are counted instead.
+# tests/config: NAME.conf is printed by `carpd -nn` as NAME.ok, and NAME.ok as
+# itself; NAME.bad is refused by `carpd -n` with exactly NAME.err.
+
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+unit_only=no
+if [ "${1:-}" = -u ]; then
+	unit_only=yes
+	shift
+fi
+
+passed=0 failed=0 skipped=0
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM HUP
+
+pass() { passed=$((passed + ${1:-1})); }
+skip() { skipped=$((skipped + 1)); echo "skip  $1"; }
+fail() {
+	failed=$((failed + ${2:-1}))
+	echo "FAIL  $1"
+	sed 's/^/      /' "$tmp/out"
+}
+
+# A Check program's last line: 100%: Checks: 3, Failures: 0, Errors: 0
+unit() {
+	rc=0
+	"./$1" >"$tmp/out" 2>&1 || rc=$?
+	line=$(grep '%: Checks: ' "$tmp/out" |
+	    sed 's/.*Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\).*/\1 \2 \3/' |
+	    awk '{ c += $1; b += $2 + $3 } END { if (NR) print c, b }')
+	checks=${line% *} bad=${line#* }
+	if [ -z "$line" ]; then
+		fail "$1 ended with status $rc and no result"
+	elif [ "$bad" -gt 0 ]; then
+		pass $((checks - bad))
+		fail "$1: $bad of $checks" "$bad"
+	elif [ "$rc" -ne 0 ]; then
+		pass "$checks"
+		fail "$1: all passed, but it ended with status $rc"
+	else
+		pass "$checks"
+		# what a simulation says about itself
+		sed -n 's/^sim: /      &/p' "$tmp/out"
+		echo "ok    $1: $checks"
+	fi
+}
+
+same() {	# same TEXT EXPECTED ACTUAL
+	if diff -u "$2" "$3" >"$tmp/out" 2>&1; then
+		pass
+	else
+		fail "$1"
+	fi
+}
+
+# The files of a working tree are readable by all, which carpd refuses.
+configs() {
+	[ -d tests/config ] || return
+	before=$passed carpd=$PWD/carpd/carpd
+	cp -R tests/config "$tmp/config"
+	chmod -R go-rwx "$tmp/config"
+	for f in tests/config/*.ok; do
+		[ -e "$f" ] || continue
+		n=${f##*/}; n=${n%.ok}
+		for form in conf ok; do
+			(cd "$tmp/config" && "$carpd" -nn -f "$n.$form") \
+			    >"$tmp/printed" 2>"$tmp/said" ||
+			    cat "$tmp/said" >>"$tmp/printed"
+			same "tests/config/$n.$form prints $n.ok" "$f" \
+			    "$tmp/printed"
+		done
+	done
+	for f in tests/config/*.err; do
+		[ -e "$f" ] || continue
+		n=${f##*/}; n=${n%.err}
+		if (cd "$tmp/config" && "$carpd" -n -f "$n.bad") \
+		    >"$tmp/printed" 2>&1; then
+			echo "(accepted)" >>"$tmp/printed"
+		fi
+		same "tests/config/$n.bad is refused with $n.err" "$f" \
+		    "$tmp/printed"
+	done
+	echo "ok    tests/config: $((passed - before))"
+}
+
+shell_test() {
+	rc=0
+	sh "$1" >"$tmp/out" 2>&1 </dev/null || rc=$?
+	good=$(grep -c '^ok' "$tmp/out")
+	bad=$(grep -c '^not ok' "$tmp/out")
+	if [ "$rc" = 77 ]; then
+		skip "$1: $(tail -n 1 "$tmp/out")"
+	elif [ "$bad" -gt 0 ]; then
+		pass "$good"
+		fail "$1" "$bad"
+	elif [ "$rc" -ne 0 ]; then
+		pass "$good"
+		fail "$1: status $rc"
+	else
+		[ "$good" -gt 0 ] || good=1
+		pass "$good"
+		echo "ok    $1: $good"
+	fi
+}
+
+# The last line of pytest -q: 2 failed, 12 passed, 1 skipped in 3.00s
+count() { grep -oE "[0-9]+ $1" "$tmp/last" | cut -d' ' -f1; }
+
+namespaces() {
+	py=/usr/bin/python3
+	if ! $py -c 'import pytest' 2>/dev/null; then
+		skip "tests/netns, tests/interop: no pytest for $py"
+		return
+	fi
+	rc=0
+	{
+		PYTHONDONTWRITEBYTECODE=1 $py -m pytest -p no:cacheprovider \
+		    -rs -q --tb=short --durations=5 tests/netns tests/interop
+		echo $? >"$tmp/rc"
+	} 2>&1 | tee "$tmp/out"
+	rc=$(cat "$tmp/rc")
+	grep -E '^=*[ ]*[0-9]+ (passed|failed|skipped|error|deselected)' \
+	    "$tmp/out" | tail -n 1 | tr -d '=' >"$tmp/last"
+	p=$(count passed) f=$(count failed) s=$(count skipped) e=$(count error)
+	pass "${p:-0}"
+	skipped=$((skipped + ${s:-0}))
+	bad=$((${f:-0} + ${e:-0}))
+	[ "$rc" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+	failed=$((failed + bad))
+}
+
+for t in "$@"; do
+	unit "$t"
+done
+configs
+for t in tests/shell/*.t; do
+	[ ! -e "$t" ] || shell_test "$t"
+done
+[ $unit_only = yes ] || namespaces
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,481 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * A control socket with canned answers, for tests of carpctl.  Not a daemon
+ * of any use: no network, no state, a fixed clock.
+ *
+ *	fakecarpd socket scene
+ *
+ * Listens, goes into the background, prints its process id and serves one
+ * client after another; ends by itself after a minute.
+ */
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "carpd/advert.h"
+#include "carpd/msgs.h"
+#include "carpd/vhost.h"
+#include "common/imsg.h"
+
+#define NOW		1795320000u	/* 2026-11-22 04:00:00 UTC */
+#define NOW_MS		(NOW * (uint64_t)1000)
+#define LIFETIME	60		/* seconds */
+
+#define NELEMS(a)	(sizeof(a) / sizeof((a)[0]))
+
+static const char *scene;
+
+static void
+reply(struct imsgbuf *b, uint32_t type, const void *data, size_t len)
+{
+	if (imsg_compose(b, type, 0, -1, data, len) == -1)
+		err(1, "imsg_compose");
+}
+
+static struct ipaddr
+addr(const char *s)
+{
+	struct ipaddr	 a;
+
+	if (ipaddr_parse(s, &a, NULL) == -1)
+		errx(1, "%s", s);
+	return (a);
+}
+
+static void
+global(struct imsgbuf *b, uint8_t allow)
+{
+	struct ctl_global	 g = {
+		.now = NOW, .node = 0x1a2b3c4d, .preempt = 1, .allow = allow,
+		.log = 2, .uptime_ms = 93784005
+	};
+
+	reply(b, IMSG_CTL_GLOBAL, &g, sizeof(g));
+}
+
+static void
+iface(struct imsgbuf *b, const char *name, const char *carpdev,
+    uint8_t nvhids, int demotion, uint8_t link, uint8_t present)
+{
+	struct ctl_iface	 i = {
+		.present = present, .link = link, .nvhids = nvhids,
+		.ngroups = 2, .mac = { 2, 0, 0, 0, 0, 1 },
+		.demotion = demotion, .groups = { "carp", "dmz" }
+	};
+
+	strlcpy(i.name, name, sizeof(i.name));
+	strlcpy(i.carpdev, carpdev, sizeof(i.carpdev));
+	if (strcmp(name, "carp0") == 0)
+		i.ngroups = 1;
+	reply(b, IMSG_CTL_IFACE, &i, sizeof(i));
+}
+
+static struct ctl_vhid
+vhid(const char *name, uint8_t id, enum vhost_state state,
+    enum vhost_cause cause, uint8_t skew, unsigned int ago)
+{
+	struct ctl_vhid	 v = {
+		.vhid = id, .advbase = 1, .advskew = skew, .state = state,
+		.cause = cause, .sent_skew = skew, .transitions = 3,
+		.since_ms = NOW_MS - ago * (uint64_t)1000 + 123,
+		.lladdr = { 0, 0, 0x5e, 0, 1, id }
+	};
+
+	strlcpy(v.name, name, sizeof(v.name));
+	return (v);
+}
+
+static void
+address(struct imsgbuf *b, const char *name, const char *text, uint8_t plen)
+{
+	struct ctl_addr	 a = { .addr = addr(text), .plen = plen };
+
+	strlcpy(a.name, name, sizeof(a.name));
+	reply(b, IMSG_CTL_ADDR, &a, sizeof(a));
+}
+
+static void
+groups(struct imsgbuf *b)
+{
+	struct ctl_group	 g = {
+		.name = "carp", .demotion = 51, .nentries = 2
+	};
+	struct ctl_group	 dmz = { .name = "dmz" };
+	struct ctl_entry	 e[] = {
+		{ .group = "carp", .owner = "eth2", .reason = "carpdev",
+		  .amount = 1, .expires = -1, .since_ms = NOW_MS - 61000 },
+		{ .group = "carp", .owner = "operator", .reason = "carpctl",
+		  .amount = 50, .expires = 90, .since_ms = NOW_MS - 5000 }
+	};
+
+	reply(b, IMSG_CTL_GROUP, &g, sizeof(g));
+	reply(b, IMSG_CTL_ENTRY, &e[0], sizeof(e[0]));
+	reply(b, IMSG_CTL_ENTRY, &e[1], sizeof(e[1]));
+	reply(b, IMSG_CTL_GROUP, &dmz, sizeof(dmz));
+}
+
+/* carp0, MASTER, with every form of an installed address. */
+static void
+show_carp0(struct imsgbuf *b)
+{
+	struct ctl_vhid	 v = vhid("carp0", 1, VHOST_MASTER,
+	    VHOST_CAUSE_MASTER_DOWN, 0, 7500);
+
+	iface(b, "carp0", "eth0", 1, 51, 1, 1);
+	reply(b, IMSG_CTL_VHID, &v, sizeof(v));
+	address(b, "carp0", "172.16.0.202/24", 24);
+	address(b, "carp0", "192.0.2.1/24", 32);
+	address(b, "carp0", "2001:db8::202/64", 64);
+	address(b, "carp0", "2001:db8:1::1/64", 255);
+}
+
+/* carp1, two carpnodes, one of them BACKUP. */
+static void
+show_carp1(struct imsgbuf *b)
+{
+	struct ctl_vhid	 v = vhid("carp1", 3, VHOST_MASTER,
+	    VHOST_CAUSE_PREEMPT, 0, 42);
+	struct ctl_vhid	 w = vhid("carp1", 4, VHOST_BACKUP,
+	    VHOST_CAUSE_PEER_BETTER, 100, 180000);
+
+	w.master = addr("fe80::2");
+	w.master_node = 0xdeadbeef;
+	w.master_skew = 256 + 20;
+	w.variant = ADVERT_ORIG;
+	iface(b, "carp1", "eth1", 2, 51, 1, 1);
+	reply(b, IMSG_CTL_VHID, &v, sizeof(v));
+	reply(b, IMSG_CTL_VHID, &w, sizeof(w));
+	address(b, "carp1", "172.16.240.102/24", 24);
+}
+
+/* carp2, without its link. */
+static void
+show_carp2(struct imsgbuf *b)
+{
+	struct ctl_vhid	 v = vhid("carp2", 5, VHOST_INIT, VHOST_CAUSE_LINK,
+	    200, 61);
+
+	strlcpy(v.why, "eth2 has no link", sizeof(v.why));
+	iface(b, "carp2", "eth2", 1, 52, 0, 1);
+	reply(b, IMSG_CTL_VHID, &v, sizeof(v));
+	address(b, "carp2", "10.0.0.1/8", 255);
+}
+
+/* carp3, a BACKUP that hears a master which is not one of ours. */
+static void
+show_carp3(struct imsgbuf *b)
+{
+	struct ctl_vhid	 v = vhid("carp3", 6, VHOST_BACKUP,
+	    VHOST_CAUSE_STARTUP, 100, 30);
+
+	v.master = addr("192.0.2.7");
+	v.master_skew = 256;
+	iface(b, "carp3", "eth3", 1, 0, 1, 1);
+	reply(b, IMSG_CTL_VHID, &v, sizeof(v));
+	address(b, "carp3", "192.0.2.1/24", 255);
+}
+
+/* carp4, a BACKUP that has heard nobody yet; carp5, without its carpdev. */
+static void
+show_carp4_5(struct imsgbuf *b)
+{
+	struct ctl_vhid	 w = vhid("carp4", 7, VHOST_BACKUP,
+	    VHOST_CAUSE_STARTUP, 100, 1);
+	struct ctl_vhid	 x = vhid("carp5", 8, VHOST_INIT,
+	    VHOST_CAUSE_CARPDEV_GONE, 0, 1);
+
+	iface(b, "carp4", "eth4", 1, 0, 1, 1);
+	reply(b, IMSG_CTL_VHID, &w, sizeof(w));
+	iface(b, "carp5", "eth5", 1, 0, 0, 0);
+	reply(b, IMSG_CTL_VHID, &x, sizeof(x));
+}
+
+static void
+show_peers(struct imsgbuf *b)
+{
+	struct ctl_peer	 p[] = {
+		{ .name = "carp0", .vhid = 1, .advbase = 1, .advskew = 100,
+		  .ours = 1, .verified = 1, .node = 0xdeadbeef,
+		  .addr = addr("172.16.0.101"), .heard_ms = 7503210,
+		  .packets = 1234 },
+		{ .name = "carp1", .vhid = 4, .advbase = 1, .advskew = 20,
+		  .verified = 1, .variant = ADVERT_ORIG,
+		  .addr = addr("fe80::2"), .heard_ms = 750,
+		  .packets = 99999, .dropped = 2 },
+		{ .name = "carp0", .vhid = 1, .advbase = 1, .demote = 1,
+		  .drop = ADVERT_DROP_BADAUTH, .addr = addr("172.16.0.66"),
+		  .heard_ms = 250, .packets = 17, .dropped = 17 }
+	};
+
+	/* Without a split nobody else claims what is ours. */
+	if (strcmp(scene, "one") == 0)
+		p[2].heard_ms = 3600000;
+	reply(b, IMSG_CTL_PEER, &p[0], sizeof(p[0]));
+	reply(b, IMSG_CTL_PEER, &p[1], sizeof(p[1]));
+	reply(b, IMSG_CTL_PEER, &p[2], sizeof(p[2]));
+}
+
+static void
+show_counters(struct imsgbuf *b)
+{
+	struct ctl_counter	 c[] = {
+		{ "ipackets", 18446744073709551615ull }, { "ipackets6", 0 },
+		{ "badauth", 17 }, { "preempt", 3 }
+	};
+	size_t			 i;
+
+	for (i = 0; i < NELEMS(c); i++)
+		reply(b, IMSG_CTL_COUNTER, &c[i], sizeof(c[i]));
+}
+
+static void
+show_history(struct imsgbuf *b)
+{
+	struct ctl_history	 h[] = {
+		{ .name = "carp0", .vhid = 1, .from = VHOST_INIT,
+		  .to = VHOST_BACKUP, .cause = VHOST_CAUSE_STARTUP,
+		  .at_ms = NOW_MS - 7503000 },
+		{ .name = "carp0", .vhid = 1, .from = VHOST_BACKUP,
+		  .to = VHOST_MASTER, .cause = VHOST_CAUSE_MASTER_DOWN,
+		  .at_ms = NOW_MS - 7500000 + 123 }
+	};
+
+	reply(b, IMSG_CTL_HISTORY, &h[0], sizeof(h[0]));
+	reply(b, IMSG_CTL_HISTORY, &h[1], sizeof(h[1]));
+}
+
+static void
+show_all(struct imsgbuf *b)
+{
+	global(b, strcmp(scene, "backup") != 0);
+	if (strcmp(scene, "backup") == 0) {
+		show_carp3(b);
+		show_carp4_5(b);
+		return;
+	}
+	show_carp0(b);
+	if (strcmp(scene, "many") == 0) {
+		show_carp1(b);
+		show_carp2(b);
+	}
+	groups(b);
+}
+
+/* True when there is such an interface. */
+static int
+show_iface(struct imsgbuf *b, const char *name)
+{
+	static const struct {
+		const char	*name;
+		void		(*show)(struct imsgbuf *);
+	} ifaces[] = {
+		{ "carp0", show_carp0 },
+		{ "carp1", show_carp1 },
+		{ "carp2", show_carp2 },
+		{ "carp3", show_carp3 }
+	};
+	size_t	 i;
+
+	for (i = 0; i < NELEMS(ifaces); i++)
+		if (strcmp(ifaces[i].name, name) == 0) {
+			global(b, 1);
+			ifaces[i].show(b);
+			groups(b);
+			return (1);
+		}
+	return (0);
+}
+
+static void
+fail(struct imsgbuf *b, const char *text)
+{
+	reply(b, IMSG_CTL_FAIL, text, strlen(text));
+}
+
+static void
+show(struct imsgbuf *b, const struct ctl_show *m)
+{
+	switch (m->what) {
+	case CTL_WHAT_ALL:
+		show_all(b);
+		break;
+	case CTL_WHAT_IFACE:
+		if (!show_iface(b, m->name)) {
+			fail(b, "no such interface: carp\033[9");
+			return;
+		}
+		break;
+	case CTL_WHAT_DEMOTION:
+		groups(b);
+		break;
+	case CTL_WHAT_COUNTERS:
+		show_counters(b);
+		break;
+	case CTL_WHAT_PEERS:
+		show_peers(b);
+		break;
+	case CTL_WHAT_HISTORY:
+		show_history(b);
+		break;
+	}
+	reply(b, IMSG_CTL_END, NULL, 0);
+}
+
+/* What a command said, as the daemon understood it. */
+static void
+describe(const struct imsg *im, char *buf, size_t len)
+{
+	const struct ctl_demote	*d = im->data;
+	const struct ctl_state	*s = im->data;
+	const struct ctl_set	*t = im->data;
+	const struct ctl_flag	*f = im->data;
+
+	switch (im->type) {
+	case IMSG_CTL_DEMOTE:
+		snprintf(buf, len, "demote %s %d", d->group, d->delta);
+		break;
+	case IMSG_CTL_STATE:
+		snprintf(buf, len, "state %s %s", s->name,
+		    vhost_state_names[s->state]);
+		break;
+	case IMSG_CTL_SET:
+		snprintf(buf, len, "set '%s' key %u vhid %u value %d group "
+		    "'%s'", t->name, t->key, t->vhid, t->value, t->group);
+		break;
+	case IMSG_CTL_ALLOW:
+		snprintf(buf, len, "allow %u", f->on);
+		break;
+	case IMSG_CTL_LOG:
+		snprintf(buf, len, "log %u", f->on);
+		break;
+	default:
+		snprintf(buf, len, "%s", carpd_msgs[im->type].name);
+		break;
+	}
+}
+
+/* 0: close the connection. */
+static int
+serve(struct imsgbuf *b, const struct imsg *im)
+{
+	const char	*wrong;
+	char		 buf[256];
+
+	wrong = msg_check(carpd_msgs, IMSG_MAX, im, MSG_FROM_CLIENT);
+	if (wrong != NULL)
+		errx(1, "%s", wrong);
+	if (strcmp(scene, "mute") == 0)
+		return (0);
+	if (strcmp(scene, "garbage") == 0) {
+		reply(b, IMSG_CTL_GLOBAL, "short", 5);
+		return (0);
+	}
+	if (im->type == IMSG_CTL_SHOW) {
+		show(b, im->data);
+		return (1);
+	}
+	if (im->type == IMSG_CTL_MONITOR) {
+		strlcpy(buf, "carp0: state transition: BACKUP -> MASTER "
+		    "(bow-out)", sizeof(buf));
+		reply(b, IMSG_CTL_EVENT, buf, strlen(buf));
+		return (0);
+	}
+	if (strcmp(scene, "echo") == 0) {
+		describe(im, buf, sizeof(buf));
+		fail(b, buf);
+	} else
+		reply(b, IMSG_CTL_OK, NULL, 0);
+	return (1);
+}
+
+static void
+wait_for(struct imsgbuf *b, short events)
+{
+	struct pollfd	 pfd = { .fd = imsgbuf_fd(b), .events = events };
+
+	if (poll(&pfd, 1, -1) == -1)
+		err(1, "poll");
+}
+
+static void
+client(int fd)
+{
+	struct imsgbuf	*b = imsgbuf_new(fd);
+	struct imsg	 im;
+	int		 go_on = 1, r;
+
+	while (go_on) {
+		if ((r = imsg_get(b, &im)) == 1)
+			go_on = serve(b, &im);
+		else if (r == -1)
+			break;
+		while ((r = imsgbuf_flush(b)) == 1)
+			wait_for(b, POLLOUT);
+		if (r == -1)
+			break;
+		if (go_on) {
+			wait_for(b, POLLIN);
+			if (imsgbuf_read(b) != 1)
+				break;
+		}
+	}
+	imsgbuf_free(b);
+}
+
+static int
+listener(const char *path)
+{
+	struct sockaddr_un	 sun = { .sun_family = AF_UNIX };
+	int			 fd;
+
+	strlcpy(sun.sun_path, path, sizeof(sun.sun_path));
+	unlink(path);
+	if ((fd = socket(AF_UNIX, SOCK_STREAM, 0)) == -1 ||
+	    bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
+	    listen(fd, 8) == -1)
+		err(1, "%s", path);
+	return (fd);
+}
+
+/* The caller reads the pid up to end of file: let go of its pipe. */
+static void
+background(void)
+{
+	pid_t	 pid;
+	int	 fd;
+
+	if ((pid = fork()) == -1)
+		err(1, "fork");
+	if (pid != 0) {
+		printf("%d\n", (int)pid);
+		exit(0);
+	}
+	if ((fd = open("/dev/null", O_RDWR)) == -1 || dup2(fd, 1) == -1)
+		err(1, "/dev/null");
+	alarm(LIFETIME);
+}
+
+int
+main(int argc, char *argv[])
+{
+	int	 fd, s;
+
+	if (argc != 3)
+		errx(1, "usage: fakecarpd socket scene");
+	scene = argv[2];
+	s = listener(argv[1]);
+	background();
+	while ((fd = accept(s, NULL, NULL)) != -1)
+		client(fd);
+	err(1, "accept");
+}

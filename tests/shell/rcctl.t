@@ -1,0 +1,263 @@
+#!/bin/sh
+# rcctl by itself, with stand-ins for the daemons, and over a stand-in for
+# systemctl.  Needs no root: RCCTL_UID is whoever runs this.
+
+cd "$(dirname "$0")/../.." || exit 1
+rcctl=conf/rcctl
+tmp=$(mktemp -d) || exit 1
+n=0
+trap 'stop_all; rm -rf "$tmp"' EXIT
+trap 'exit 1' HUP INT TERM
+
+RCCTL_CONF=$tmp/etc/rc.conf
+RCCTL_SBIN=$tmp/sbin
+RCCTL_SYSTEMD=no
+RCCTL_UID=$(id -u)
+RCCTL_TIMEOUT=10
+FAKE=$tmp
+export RCCTL_CONF RCCTL_SBIN RCCTL_SYSTEMD RCCTL_UID RCCTL_TIMEOUT FAKE
+
+# The parent of a daemon: bash under the daemon's name, with its title as the
+# first argument.  A HUP it writes down, and creates the file `hup`.
+mkdir -p "$tmp/sbin" "$tmp/bin" "$tmp/lib"
+cp "$(command -v bash)" "$tmp/lib/carpd"
+cat >"$tmp/lib/parent" <<'PARENT'
+trap 'echo hup >>"$FAKE/log"; touch "$FAKE/hup"' HUP
+trap 'echo term >>"$FAKE/log"; kill "$child"; exit 0' TERM
+echo $$ >"$FAKE/pid"
+while :; do
+	sleep 60 &
+	child=$!
+	wait "$child"
+	kill "$child" 2>/dev/null
+done
+PARENT
+
+# The program: -n looks at the configuration, else it goes to the background
+# and returns when it runs, or fails.
+cat >"$tmp/sbin/carpd" <<'DAEMON'
+#!/usr/bin/env bash
+echo "carpd $*" >>"$FAKE/log"
+if [ -e "$FAKE/broken" ]; then
+	echo "carpd.conf:3: unknown word" >&2
+	exit 1
+fi
+case " $* " in
+*" -n "*) exit 0 ;;
+esac
+rm -f "$FAKE/pid"
+(exec -a "carpd: parent" "$FAKE/lib/carpd" "$FAKE/lib/parent") \
+    >/dev/null 2>&1 </dev/null &
+until [ -s "$FAKE/pid" ]; do
+	kill -0 $! || exit 1
+done
+DAEMON
+
+# Writes down what it is asked, and answers yes when the file is there.
+cat >"$tmp/bin/systemctl" <<'SYSTEMCTL'
+#!/bin/sh
+echo "systemctl $*" >>"$FAKE/log"
+case $1 in
+is-active | is-enabled) [ -e "$FAKE/$1" ] ;;
+stop | start | reload) [ ! -e "$FAKE/failing" ] ;;
+esac
+SYSTEMCTL
+chmod 755 "$tmp/sbin/carpd" "$tmp/bin/systemctl"
+PATH=$tmp/bin:$PATH
+
+stop_all() {
+	[ ! -s "$tmp/pid" ] || kill "$(cat "$tmp/pid")" 2>/dev/null
+}
+
+report() {
+	n=$((n + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $n - $2"
+	else
+		echo "not ok $n - $2"
+		sed 's/^/# /' "$tmp/diag"
+	fi
+}
+
+# says code text arguments: exactly this output, and this exit code
+says() {
+	want=$1 text=$2
+	shift 2
+	code=0
+	sh "$rcctl" "$@" >"$tmp/out" 2>&1 || code=$?
+	{
+		echo "exit $code, expected $want; expected, then said:"
+		echo "$text"
+		cat "$tmp/out"
+	} >"$tmp/diag"
+	ok=0
+	[ $code -eq "$want" ] && [ "$(cat "$tmp/out")" = "$text" ] || ok=1
+	report $ok "exit $want: rcctl $*"
+}
+
+# logged text what: the stand-ins wrote down exactly that; starts anew
+logged() {
+	touch "$tmp/log"
+	{
+		echo "expected, then logged:"
+		echo "$1"
+		cat "$tmp/log"
+	} >"$tmp/diag"
+	ok=0
+	[ "$(cat "$tmp/log")" = "$1" ] || ok=1
+	report $ok "$2"
+	: >"$tmp/log"
+}
+
+# await file: until it is there, at most ten seconds
+await() {
+	tries=100
+	until [ -e "$1" ] || [ $tries -eq 0 ]; do
+		tries=$((tries - 1))
+		sleep 0.1
+	done
+}
+
+usage="usage:	rcctl get|getdef|set service [variable [arguments]]
+	rcctl [-dfq] action service ...
+	rcctl disable|enable service ...
+	rcctl ls lsarg"
+says 1 "$usage"
+says 1 "$usage" start
+says 1 "$usage" nonsense carpd
+says 1 "$usage" ls
+says 1 "$usage" ls nonsense
+says 2 "rcctl: service nonsense does not exist" start nonsense
+says 2 "rcctl: service pfsyncd does not exist" check carpd pfsyncd
+says 2 "rcctl: service pfsyncd does not exist" start carpd pfsyncd
+says 2 "rcctl: service ../carpd does not exist" enable ../carpd
+says 2 "rcctl: service pfsyncd does not exist" get pfsyncd
+logged "" "a missing service stops all of them"
+
+says 0 "carpd" ls all
+says 0 "carpd" ls off
+says 0 "" ls on
+says 0 "carpd" ls stopped
+says 0 "" ls failed
+says 1 "carpd_flags=NO" get carpd
+says 1 "carpd(failed)" check carpd
+says 0 "carpd(ok)" stop carpd
+says 1 "carpd(failed)" reload carpd
+logged "" "nothing ran so far"
+
+says 0 "" enable carpd
+says 0 "carpd" ls on
+says 1 "carpd" ls failed
+says 0 "carpd_flags=" get carpd
+says 0 "" set carpd flags -v -f /etc/other.conf
+says 0 "-v -f /etc/other.conf" get carpd flags
+says 0 "" get carpd status
+says 0 "" enable carpd
+says 0 "carpd_flags=-v -f /etc/other.conf" get all
+says 1 "carpd_flags=NO" getdef carpd
+says 1 "rcctl: \"flags NO\" is \"set carpd status off\"" set carpd flags NO
+says 1 "$usage" set carpd timeout 3
+
+says 0 "carpd(ok)" start carpd
+logged "carpd -v -f /etc/other.conf -n
+carpd -v -f /etc/other.conf" "start: configuration test, then the daemon"
+says 0 "carpd(ok)" check carpd
+says 0 "" -q check carpd
+says 0 "carpd(ok)" start carpd
+logged "" "start: runs already"
+says 0 "carpd" ls started
+says 0 "" ls failed
+says 0 "" ls stopped
+
+says 0 "carpd(ok)" reload carpd
+await "$tmp/hup"
+logged "carpd -v -f /etc/other.conf -n
+hup" "reload: configuration test, then a HUP to the parent"
+touch "$tmp/broken"
+says 1 "carpd.conf:3: unknown word
+carpd(failed)" reload carpd
+says 1 "carpd.conf:3: unknown word
+carpd(failed)" restart carpd
+says 1 "" -q restart carpd
+says 0 "carpd(ok)" check carpd
+: >"$tmp/log"
+rm "$tmp/broken"
+says 0 "carpd(ok)
+carpd(ok)" restart carpd
+logged "carpd -v -f /etc/other.conf -n
+term
+carpd -v -f /etc/other.conf -n
+carpd -v -f /etc/other.conf" "restart: test, stop, start"
+says 0 "doing rc_check
+doing rc_stop
+carpd(ok)" -d stop carpd
+logged "term" "stop: TERM, and its end awaited"
+says 1 "carpd(failed)" check carpd
+
+says 0 "" disable carpd
+says 1 "carpd_flags=NO" get carpd
+says 1 "rcctl: carpd is not enabled" set carpd flags -v
+says 1 "rcctl: need -f to force start since carpd_flags=NO" start carpd
+says 1 "rcctl: need -f to force start since carpd_flags=NO" restart carpd
+logged "" "disabled: not started"
+says 0 "carpd(ok)" -f start carpd
+says 0 "carpd" ls started
+says 0 "carpd(ok)" stop carpd
+: >"$tmp/log"
+says 0 "" set carpd status on
+says 0 "carpd_flags=" get carpd
+printf '# by hand\npfsyncd_flags=-v\ncarpd_flags="-v"\n' >"$RCCTL_CONF"
+says 0 "-v" get carpd flags
+says 0 "" set carpd flags
+ok=0
+printf '# by hand\npfsyncd_flags=-v\ncarpd_flags=\n' >"$tmp/want"
+diff "$tmp/want" "$RCCTL_CONF" >"$tmp/diag" || ok=1
+report $ok "other lines of the file stay"
+
+# Another user than the daemons' may ask, and not act.
+export RCCTL_UID=65533
+says 1 "rcctl: start: need root privileges" start carpd
+says 1 "rcctl: enable: need root privileges" enable carpd
+says 1 "rcctl: set: need root privileges" set carpd flags -v
+says 1 "carpd(failed)" check carpd
+RCCTL_UID=$(id -u)
+export RCCTL_UID
+
+# A process with the daemon's name is not its parent, nor is its engine.
+rm -f "$tmp/pid"
+(exec bash -c 'exec -a "carpd: engine" "$FAKE/lib/carpd" "$FAKE/lib/parent"') \
+    >/dev/null 2>&1 </dev/null &
+await "$tmp/pid"
+says 1 "carpd(failed)" check carpd
+stop_all
+wait
+: >"$tmp/log"
+
+export RCCTL_SYSTEMD=yes
+says 0 "carpd(ok)" start carpd
+says 0 "carpd(ok)" stop carpd
+says 0 "carpd(ok)" reload carpd
+says 1 "carpd(failed)" check carpd
+says 0 "" enable carpd
+says 0 "" disable carpd
+logged "systemctl start carpd.service
+systemctl stop carpd.service
+systemctl reload carpd.service
+systemctl is-active --quiet carpd.service
+systemctl enable --quiet carpd.service
+systemctl disable --quiet carpd.service" "over systemd"
+says 0 "carpd(ok)
+carpd(ok)" restart carpd
+logged "carpd -n
+systemctl stop carpd.service
+systemctl start carpd.service" "restart over systemd"
+touch "$tmp/is-active" "$tmp/is-enabled" "$tmp/failing"
+says 0 "carpd(ok)" check carpd
+says 0 "carpd" ls on
+says 0 "carpd" ls started
+says 0 "" ls failed
+says 1 "carpd(failed)" start carpd
+says 0 "" set carpd flags -v
+says 0 "carpd_flags=-v" get carpd
+
+echo "1..$n"

@@ -126,7 +126,7 @@ show_iface(struct vif *f, struct control_client *cl)
 	i.nvhids = f->c.nvhids;
 	i.ngroups = f->c.ngroups;
 	memcpy(i.mac, d->mac, sizeof(i.mac));
-	i.demotion = engine_vif_demotion(f);
+	i.demotion = ledger_vif(f);
 	memcpy(i.groups, f->c.groups, sizeof(i.groups));
 	reply(cl, IMSG_CTL_IFACE, &i, sizeof(i));
 	for (k = 0; k < f->nnodes; k++)
@@ -371,7 +371,7 @@ ctl_show(struct engine *e, struct control_client *cl, const struct ctl_show *s)
 	char name[IF_NAMESIZE];
 
 	copy_field(name, s->name, sizeof(name));
-	if (name[0] != '\0' && engine_find_vif(e, name) == NULL) {
+	if (name[0] != '\0' && vif_find(e, name) == NULL) {
 		fail(cl, "%s: no such interface", name);
 		return;
 	}
@@ -430,7 +430,7 @@ ctl_demote(struct engine *e, struct control_client *cl,
 		    group, demote_group(&e->ledger, group), DEMOTE_MAX);
 		return;
 	}
-	if (!engine_demote(e, OWNER_OPERATOR, group, "carpctl", want, 0))
+	if (!ledger_set(e, OWNER_OPERATOR, group, "carpctl", want, 0))
 		fail(cl, "the demotion ledger is full");
 	else
 		ok(cl);
@@ -446,7 +446,7 @@ ctl_state(struct engine *e, struct control_client *cl,
 	size_t i;
 
 	copy_field(name, m->name, sizeof(name));
-	if ((f = engine_find_vif(e, name)) == NULL) {
+	if ((f = vif_find(e, name)) == NULL) {
 		fail(cl, "%s: no such interface", name);
 		return;
 	}
@@ -464,7 +464,7 @@ ctl_state(struct engine *e, struct control_client *cl,
 	ev.type = VHOST_EV_FORCE;
 	ev.state = (enum vhost_state)m->state;
 	for (i = 0; i < f->nnodes; i++)
-		engine_event(f->nodes[i], &ev);
+		node_event(f->nodes[i], &ev);
 	ok(cl);
 }
 
@@ -490,7 +490,7 @@ set_timer(struct vif *f, struct control_client *cl, const struct ctl_set *m)
 		v->advbase = (uint8_t)m->value;
 	else
 		v->advskew = (uint8_t)m->value;
-	engine_vif_changed(f, true);
+	vif_changed(f, true);
 	ok(cl);
 }
 
@@ -537,7 +537,7 @@ set_group(struct vif *f, struct control_client *cl, const struct ctl_set *m)
 		memset(f->c.groups[--f->c.ngroups], 0,
 		    sizeof(f->c.groups[0]));
 	}
-	engine_vif_changed(f, false);
+	vif_changed(f, false);
 	ok(cl);
 }
 
@@ -552,11 +552,11 @@ ctl_set(struct engine *e, struct control_client *cl, const struct ctl_set *msg)
 	if (m.key == CTL_SET_PREEMPT) {
 		e->g.preempt = m.value != 0;
 		TAILQ_FOREACH(f, &e->vifs, entry)
-			engine_vif_changed(f, false);
+			vif_changed(f, false);
 		ok(cl);
 		return;
 	}
-	if ((f = engine_find_vif(e, m.name)) == NULL) {
+	if ((f = vif_find(e, m.name)) == NULL) {
 		fail(cl, "%s: no such interface", m.name);
 		return;
 	}

@@ -2,8 +2,8 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * The engine's own structures, shared by engine.c and ctl.c and by nobody
- * else.
+ * The engine's own structures, shared by the files of the engine process
+ * (engine.c node.c ledger.c rx.c dev.c vif.c ctl.c) and by nobody else.
  */
 #ifndef CARPD_ENGINE_H
 #define CARPD_ENGINE_H
@@ -159,30 +159,106 @@ struct engine {
 	size_t			 nhistory;	/* ever */
 };
 
+/* -- engine.c -- */
+
 uint64_t	 engine_wall_ms(void);
-struct vif	*engine_find_vif(struct engine *e, const char *name);
-/* Deliver an event to one vhid and carry out what follows. */
-void		 engine_event(struct node *n, const struct vhost_event *ev);
-/* Change what (owner, reason) holds; logs, tells the vhids; false if refused. */
-bool		 engine_demote(struct engine *e, const char *owner,
-		    const char *group, const char *reason, int amount,
-		    int64_t lifetime);
-/* net.inet.carp.allow */
-void		 engine_allow(struct engine *e, bool allow);
-/* Timers or groups of vif were changed live: recompute and tell the vhids. */
-void		 engine_vif_changed(struct vif *f, bool timers);
+uint32_t	 engine_random(void);
 /* carp(4)'s own log levels: shown when net.inet.carp.log >= pri. */
 void		 engine_log(struct engine *e, int pri, const char *fmt, ...)
 		    __attribute__((format(printf, 3, 4)));
 /* A line for `carpctl monitor`. */
 void		 engine_notify(struct engine *e, const char *fmt, ...)
 		    __attribute__((format(printf, 2, 3)));
-int		 engine_vif_demotion(const struct vif *f);
+void		 engine_to_parent(struct engine *e, uint32_t type,
+		    const void *data, size_t len);
+/* Look soon, from the loop, what has drained and can be freed. */
+void		 engine_sweep(struct engine *e);
+/* net.inet.carp.allow */
+void		 engine_allow(struct engine *e, bool allow);
 
-/* ctl.c: a message of a client. */
+/* -- node.c: one vhid -- */
+
+void		 node_new(struct vif *f, const struct config_vhid *cv);
+void		 node_free(struct node *n);
+/* Take over timers, habits and families from the configuration. */
+void		 node_conf(struct node *n, const struct config_vhid *cv);
+void		 node_style(struct node *n);
+void		 node_variant(struct node *n);
+void		 node_families(struct node *n);
+/* Deliver an event and carry out what follows. */
+void		 node_event(struct node *n, const struct vhost_event *ev);
+void		 node_simple_event(struct node *n, enum vhost_event_type type,
+		    enum vhost_cause cause);
+/*
+ * One step at a given time, without the answer to what was sent: -1, or
+ * whether an advertisement could be sent.
+ */
+int		 node_step(struct node *n, const struct vhost_event *ev,
+		    monotime_t now);
+/* May it run?  Tells the machine when that has changed. */
+void		 node_eval(struct node *n);
+/* Give the parent the frames for the day we die. */
+void		 node_deposit(struct node *n);
+/* vhosts that this node has lost and had been MASTER of; how many. */
+size_t		 node_gone_list(struct engine *e,
+		    uint8_t (*list)[ADVERT_ID_LEN]);
+/* Tell what is lost: an advertisement if MASTER, else a notice. */
+void		 node_notice(struct node *n);
+
+/* -- ledger.c: demotion -- */
+
+/*
+ * Change what (owner, reason) holds against group; logs, tells the vhids;
+ * lifetime in ns, 0: no end.  false if refused.
+ */
+bool		 ledger_set(struct engine *e, const char *owner,
+		    const char *group, const char *reason, int amount,
+		    int64_t lifetime);
+int		 ledger_vif(const struct vif *f);	/* 0..255 */
+/* Tell the vhids of f what its demotion is. */
+void		 ledger_tell(struct vif *f);
+/* Hold or release what the loss of d holds. */
+void		 ledger_dev(struct dev *d);
+/* Release the startup demotion when everything has been looked at. */
+void		 ledger_startup(struct engine *e);
+/* Timer callback: entries with an end. */
+void		 ledger_expire(void *engine);
+
+/* -- rx.c -- */
+
+/* Event callback: frames wait at a carpdev. */
+void		 rx_ready(int fd, int what, void *dev);
+
+/* -- dev.c: carpdevs -- */
+
+struct dev	*dev_get(struct engine *e, const char *name);
+void		 dev_opened(struct engine *e, const struct msg_carpdev *m,
+		    int fd);
+void		 dev_slots(struct engine *e, const struct msg_name *m, int fd);
+void		 dev_gone(struct engine *e, const struct msg_name *m);
+/* Ask each vhid on d whether it may run. */
+void		 dev_eval(struct dev *d);
+/* The same, with demotion, and telling what was lost over the others. */
+void		 dev_changed(struct dev *d);
+void		 dev_kif_event(const struct kif_event *k, void *engine);
+
+/* -- vif.c: carp interfaces -- */
+
+struct vif	*vif_find(struct engine *e, const char *name);
+/* Timers or groups of vif were changed live: recompute and tell the vhids. */
+void		 vif_changed(struct vif *f, bool timers);
+void		 vif_stop(struct vif *f, enum vhost_cause cause);
+bool		 vif_draining(const struct vif *f);
+void		 vif_free(struct vif *f);
+/* Bring a complete configuration into force. */
+void		 vif_apply(struct engine *e, const struct config *c);
+
+/* -- ctl.c -- */
+
+/* A message of a client. */
 void		 ctl_dispatch(struct control_client *cl, struct imsg *im,
 		    void *arg);
-/* ctl.c: the parent's answers arrived. */
+/* The parent's answers arrived. */
 void		 ctl_counters(struct engine *e);
 void		 ctl_reloaded(struct engine *e, const struct msg_result *r);
 

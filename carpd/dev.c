@@ -1,0 +1,269 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * carpdevs as the engine sees them: sockets and slots handed over by the
+ * parent, link and addresses told by the kernel, and what their loss means.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../common/log.h"
+#include "engine.h"
+
+void
+dev_eval(struct dev *d)
+{
+	struct vif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &d->eng->vifs, entry)
+		for (i = 0; f->dev == d && i < f->nnodes; i++)
+			node_eval(f->nodes[i]);
+	ledger_startup(d->eng);
+}
+
+static void
+dev_tell(struct dev *lost)
+{
+	uint8_t gone[ADVERT_GONE_MAX][ADVERT_ID_LEN];
+	struct engine *e = lost->eng;
+	struct vif *f;
+	struct dev *d;
+	size_t i;
+
+	if (node_gone_list(e, gone) == 0)
+		return;
+	TAILQ_FOREACH(d, &e->devs, entry) {
+		struct node *speaker = NULL;
+		bool spoke = false;
+
+		TAILQ_FOREACH(f, &e->vifs, entry)
+			for (i = 0; f->dev == d && i < f->nnodes; i++) {
+				spoke |= f->nodes[i]->spoke;
+				if (f->nodes[i]->running)
+					speaker = f->nodes[i];
+			}
+		if (d != lost && speaker != NULL && !spoke)
+			node_notice(speaker);
+	}
+}
+
+/*
+ * carpdev lost or found.  What we were MASTER of there is told over every
+ * other carpdev at once, so that nobody has to wait for our silence.
+ */
+void
+dev_changed(struct dev *d)
+{
+	struct engine *e = d->eng;
+	struct vif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		for (i = 0; i < f->nnodes; i++)
+			f->nodes[i]->spoke = false;
+	dev_eval(d);
+	ledger_dev(d);
+	dev_tell(d);
+}
+
+struct dev *
+dev_get(struct engine *e, const char *name)
+{
+	struct dev *d;
+
+	TAILQ_FOREACH(d, &e->devs, entry)
+		if (strcmp(d->name, name) == 0)
+			return (d);
+	if ((d = calloc(1, sizeof(*d))) == NULL)
+		fatal("calloc");
+	d->eng = e;
+	d->fd = -1;
+	(void)strlcpy(d->name, name, sizeof(d->name));
+	TAILQ_INSERT_TAIL(&e->devs, d, entry);
+	return (d);
+}
+
+static void
+dev_close(struct dev *d)
+{
+	ev_fd_free(d->ev);
+	d->ev = NULL;
+	if (d->fd != -1)
+		close(d->fd);
+	d->fd = -1;
+	steer_slots_unmap(d->slots);
+	d->slots = NULL;
+	d->ifindex = 0;
+	d->link = d->link_known = false;
+	memset(d->addrs, 0, sizeof(d->addrs));
+	memset(&d->src4, 0, sizeof(d->src4));
+	memset(&d->src6, 0, sizeof(d->src6));
+}
+
+static void
+dev_families(struct dev *d)
+{
+	struct vif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &d->eng->vifs, entry)
+		for (i = 0; f->dev == d && i < f->nnodes; i++)
+			if (f->nodes[i]->v.state == VHOST_INIT)
+				node_families(f->nodes[i]);
+}
+
+void
+dev_opened(struct engine *e, const struct msg_carpdev *m, int fd)
+{
+	struct dev *d = dev_get(e, m->name);
+
+	if (d->ifindex != 0) {
+		dev_close(d);
+		dev_changed(d);
+	}
+	d->ifindex = m->ifindex;
+	memcpy(d->mac, m->mac, sizeof(d->mac));
+	d->router = m->router != 0;
+	d->no_v6 = m->no_v6 != 0;
+	d->fd = fd;
+	d->ev = ev_fd_new(fd, EV_IN, rx_ready, d);
+	dev_families(d);
+}
+
+void
+dev_slots(struct engine *e, const struct msg_name *m, int fd)
+{
+	struct dev *d = dev_get(e, m->name);
+
+	steer_slots_unmap(d->slots);
+	if ((d->slots = steer_slots_map(fd)) == NULL)
+		fatal("cannot map the slots of %s", m->name);
+	/* What the links and addresses are now comes with the dump. */
+	if (kif_dump(e->kif) == -1)
+		log_warn("interface dump");
+}
+
+void
+dev_gone(struct engine *e, const struct msg_name *m)
+{
+	struct dev *d = dev_get(e, m->name);
+
+	if (d->ifindex == 0)
+		return;
+	log_warnx("%s: interface is gone, waiting for it", d->name);
+	dev_close(d);
+	dev_changed(d);
+}
+
+/* Link-local sources are preferred for IPv6, as the kernels do. */
+static void
+dev_sources(struct dev *d)
+{
+	struct ipaddr old4 = d->src4, old6 = d->src6;
+	struct vif *f;
+	size_t i;
+
+	memset(&d->src4, 0, sizeof(d->src4));
+	memset(&d->src6, 0, sizeof(d->src6));
+	for (i = 0; i < ENGINE_ADDRS_MAX; i++) {
+		const struct dev_addr *a = &d->addrs[i];
+
+		if (a->addr.af == 0 || a->tentative || a->virtual)
+			continue;
+		if (a->addr.af == AF_INET && d->src4.af == 0)
+			d->src4 = a->addr;
+		if (a->addr.af == AF_INET6 && (d->src6.af == 0 ||
+		    (ipaddr_is_linklocal(&a->addr) &&
+		    !ipaddr_is_linklocal(&d->src6))))
+			d->src6 = a->addr;
+	}
+	if (memcmp(&old4, &d->src4, sizeof(old4)) == 0 &&
+	    memcmp(&old6, &d->src6, sizeof(old6)) == 0)
+		return;
+	TAILQ_FOREACH(f, &d->eng->vifs, entry)
+		for (i = 0; f->dev == d && i < f->nnodes; i++)
+			if (f->nodes[i]->running)
+				node_deposit(f->nodes[i]);
+	dev_changed(d);
+}
+
+/* Is this one of the virtual addresses of carpdev? */
+static bool
+dev_is_virtual(const struct dev *d, const struct ipaddr *a)
+{
+	const struct vif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &d->eng->vifs, entry)
+		for (i = 0; f->dev == d && i < f->c.naddrs; i++)
+			if (ipaddr_cmp(&f->c.addrs[i], a) == 0)
+				return (true);
+	return (false);
+}
+
+static void
+dev_addr(struct dev *d, const struct kif_event *k)
+{
+	struct dev_addr *slot = NULL, *a;
+	size_t i;
+
+	for (i = 0; i < ENGINE_ADDRS_MAX; i++) {
+		a = &d->addrs[i];
+		if (a->addr.af == 0) {
+			if (slot == NULL)
+				slot = a;
+		} else if (ipaddr_cmp(&a->addr, &k->addr) == 0) {
+			slot = a;
+			break;
+		}
+	}
+	if (slot == NULL)
+		return;
+	memset(slot, 0, sizeof(*slot));
+	if (k->type == KIF_ADDR_ADD) {
+		slot->addr = k->addr;
+		slot->tentative = k->tentative;
+		slot->virtual = k->proto == KIF_PROTO_CARPD ||
+		    dev_is_virtual(d, &k->addr);
+	}
+	dev_sources(d);
+}
+
+void
+dev_kif_event(const struct kif_event *k, void *arg)
+{
+	struct engine *e = arg;
+	struct dev *d;
+
+	TAILQ_FOREACH(d, &e->devs, entry)
+		if (d->ifindex != 0 && d->ifindex == k->ifindex)
+			break;
+	if (d == NULL)
+		return;
+	switch (k->type) {
+	case KIF_LINK:
+		memcpy(d->mac, k->mac, sizeof(d->mac));
+		if (d->link_known && d->link == k->running)
+			return;
+		d->link_known = true;
+		d->link = k->running;
+		dev_changed(d);
+		return;
+	case KIF_ADDR_ADD:
+	case KIF_ADDR_DEL:
+		dev_addr(d, k);
+		return;
+	case KIF_GONE:
+		/* The parent says it too; the link is lost at once. */
+		d->link_known = true;
+		d->link = false;
+		dev_changed(d);
+		return;
+	case KIF_TC:
+	case KIF_OVERRUN:
+		return;
+	}
+}

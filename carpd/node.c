@@ -1,0 +1,582 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The engine's hands for one vhid: events go into the pure machine (vhost.c),
+ * its actions become frames, slots and messages to the parent.  Also whether
+ * the vhid may run at all, and the frame for the day the engine dies.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common/log.h"
+#include "../common/wire/frame.h"
+#include "engine.h"
+#include "os/frameio.h"
+
+#define TOS_LOWDELAY	0x10	/* what OpenBSD and ucarp send */
+#define SNDERR_TIME	(60 * MONOTIME_SEC)	/* a send error's entry */
+#define FRAME_BUF	(FRAME_ETH_LEN + FRAME_IP6_LEN + ADVERT_MAX)
+
+/* ---- sending ---- */
+
+/* The source of our advertisements: carpdev's own address, else a VIP. */
+static const struct ipaddr *
+node_source(const struct node *n, uint8_t af)
+{
+	const struct dev *d = n->vif->dev;
+	size_t i;
+
+	if (af == AF_INET6)
+		return (d->src6.af != 0 ? &d->src6 : NULL);
+	if (d->src4.af != 0)
+		return (&d->src4);
+	for (i = 0; i < n->vif->c.naddrs; i++)
+		if (n->vif->c.addrs[i].af == AF_INET)
+			return (&n->vif->c.addrs[i]);
+	return (NULL);
+}
+
+static const struct ipaddr *
+group_of(uint8_t af)
+{
+	static const struct ipaddr g4 = { AF_INET, 32, { 0 },
+	    { 224, 0, 0, 18 } };
+	static const struct ipaddr g6 = { AF_INET6, 128, { 0 },
+	    { 0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12 } };
+
+	return (af == AF_INET ? &g4 : &g6);
+}
+
+/* vhosts that this node has lost and had been MASTER of. */
+size_t
+node_gone_list(struct engine *e, uint8_t (*list)[ADVERT_ID_LEN])
+{
+	monotime_t now = monotime_now();
+	struct vif *f;
+	size_t i, k = 0;
+
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		for (i = 0; i < f->nnodes && k < ADVERT_GONE_MAX; i++) {
+			struct node *n = f->nodes[i];
+
+			if (!n->was_master || !n->av_set ||
+			    n->v.state != VHOST_INIT ||
+			    monotime_sub(now, n->lost) > ENGINE_GONE_TIME)
+				continue;
+			memcpy(list[k++], n->av.id, ADVERT_ID_LEN);
+		}
+	return (k);
+}
+
+/*
+ * A whole advertisement frame of one family in buf; 0 when the family cannot
+ * send.  o brings timers, demotion, sequence, reason and notice.
+ */
+static size_t
+build_frame(struct node *n, uint8_t af, struct advert_out *o, uint8_t *buf,
+    size_t size)
+{
+	const struct ipaddr *src = node_source(n, af), *dst = group_of(af);
+	uint8_t payload[ADVERT_MAX];
+	struct frame_meta m;
+	size_t hlen, plen;
+
+	if (src == NULL || !n->av_set)
+		return (0);
+	o->src = *src;
+	o->dst = *dst;
+	o->variant = n->variant;
+	o->node = n->eng->nodeid;
+	o->epoch = n->eng->epoch;
+	plen = advert_build(&n->av, o, payload, sizeof(payload));
+	if (plen == 0)
+		return (0);
+	memset(&m, 0, sizeof(m));
+	frame_mcast_mac(dst, m.eth_dst);
+	memcpy(m.eth_src, n->vmac, sizeof(m.eth_src));
+	m.src = *src;
+	m.dst = *dst;
+	m.proto = CARP_PROTO;
+	m.ttl = CARP_TTL;
+	m.tos = af == AF_INET ? TOS_LOWDELAY : 0;
+	m.id = (uint16_t)engine_random();
+	hlen = frame_ip(buf, size, &m, plen);
+	if (hlen == 0 || hlen + plen > size)
+		return (0);
+	memcpy(buf + hlen, payload, plen);
+	return (hlen + plen);
+}
+
+static bool
+send_family(struct node *n, uint8_t af, struct advert_out *o)
+{
+	struct engine *e = n->eng;
+	uint8_t buf[FRAME_BUF];
+	size_t len;
+
+	o->seq = ++e->seq;
+	len = build_frame(n, af, o, buf, sizeof(buf));
+	if (len == 0)
+		return (false);
+	if (n->vif->dev->fd == -1 ||
+	    frameio_send(n->vif->dev->fd, buf, len) == -1) {
+		e->count[COUNT_OERRORS]++;
+		if (errno == ENOBUFS)
+			e->count[COUNT_ONOMEM]++;
+		engine_log(e, LOG_WARNING, "%s: advertisement on %s failed: %s",
+		    n->vif->c.name, n->vif->dev->name, strerror(errno));
+		return (false);
+	}
+	e->count[af == AF_INET ? COUNT_OPACKETS : COUNT_OPACKETS6]++;
+	return (true);
+}
+
+/* Every family that the vhid has; false when one of them failed. */
+static bool
+send_advert(struct node *n, struct advert_out *o)
+{
+	uint8_t gone[ADVERT_GONE_MAX][ADVERT_ID_LEN];
+	bool ok = true;
+
+	o->ngone = node_gone_list(n->eng, gone);
+	o->gone = (const uint8_t (*)[ADVERT_ID_LEN])gone;
+	if (n->conf.v4)
+		ok &= send_family(n, AF_INET, o);
+	if (n->conf.v6)
+		ok &= send_family(n, AF_INET6, o);
+	o->gone = NULL;
+	n->spoke = true;
+	return (ok);
+}
+
+static void
+announce(struct node *n)
+{
+	const struct config_iface *c = &n->vif->c;
+	struct dev *d = n->vif->dev;
+	uint8_t buf[128];
+	size_t i, len;
+
+	if (d->fd == -1)
+		return;
+	for (i = 0; i < c->naddrs; i++) {
+		if (c->addrs[i].af == AF_INET)
+			len = frame_garp(buf, sizeof(buf), n->vmac,
+			    &c->addrs[i]);
+		else if (n->conf.v6)
+			len = frame_una(buf, sizeof(buf), n->vmac,
+			    &c->addrs[i], d->router);
+		else
+			continue;
+		if (frameio_send(d->fd, buf, len) == -1)
+			n->eng->count[COUNT_OERRORS]++;
+	}
+}
+
+static void
+set_slot(struct node *n, enum steer_state st)
+{
+	struct dev *d = n->vif->dev;
+
+	if (d->slots != NULL)
+		steer_slot_set(d->slots, n->conf.vhid, st,
+		    (uint32_t)(vhost_interval(&n->conf, &n->v) * 256 /
+		    MONOTIME_SEC), monotime_now());
+}
+
+static void
+ask_addresses(struct node *n, bool on)
+{
+	struct msg_vaddr m;
+
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.name, n->vif->c.name, sizeof(m.name));
+	m.on = on;
+	engine_to_parent(n->eng, IMSG_VADDR, &m, sizeof(m));
+}
+
+void
+node_notice(struct node *n)
+{
+	struct advert_out o;
+
+	memset(&o, 0, sizeof(o));
+	o.advbase = n->conf.advbase;
+	o.advskew = vhost_skew(&n->conf, &n->v);
+	o.demote = (uint8_t)n->v.demotion;
+	o.notice = n->v.state != VHOST_MASTER;
+	(void)send_advert(n, &o);
+}
+
+/* ---- carrying out actions ---- */
+
+static void
+record_state(struct node *n, const struct vhost_action *a)
+{
+	struct engine *e = n->eng;
+	struct history *h;
+	const char *name = n->vif->c.name;
+	bool init = a->from == VHOST_INIT || a->to == VHOST_INIT;
+
+	n->since_ms = engine_wall_ms();
+	if (a->to == VHOST_MASTER) {
+		e->count[COUNT_PREEMPT]++;
+		n->was_master = false;
+		memset(&n->master, 0, sizeof(n->master));
+		n->master_node = 0;
+	}
+	if (a->cause == VHOST_CAUSE_LATE)
+		e->count[COUNT_LATE]++;
+	if (a->cause == VHOST_CAUSE_TAKEN)
+		e->count[COUNT_TAKEN]++;
+	h = &e->history[e->nhistory++ % ENGINE_HISTORY_MAX];
+	memset(h, 0, sizeof(*h));
+	(void)strlcpy(h->name, name, sizeof(h->name));
+	h->vhid = n->conf.vhid;
+	h->from = (uint8_t)a->from;
+	h->to = (uint8_t)a->to;
+	h->cause = (uint8_t)a->cause;
+	h->at_ms = n->since_ms;
+	engine_log(e, init ? LOG_WARNING : LOG_CRIT,
+	    "%s: state transition: %s -> %s (%s)", name,
+	    vhost_state_names[a->from], vhost_state_names[a->to],
+	    vhost_cause_names[a->cause]);
+	engine_notify(e, "%s: state transition: %s -> %s (%s)", name,
+	    vhost_state_names[a->from], vhost_state_names[a->to],
+	    vhost_cause_names[a->cause]);
+}
+
+static void
+act_snderr(struct node *n, bool hold)
+{
+	const struct config_iface *c = &n->vif->c;
+	size_t i;
+
+	for (i = 0; i < c->ngroups; i++)
+		(void)ledger_set(n->eng, c->name, c->groups[i],
+		    "snderrors", hold ? 1 : 0, SNDERR_TIME);
+}
+
+/* Returns -1, or whether an advertisement could be sent. */
+static int
+act_one(struct node *n, const struct vhost_action *a)
+{
+	struct advert_out o;
+
+	memset(&o, 0, sizeof(o));
+	switch (a->type) {
+	case VHOST_ACT_STATE:
+		record_state(n, a);
+		return (-1);
+	case VHOST_ACT_SLOT_ON:
+		set_slot(n, STEER_STATE_ON);
+		return (-1);
+	case VHOST_ACT_SLOT_DRAIN:
+		set_slot(n, STEER_STATE_DRAIN);
+		return (-1);
+	case VHOST_ACT_SLOT_OFF:
+		set_slot(n, STEER_STATE_OFF);
+		engine_sweep(n->eng);
+		return (-1);
+	case VHOST_ACT_ADDR_ADD:
+		ask_addresses(n, true);
+		return (-1);
+	case VHOST_ACT_ADDR_DEL:
+		ask_addresses(n, false);
+		return (-1);
+	case VHOST_ACT_SEND:
+		o.advbase = n->conf.advbase;
+		o.advskew = a->advskew;
+		o.demote = a->demote;
+		/* The lease lives as long as we speak. */
+		if (n->v.state == VHOST_MASTER)
+			set_slot(n, STEER_STATE_ON);
+		return (send_advert(n, &o));
+	case VHOST_ACT_BOWOUT:
+		o.advbase = o.advskew = CARP_BOWOUT;
+		o.demote = a->demote;
+		o.reason = n->eng->orphan ? ADVERT_REASON_PARENT_DIED :
+		    ADVERT_REASON_SHUTDOWN;
+		(void)send_advert(n, &o);
+		return (-1);
+	case VHOST_ACT_ANNOUNCE:
+		announce(n);
+		return (-1);
+	case VHOST_ACT_SNDERR:
+		act_snderr(n, a->demote != 0);
+		return (-1);
+	}
+	return (-1);
+}
+
+static void
+arm_timers(struct node *n)
+{
+	int i;
+
+	for (i = 0; i < VHOST_TIMERS; i++) {
+		struct node_timer *t = &n->timer[i];
+
+		if (monotime_cmp(t->armed, n->v.timer[i]) == 0)
+			continue;
+		t->armed = n->v.timer[i];
+		if (monotime_isset(t->armed))
+			ev_timer_at(t->ev, t->armed);
+		else
+			ev_timer_stop(t->ev);
+	}
+}
+
+int
+node_step(struct node *n, const struct vhost_event *ev, monotime_t now)
+{
+	struct vhost_actions out;
+	const char *broken;
+	int r, sent = -1;
+	size_t i;
+
+	vhost_step(&n->conf, &n->v, ev, now, &out);
+	arm_timers(n);
+	for (i = 0; i < out.n; i++)
+		if ((r = act_one(n, &out.a[i])) != -1)
+			sent = r;
+	if ((broken = vhost_check(&n->conf, &n->v, now)) != NULL)
+		fatalx("%s: vhid %d: %s after %s", n->vif->c.name,
+		    n->conf.vhid, broken, vhost_event_names[ev->type]);
+	return (sent);
+}
+
+void
+node_event(struct node *n, const struct vhost_event *ev)
+{
+	struct vhost_event sent;
+	int r;
+
+	if ((r = node_step(n, ev, monotime_now())) == -1)
+		return;
+	memset(&sent, 0, sizeof(sent));
+	sent.type = VHOST_EV_SENT;
+	sent.ok = r != 0;
+	(void)node_step(n, &sent, monotime_now());
+}
+
+void
+node_simple_event(struct node *n, enum vhost_event_type type,
+    enum vhost_cause cause)
+{
+	struct vhost_event ev;
+
+	memset(&ev, 0, sizeof(ev));
+	ev.type = type;
+	ev.cause = cause;
+	node_event(n, &ev);
+}
+
+static void
+node_timer_cb(void *arg)
+{
+	struct node_timer *t = arg;
+	struct node *n = t->node;
+	struct vhost_event ev;
+
+	memset(&ev, 0, sizeof(ev));
+	ev.type = VHOST_EV_TIMER;
+	ev.timer = (enum vhost_timer)(t - n->timer);
+	t->armed = MONOTIME_NEVER;
+	/* A successor's frame closed the slot while we were not looking. */
+	if (ev.timer == VHOST_TIMER_AD && n->v.state == VHOST_MASTER &&
+	    n->vif->dev->slots != NULL && steer_slot_get(n->vif->dev->slots,
+	    n->conf.vhid) != STEER_STATE_ON)
+		ev.type = VHOST_EV_TAKEN;
+	node_event(n, &ev);
+}
+
+/* ---- may it run? ---- */
+
+static const char *
+node_missing(const struct node *n, enum vhost_cause *cause)
+{
+	const struct dev *d = n->vif->dev;
+
+	*cause = VHOST_CAUSE_CARPDEV_GONE;
+	if (d->ifindex == 0)
+		return ("carpdev does not exist");
+	*cause = VHOST_CAUSE_LINK;
+	if (d->fd == -1 || d->slots == NULL || !d->link_known)
+		return ("carpdev is being opened");
+	if (!d->link)
+		return ("carpdev has no link");
+	*cause = VHOST_CAUSE_OPERATOR;
+	if (!n->eng->allow)
+		return ("disabled (carpctl enable)");
+	*cause = VHOST_CAUSE_SHUTDOWN;
+	if (n->vif->dying || n->eng->stopping)
+		return ("shutting down");
+	*cause = VHOST_CAUSE_SOURCE;
+	if (n->conf.v6 && d->src6.af == 0)
+		return ("no usable IPv6 source address on carpdev");
+	if (!n->conf.v4 && !n->conf.v6)
+		return ("IPv6 is disabled on carpdev");
+	return (NULL);
+}
+
+void
+node_eval(struct node *n)
+{
+	enum vhost_cause cause;
+	const char *why = node_missing(n, &cause);
+	bool running = why == NULL;
+
+	n->why = why;
+	if (running == n->running)
+		return;
+	n->running = running;
+	if (running) {
+		node_deposit(n);
+		node_simple_event(n, VHOST_EV_RUN, n->v.cause == VHOST_CAUSE_LINK ?
+		    VHOST_CAUSE_LINK : VHOST_CAUSE_STARTUP);
+		return;
+	}
+	if (n->v.state == VHOST_MASTER && cause != VHOST_CAUSE_OPERATOR &&
+	    cause != VHOST_CAUSE_SHUTDOWN) {
+		n->was_master = true;
+		n->lost = monotime_now();
+	}
+	/* Whoever still has a link says goodbye, as far as it can. */
+	node_simple_event(n, cause == VHOST_CAUSE_LINK ||
+	    cause == VHOST_CAUSE_CARPDEV_GONE ? VHOST_EV_HALT : VHOST_EV_STOP,
+	    cause);
+}
+
+/* ---- the frame for the day we die ---- */
+
+static void
+deposit_family(struct node *n, uint8_t af)
+{
+	struct msg_bowout m;
+	struct advert_out o;
+
+	memset(&o, 0, sizeof(o));
+	o.advbase = o.advskew = CARP_BOWOUT;
+	o.reason = ADVERT_REASON_ENGINE_DIED;
+	o.seq = UINT64_MAX;	/* the last word of this epoch */
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.carpdev, n->vif->dev->name, sizeof(m.carpdev));
+	m.vhid = n->conf.vhid;
+	m.af = af;
+	m.len = (uint16_t)build_frame(n, af, &o, m.frame, sizeof(m.frame));
+	engine_to_parent(n->eng, IMSG_BOWOUT, &m, sizeof(m));
+}
+
+void
+node_deposit(struct node *n)
+{
+	if (n->vif->dying)
+		return;
+	if (n->conf.v4)
+		deposit_family(n, AF_INET);
+	if (n->conf.v6)
+		deposit_family(n, AF_INET6);
+}
+
+/* ---- configuration ---- */
+
+void
+node_style(struct node *n)
+{
+	uint8_t style = n->vif->c.style;
+
+	n->conf.style_byte = style != STYLE_SKEW;
+	n->conf.style_skew = style == STYLE_SKEW || style == STYLE_BOTH ||
+	    (style == STYLE_AUTO && n->skew_peer);
+}
+
+void
+node_families(struct node *n)
+{
+	const struct config_iface *c = &n->vif->c;
+	bool had6 = n->conf.v6;
+	size_t i;
+
+	n->conf.v4 = n->conf.v6 = false;
+	for (i = 0; i < c->naddrs; i++) {
+		if (c->addrs[i].af == AF_INET)
+			n->conf.v4 = true;
+		else if (!n->vif->dev->no_v6)
+			n->conf.v6 = true;
+		else if (had6)
+			log_warnx("%s: IPv6 is disabled on %s: its IPv6 "
+			    "addresses are not served", c->name, c->carpdev);
+	}
+}
+
+void
+node_conf(struct node *n, const struct config_vhid *cv)
+{
+	n->conf.vhid = cv->vhid;
+	n->conf.advbase = cv->advbase;
+	n->conf.advskew = cv->advskew;
+	n->conf.preempt = n->eng->g.preempt != 0;
+	n->conf.node = n->eng->nodeid;
+	node_style(n);
+}
+
+void
+node_variant(struct node *n)
+{
+	if (n->vif->c.digest == DIGEST_FREEBSD)
+		n->variant = ADVERT_ORIG;
+	else if (n->vif->c.digest == DIGEST_OPENBSD)
+		n->variant = ADVERT_NOV6LL;
+}
+
+void
+node_new(struct vif *f, const struct config_vhid *cv)
+{
+	uint8_t cookie[CARP_COUNTER_LEN];
+	struct node *n;
+	int i;
+
+	if ((n = calloc(1, sizeof(*n))) == NULL)
+		fatal("calloc");
+	n->eng = f->eng;
+	n->vif = f;
+	n->why = "starting";
+	memcpy(n->vmac, "\0\0\x5e\0\x01", 5);
+	n->vmac[5] = cv->vhid;
+	vhost_init(&n->v, monotime_now());
+	n->since_ms = engine_wall_ms();
+	node_conf(n, cv);
+	node_families(n);
+	node_variant(n);
+	hmac_random(cookie, sizeof(cookie));
+	cookie[0] |= 1;		/* never zero */
+	n->av_set = advert_vhost_init(&n->av, cv->vhid, f->c.pass,
+	    f->c.passlen, f->c.addrs, f->c.naddrs, cookie);
+	if (!n->av_set)
+		fatalx("%s: cannot prepare the digest", f->c.name);
+	for (i = 0; i < VHOST_TIMERS; i++) {
+		n->timer[i].node = n;
+		n->timer[i].armed = MONOTIME_NEVER;
+		n->timer[i].ev = ev_timer_new(node_timer_cb, &n->timer[i]);
+	}
+	f->nodes[f->nnodes++] = n;
+	f->dev->byvhid[cv->vhid] = n;
+	n->v.demotion = ledger_vif(f);
+}
+
+void
+node_free(struct node *n)
+{
+	int i;
+
+	if (n->vif->dev->byvhid[n->conf.vhid] == n)
+		n->vif->dev->byvhid[n->conf.vhid] = NULL;
+	for (i = 0; i < VHOST_TIMERS; i++)
+		ev_timer_free(n->timer[i].ev);
+	if (n->av_set)
+		advert_vhost_clear(&n->av);
+	free(n);
+}

@@ -1,0 +1,208 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * carp interfaces: made, changed and removed by the configuration that the
+ * parent sends; what does not change does not notice.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common/log.h"
+#include "engine.h"
+
+struct vif *
+vif_find(struct engine *e, const char *name)
+{
+	struct vif *f;
+
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		if (!f->dying && strcmp(f->c.name, name) == 0)
+			return (f);
+	return (NULL);
+}
+
+static void
+vif_new(struct engine *e, const struct config_iface *c)
+{
+	struct vif *f;
+	size_t i;
+
+	if ((f = calloc(1, sizeof(*f))) == NULL)
+		fatal("calloc");
+	f->eng = e;
+	f->c = *c;
+	f->keep = true;
+	f->dev = dev_get(e, c->carpdev);
+	for (i = 0; i < c->naddrs; i++)
+		f->shown[i].plen = 255;
+	TAILQ_INSERT_TAIL(&e->vifs, f, entry);
+	for (i = 0; i < c->nvhids; i++)
+		node_new(f, &c->vhids[i]);
+}
+
+void
+vif_free(struct vif *f)
+{
+	size_t i;
+
+	hmac_wipe(f->c.pass, sizeof(f->c.pass));
+	TAILQ_REMOVE(&f->eng->vifs, f, entry);
+	for (i = 0; i < f->nnodes; i++)
+		node_free(f->nodes[i]);
+	free(f);
+}
+
+bool
+vif_draining(const struct vif *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->nnodes; i++)
+		if (monotime_isset(f->nodes[i]->v.timer[VHOST_TIMER_DRAIN]))
+			return (true);
+	return (false);
+}
+
+void
+vif_stop(struct vif *f, enum vhost_cause cause)
+{
+	size_t i;
+
+	f->dying = true;
+	for (i = 0; i < f->nnodes; i++) {
+		f->nodes[i]->running = false;
+		f->nodes[i]->why = "shutting down";
+		node_simple_event(f->nodes[i], VHOST_EV_STOP, cause);
+	}
+	engine_sweep(f->eng);
+}
+
+/* Its successor takes the same slot: no time to drain. */
+static void
+vif_kill(struct vif *f)
+{
+	struct vhost_event ev;
+	size_t i;
+
+	vif_stop(f, VHOST_CAUSE_CONFIG);
+	memset(&ev, 0, sizeof(ev));
+	ev.type = VHOST_EV_TIMER;
+	ev.timer = VHOST_TIMER_DRAIN;
+	for (i = 0; i < f->nnodes; i++)
+		if (monotime_isset(f->nodes[i]->v.timer[VHOST_TIMER_DRAIN]))
+			(void)node_step(f->nodes[i], &ev,
+			    f->nodes[i]->v.timer[VHOST_TIMER_DRAIN]);
+	vif_free(f);
+}
+
+void
+vif_changed(struct vif *f, bool timers)
+{
+	size_t i;
+
+	for (i = 0; i < f->nnodes; i++) {
+		struct node *n = f->nodes[i];
+
+		node_conf(n, &f->c.vhids[i]);
+		node_variant(n);
+		if (timers)
+			node_simple_event(n, VHOST_EV_CONF, VHOST_CAUSE_CONFIG);
+	}
+	ledger_tell(f);
+}
+
+static void
+vif_update(struct vif *f, const struct config_iface *c, unsigned int diff)
+{
+	f->keep = true;
+	if (diff == 0)
+		return;
+	f->c = *c;
+	vif_changed(f, (diff & CONFIG_DIFF_TIMERS) != 0);
+}
+
+static void
+apply_iface(struct engine *e, const struct config_iface *c)
+{
+	struct vif *f = vif_find(e, c->name);
+	unsigned int diff;
+
+	if (f != NULL) {
+		diff = config_iface_diff(&f->c, c);
+		if ((diff & CONFIG_DIFF_IDENTITY) == 0) {
+			vif_update(f, c, diff);
+			return;
+		}
+		vif_kill(f);
+	}
+	vif_new(e, c);
+}
+
+static void
+apply_groups(struct engine *e, const struct config *c)
+{
+	size_t i;
+
+	for (i = 0; i < e->ngroups; i++)
+		(void)ledger_set(e, "configuration", e->groups[i].name,
+		    "group", 0, 0);
+	free(e->groups);
+	e->groups = NULL;
+	e->ngroups = c->ngroups;
+	if (c->ngroups != 0) {
+		e->groups = reallocarray(NULL, c->ngroups, sizeof(*e->groups));
+		if (e->groups == NULL)
+			fatal("reallocarray");
+		memcpy(e->groups, c->groups, c->ngroups * sizeof(*e->groups));
+	}
+	for (i = 0; i < e->ngroups; i++)
+		(void)ledger_set(e, "configuration", e->groups[i].name,
+		    "group", (int)e->groups[i].demote, 0);
+}
+
+static void
+apply_global(struct engine *e, const struct config_global *g)
+{
+	bool preempt = e->g.preempt != g->preempt;
+	struct vif *f;
+
+	e->g = *g;
+	if (!preempt)
+		return;
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		vif_changed(f, false);
+}
+
+void
+vif_apply(struct engine *e, const struct config *c)
+{
+	struct vif *f, *next;
+	struct dev *d;
+	bool first = !e->configured;
+	size_t i;
+
+	apply_global(e, &c->g);
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		f->keep = false;
+	/* What goes makes room (vhids) before what comes. */
+	TAILQ_FOREACH_SAFE(f, &e->vifs, entry, next)
+		if (!f->dying && config_find_iface(c, f->c.name) == NULL)
+			vif_stop(f, VHOST_CAUSE_CONFIG);
+	for (i = 0; i < c->nifaces; i++)
+		apply_iface(e, &c->ifaces[i]);
+	apply_groups(e, c);
+	e->configured = true;
+	if (first && c->g.sync_wait != 0)
+		(void)ledger_set(e, "carpd", "carp", "startup",
+		    DEMOTE_STARTUP, (int64_t)c->g.sync_wait * MONOTIME_SEC);
+	TAILQ_FOREACH(d, &e->devs, entry) {
+		ledger_dev(d);
+		dev_eval(d);
+	}
+	ledger_startup(e);
+	e->want_ready = true;
+	engine_sweep(e);
+	if (kif_dump(e->kif) == -1)
+		log_warn("interface dump");
+}

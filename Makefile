@@ -63,15 +63,22 @@ UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \
 		tests/unit/frame_test.ut tests/unit/trailer_test.ut \
 		tests/unit/carp_wire_test.ut tests/unit/lex_test.ut \
 		tests/unit/config_test.ut tests/unit/demote_test.ut \
-		tests/unit/advert_test.ut tests/unit/vhost_test.ut
+		tests/unit/advert_test.ut tests/unit/vhost_test.ut \
+		tests/unit/tokens_test.ut
 SIM_TESTS=	tests/sim/sim_test.ut
-TEST_TOOLS=	tests/lab/stream
+FUZZ_REPLAYS=	tests/fuzz/advert_fuzz.rp tests/fuzz/carp_fuzz.rp \
+		tests/fuzz/config_fuzz.rp tests/fuzz/frame_fuzz.rp \
+		tests/fuzz/imsg_fuzz.rp tests/fuzz/trailer_fuzz.rp \
+		tests/fuzz/vhost_fuzz.rp
+TEST_TOOLS=	tests/lab/stream tests/shell/fakecarpd
 
 PROGS=		carpd/carpd carpctl/carpctl
 
 all: ${PROGS}
+	@cat common/*.d common/*/*.d carpd/*.d carpd/*/*.d carpctl/*.d \
+	    > .depend 2>/dev/null || :
 
-.SUFFIXES: .c .o .ut
+.SUFFIXES: .c .o .ut .rp .fz
 .c.o:
 	${CC} ${ALL_CFLAGS} -c -o $@ $<
 
@@ -106,13 +113,101 @@ carpd/os/steer_linux.o: ${BPF_OBJS}
 
 ${UNIT_TESTS} ${SIM_TESTS}: carpd/libcarpd.a common/libcommon.a
 
+.c.rp:
+	${CC} ${ALL_CFLAGS} -Wno-missing-prototypes ${ALL_LDFLAGS} -o $@ $< \
+	    tests/fuzz/replay.o carpd/libcarpd.a common/libcommon.a \
+	    ${CARPD_LIBS} ${COMMON_LIBS}
+
+${FUZZ_REPLAYS}: tests/fuzz/replay.o carpd/libcarpd.a common/libcommon.a
+
+.c.fz:
+	${CC} ${ALL_CFLAGS} -Wno-missing-prototypes ${ALL_LDFLAGS} -o $@ $< \
+	    carpd/libcarpd.a common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
+
+tests/unit/tokens_test.ut: tests/unit/tokens_test.c carpctl/tokens.o
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/unit/tokens_test.c \
+	    carpctl/tokens.o carpd/libcarpd.a common/libcommon.a \
+	    ${TEST_LIBS} ${CARPD_LIBS} ${COMMON_LIBS}
+
+tests/shell/fakecarpd: tests/shell/fakecarpd.c carpd/libcarpd.a \
+		common/libcommon.a
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/shell/fakecarpd.c \
+	    carpd/libcarpd.a common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
+
 tests/lab/stream: tests/lab/stream.c
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/stream.c
+
+# ---- tests ----
+
+TESTS=		${UNIT_TESTS} ${SIM_TESTS} ${FUZZ_REPLAYS}
+SECONDS?=	10
+
+deps:
+	@sh mk/install-deps.sh
+
+# what the tests need besides the programs
+test-programs: all ${TESTS} ${TEST_TOOLS}
+
+check-unit:
+	@${MAKE} -s test-programs
+	@sh tests/run.sh -u ${TESTS}
+
+# as root: installs what is missing, then everything
+check: deps
+	@${MAKE} -s test-programs
+	@sh tests/run.sh ${TESTS}
+
+check-long: deps
+	@${MAKE} -s test-programs
+	@CHECK_LONG=1 SIM_SEEDS=100000 sh tests/run.sh ${TESTS}
+
+demo: deps
+	@${MAKE} -s all ${TEST_TOOLS}
+	@/usr/bin/python3 tests/lab/demo.py
+
+bench: deps
+	@${MAKE} -s all ${TEST_TOOLS}
+	@/usr/bin/python3 tests/bench/bench.py
+
+fuzz:
+	@sh tests/fuzz/run.sh ${SECONDS}
+
+lint:
+	@sh tests/lint.sh
+
+# ---- installation ----
+
+install: all
+	install -d ${DESTDIR}${SBINDIR} ${DESTDIR}${MANDIR}/man5 \
+	    ${DESTDIR}${MANDIR}/man8 ${DESTDIR}${EXAMPLESDIR} \
+	    ${DESTDIR}${UNITDIR}
+	install -m 755 carpd/carpd carpctl/carpctl conf/rcctl \
+	    ${DESTDIR}${SBINDIR}
+	install -m 644 man/carpd.conf.5 ${DESTDIR}${MANDIR}/man5
+	install -m 644 man/carpd.8 man/carpctl.8 man/rcctl.8 \
+	    ${DESTDIR}${MANDIR}/man8
+	install -m 600 conf/carpd.conf.sample ${DESTDIR}${EXAMPLESDIR}
+	sed "s,/usr/local/sbin,${SBINDIR},g" conf/carpd.service > \
+	    ${DESTDIR}${UNITDIR}/carpd.service
+	chmod 644 ${DESTDIR}${UNITDIR}/carpd.service
+
+uninstall:
+	rm -f ${DESTDIR}${SBINDIR}/carpd ${DESTDIR}${SBINDIR}/carpctl \
+	    ${DESTDIR}${SBINDIR}/rcctl ${DESTDIR}${MANDIR}/man5/carpd.conf.5 \
+	    ${DESTDIR}${MANDIR}/man8/carpd.8 \
+	    ${DESTDIR}${MANDIR}/man8/carpctl.8 \
+	    ${DESTDIR}${MANDIR}/man8/rcctl.8 \
+	    ${DESTDIR}${EXAMPLESDIR}/carpd.conf.sample \
+	    ${DESTDIR}${UNITDIR}/carpd.service
+	-rmdir ${DESTDIR}${EXAMPLESDIR} 2>/dev/null
 
 clean:
 	rm -f ${PROGS} ${COMMON_OBJS} ${CARPD_OBJS} ${CTL_OBJS} \
 	    carpd/carpd.o carpd/parse.c ${BPF_OBJS} common/libcommon.a \
-	    carpd/libcarpd.a ${UNIT_TESTS} ${SIM_TESTS} ${TEST_TOOLS}
+	    carpd/libcarpd.a ${TESTS} ${TEST_TOOLS} tests/fuzz/replay.o .depend
 	find . -name '*.d' -type f -exec rm -f {} +
 
-.PHONY: all clean
+.PHONY: all clean deps test-programs check-unit check check-long demo bench \
+	fuzz lint install uninstall
+
+-include .depend

@@ -923,6 +923,9 @@ signal_cb(int sig, void *arg)
 		if (!p->stopping)
 			reload(p, 0);
 		return;
+	case SIGUSR1:
+		to_engine(p, IMSG_STATUS, -1, NULL, 0);
+		return;
 	case SIGCHLD:
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			p->engine = 0;
@@ -1191,7 +1194,8 @@ background(struct parent *p)
 static void
 parent_setup(struct parent *p, const char *self, struct config *c)
 {
-	static const int signals[] = { SIGHUP, SIGINT, SIGTERM, SIGCHLD };
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM, SIGCHLD,
+	    SIGUSR1 };
 	const char *refused;
 	struct passwd *pw;
 	size_t i;
@@ -1260,6 +1264,17 @@ check_config(struct parent *p, int times)
 	return (0);
 }
 
+/* An argument for later: setproctitle() writes over argv. */
+static char *
+keep(const char *arg)
+{
+	char *copy;
+
+	if ((copy = strdup(arg)) == NULL)
+		fatal("strdup");
+	return (copy);
+}
+
 /* Our own program for the engine, before chdir() makes a relative one wrong. */
 static const char *
 own_path(const char *argv0)
@@ -1267,7 +1282,7 @@ own_path(const char *argv0)
 	static char path[PATH_MAX];
 
 	if (strchr(argv0, '/') == NULL || realpath(argv0, path) == NULL)
-		return (argv0);
+		return (keep(argv0));
 	return (path);
 }
 
@@ -1306,7 +1321,7 @@ main(int argc, char *argv[])
 			if (p.ndefines == DEFINES_MAX ||
 			    strchr(optarg, '=') == NULL)
 				usage();
-			p.defines[p.ndefines++] = optarg;
+			p.defines[p.ndefines++] = keep(optarg);
 			break;
 		case 'd':
 			p.debug = true;
@@ -1316,16 +1331,16 @@ main(int argc, char *argv[])
 			p.verbose = atoi(optarg);
 			break;
 		case 'f':
-			p.file = optarg;
+			p.file = keep(optarg);
 			break;
 		case 'n':
 			check++;
 			break;
 		case 's':
-			p.sock = optarg;
+			p.sock = keep(optarg);
 			break;
 		case 'u':
-			p.user = optarg;
+			p.user = keep(optarg);
 			break;
 		case 'V':
 			printf("carpd %s\n", VERSION);

@@ -327,8 +327,8 @@ struct config_run {
 	struct lex	*lex;
 	config_msg_cb	 warn;
 	void		*arg;
-	SLIST_HEAD(, kept) kept;
-	SLIST_HEAD(, mark) marks;
+	SLIST_HEAD(kept_head, kept) kept;
+	SLIST_HEAD(mark_head, mark) marks;
 	struct config_tok once[ONCES];	/* file NULL: not yet */
 	int		 quiet;
 

@@ -232,6 +232,25 @@ got_addr(struct engine *e, const struct ctl_addr *a)
 			f->shown[i].plen = a->plen;
 }
 
+/* SIGUSR1: what ucarp(8) and keepalived(8) users look for in the log. */
+static void
+log_status(struct engine *e)
+{
+	struct vif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		for (i = 0; i < f->nnodes; i++) {
+			const struct node *n = f->nodes[i];
+
+			log_info("%s: %s carpdev %s vhid %d advbase %d "
+			    "advskew %d demotion %d (%s)", f->c.name,
+			    vhost_state_names[n->v.state], f->c.carpdev,
+			    n->conf.vhid, n->conf.advbase, n->conf.advskew,
+			    n->v.demotion, vhost_cause_names[n->v.cause]);
+		}
+}
+
 static void
 parent_msg(struct channel *c, struct imsg *im, void *arg)
 {
@@ -273,6 +292,9 @@ parent_msg(struct channel *c, struct imsg *im, void *arg)
 		return;
 	case IMSG_RELOADED:
 		ctl_reloaded(e, im->data);
+		return;
+	case IMSG_STATUS:
+		log_status(e);
 		return;
 	case IMSG_STOP:
 		engine_stop(e);

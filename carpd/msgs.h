@@ -236,6 +236,7 @@ struct ctl_history {
 	X(ADDR_SHOWN,	MSG_FROM_PARENT, struct ctl_addr, 0, 0)		\
 	X(COUNTERS,	MSG_FROM_PARENT, struct msg_parent_counters, 0, 0) \
 	X(RELOADED,	MSG_FROM_PARENT, struct msg_result, 0, 0)	\
+	X(STATUS,	MSG_FROM_PARENT, struct msg_none, 0, 0)		\
 	X(STOP,		MSG_FROM_PARENT, struct msg_none, 0, 0)		\
 	/* engine -> parent: the verbs of the root process */		\
 	X(READY,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\

@@ -67,8 +67,8 @@ struct lex {
 	lex_error_cb	 cb;
 	void		*arg;
 	struct source	*src;
-	TAILQ_HEAD(, macro) macros;
-	SLIST_HEAD(, filename) names;
+	TAILQ_HEAD(macro_head, macro) macros;
+	SLIST_HEAD(filename_head, filename) names;
 	int		 depth;
 	int		 nfiles;
 	int		 errors;
@@ -440,29 +440,36 @@ lex_open(struct lex *l, const char *path)
 
 /* characters */
 
-/* The next one, with joined lines, or EOF at the end of the source. */
-static int
-get(struct lex *l)
+/* Over each \ that ends a line. */
+static void
+join_lines(struct source *s)
 {
-	struct source	*s = l->src;
 	const char	*p;
 	size_t		 n;
 
-	if (s == NULL)
-		return (EOF);
 	for (;;) {
 		p = s->text + s->pos;	/* NUL-terminated */
 		n = p[0] != '\\' ? 0 : p[1] == '\n' ? 2 :
 		    p[1] == '\r' && p[2] == '\n' ? 3 : 0;
 		if (n == 0)
-			break;
+			return;
 		s->pos += n;
 		s->line++;
 	}
+}
+
+/* The next one, or EOF at the end of the source. */
+static int
+get(struct lex *l)
+{
+	struct source	*s = l->src;
+
+	if (s == NULL)
+		return (EOF);
+	join_lines(s);
 	if (s->pos >= s->len)
 		return (EOF);
-	s->pos++;
-	return ((unsigned char)*p);
+	return ((unsigned char)s->text[s->pos++]);
 }
 
 static struct place
@@ -503,6 +510,8 @@ skip_blanks(struct lex *l)
 {
 	while (is_blank(peek(l)))
 		get(l);
+	if (l->src != NULL)
+		join_lines(l->src);
 }
 
 /* To the end of the line, but not over it. */

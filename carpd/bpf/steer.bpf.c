@@ -51,9 +51,6 @@ enum { ND_SLLA = 1, ND_TLLA = 2, ND_OPTS_MAX = 8 };
 #define HOPS		255	/* of CARP and ND: not from beyond the link */
 #define VLAN_VID	0x0fff
 
-/* A renewal may lie in the coarse clock's future; later than this is a lie. */
-#define AHEAD		1000000000ULL
-
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -196,7 +193,7 @@ state(__u32 vhid)
 		lease = STEER_DRAIN_NS;
 	else
 		return (STEER_OFF);
-	if (bpf_ktime_get_coarse_ns() + AHEAD - STEER_TIME(w) >= lease + AHEAD)
+	if (STEER_PAST(w, lease, bpf_ktime_get_coarse_ns()))
 		return (STEER_OFF);
 	return (STEER_STATE(w));
 }

@@ -45,6 +45,13 @@
 	((ival) * STEER_TICK * 3 / 2 > STEER_STALE_MIN ?	\
 	 (ival) * STEER_TICK * 3 / 2 : STEER_STALE_MIN)
 #define STEER_DRAIN_NS	50000000ULL
+/*
+ * Has lease (ns) run out?  A renewal may lie a little in the future of a
+ * coarse clock; more than STEER_AHEAD of it is a lie, and has run out too.
+ */
+#define STEER_AHEAD	1000000000ULL
+#define STEER_PAST(w, lease, now) \
+	((now) + STEER_AHEAD - STEER_TIME(w) >= (lease) + STEER_AHEAD)
 
 #define STEER_SLOTS	256	/* index: vhid; 0 unused */
 #define STEER_ADDRS	4096	/* addresses of one carpdev, per family */

@@ -106,9 +106,13 @@ keep_line(enum libbpf_print_level level, const char *fmt, va_list ap)
 static void
 explain(const char **why, const char *what)
 {
-	char	 line[sizeof(reason)];
+	static const char	 prefix[] = "libbpf: ";
+	const char		*said = reason;
+	char			 line[sizeof(reason)];
 
-	(void)strlcpy(line, reason, sizeof(line));
+	if (strncmp(said, prefix, sizeof(prefix) - 1) == 0)
+		said += sizeof(prefix) - 1;
+	(void)strlcpy(line, said, sizeof(line));
 	if (line[0] == '\0')
 		(void)strlcpy(reason, what, sizeof(reason));
 	else
@@ -792,12 +796,17 @@ steer_slot_get(const struct steer_slots *s, uint8_t vhid)
 {
 	uint64_t	 word = __atomic_load_n(&s->word[vhid],
 			    __ATOMIC_ACQUIRE);
-	int64_t		 age = monotime_now().ns - (int64_t)STEER_TIME(word);
+	uint64_t	 now = (uint64_t)monotime_now().ns;
 
-	if (STEER_STATE(word) == STEER_ON &&
-	    age < (int64_t)STEER_LEASE(STEER_INTERVAL(word)))
-		return (STEER_STATE_ON);
-	if (STEER_STATE(word) == STEER_DRAIN && age < (int64_t)STEER_DRAIN_NS)
-		return (STEER_STATE_DRAIN);
+	switch (STEER_STATE(word)) {
+	case STEER_ON:
+		if (!STEER_PAST(word, STEER_LEASE(STEER_INTERVAL(word)), now))
+			return (STEER_STATE_ON);
+		break;
+	case STEER_DRAIN:
+		if (!STEER_PAST(word, STEER_DRAIN_NS, now))
+			return (STEER_STATE_DRAIN);
+		break;
+	}
 	return (STEER_STATE_OFF);
 }

@@ -8,9 +8,13 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "../bpf/steer_map.h"
 #include "steer.h"
 
-const char *const steer_stat_names[] = { NULL };
+const char *const steer_stat_names[STEER_STATS] = {
+	"taken", "off", "asked-in", "closed", "rewritten", "out", "asked-out",
+	"marked"
+};
 
 struct steer *
 steer_attach(const char *ifname, int ifindex, const uint8_t mac[6],

@@ -194,16 +194,6 @@ send_as(struct vaddr *v, struct nlmsghdr *h, uint16_t type, uint16_t flags)
 	return (r);
 }
 
-/* Delete the address that this RTM_NEWADDR adds; 0 also if it is not there. */
-static int
-delete_addr(struct vaddr *v, struct nlmsghdr *add)
-{
-	if (send_as(v, add, RTM_DELADDR, 0) == 0 || errno == EADDRNOTAVAIL ||
-	    errno == ENODEV || errno == ENXIO)
-		return (0);
-	return (-1);
-}
-
 /* -- what is put aside -- */
 
 static uint8_t
@@ -375,16 +365,13 @@ record_load(struct vaddr *v, int32_t orig[SYSCTLS])
 	len = steer_restore_get(v->steer, buf, sizeof(buf));
 	if (len == 0)
 		return (false);
-	if (len < sizeof(head)) {
-		log_warnx("%s: restore record of %zu bytes ignored",
-		    v->ifname, len);
-		return (false);
-	}
-	memcpy(&head, buf, sizeof(head));
+	memset(&head, 0, sizeof(head));
+	if (len >= sizeof(head))
+		memcpy(&head, buf, sizeof(head));
 	if (head.magic != RECORD_MAGIC || head.version != RECORD_VERSION ||
-	    head.len > len) {
-		log_warnx("%s: restore record of another version ignored",
-		    v->ifname);
+	    head.len < sizeof(head) || head.len > len) {
+		log_warnx("%s: restore record ignored, it is damaged or of "
+		    "another version", v->ifname);
 		return (false);
 	}
 	for (i = 0; i < SYSCTLS; i++)
@@ -555,6 +542,49 @@ clean_addr(const struct nlmsghdr *h)
 	    ATTR(IFA_CACHEINFO))) != NULL)
 		put_state(copy, flags, life.ifa_valid, life.ifa_prefered);
 	return (copy);
+}
+
+/*
+ * IPv6 leaves the prefix route of an address with a lifetime to expire by
+ * itself, that of a permanent one goes with it: so it is made permanent just
+ * before, in the same system call.
+ */
+static int
+delete_addr6(struct vaddr *v, struct nlmsghdr *del)
+{
+	struct nlmsghdr	*forever;
+	int		 r, saved;
+
+	forever = copy_message(del, ATTR(IFA_FLAGS) | ATTR(IFA_CACHEINFO));
+	if (forever == NULL)
+		return (-1);
+	forever->nlmsg_type = RTM_NEWADDR;
+	forever->nlmsg_flags = NLM_F_REPLACE;
+	put_state(forever, addr_flags(del) | IFA_F_NODAD, LIFE_FOREVER,
+	    LIFE_FOREVER);
+	del->nlmsg_type = RTM_DELADDR;
+	del->nlmsg_flags = 0;
+	r = netlink_talk_after(v->nl, forever, del);
+	del->nlmsg_type = RTM_NEWADDR;
+	saved = errno;
+	free(forever);
+	errno = saved;
+	return (r);
+}
+
+/* Delete the address that this RTM_NEWADDR adds; 0 also if it is not there. */
+static int
+delete_addr(struct vaddr *v, struct nlmsghdr *add)
+{
+	const struct ifaddrmsg	*ifa = payload(add);
+	int			 r;
+
+	r = ifa->ifa_family == AF_INET6 ? delete_addr6(v, add) :
+	    send_as(v, add, RTM_DELADDR, 0);
+	if (r == 0 || errno == EADDRNOTAVAIL || errno == ENODEV ||
+	    errno == ENXIO)
+		return (0);
+	return (-1);
 }
 
 static bool

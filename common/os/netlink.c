@@ -91,6 +91,27 @@ request(struct netlink *n, struct nlmsghdr *h)
 	return (mnl_socket_sendto(n->sock, h, h->nlmsg_len) == -1 ? -1 : 0);
 }
 
+/* Answers to the first have an older number and are skipped. */
+static int
+request_pair(struct netlink *n, struct nlmsghdr *first, struct nlmsghdr *h)
+{
+	struct sockaddr_nl	 kernel = { .nl_family = AF_NETLINK };
+	struct iovec		 iov[] = {
+		{ first, MNL_ALIGN(first->nlmsg_len) },
+		{ h, h->nlmsg_len }
+	};
+	struct msghdr		 msg = {
+		.msg_name = &kernel, .msg_namelen = sizeof(kernel),
+		.msg_iov = iov, .msg_iovlen = 2
+	};
+
+	first->nlmsg_flags |= NLM_F_REQUEST;
+	first->nlmsg_seq = ++n->seq;
+	h->nlmsg_flags |= NLM_F_REQUEST;
+	h->nlmsg_seq = ++n->seq;
+	return (sendmsg(netlink_fd(n), &msg, 0) == -1 ? -1 : 0);
+}
+
 /* A whole datagram into the buffer; its length, or -1. */
 static ssize_t
 receive(struct netlink *n, monotime_t deadline)
@@ -185,6 +206,18 @@ netlink_talk(struct netlink *n, struct nlmsghdr *h)
 
 	h->nlmsg_flags |= NLM_F_ACK;
 	if (request(n, h) == -1)
+		return (-1);
+	return (collect(n, &a));
+}
+
+int
+netlink_talk_after(struct netlink *n, struct nlmsghdr *first,
+    struct nlmsghdr *h)
+{
+	struct answer	 a = { .cb = NULL };
+
+	h->nlmsg_flags |= NLM_F_ACK;
+	if (request_pair(n, first, h) == -1)
 		return (-1);
 	return (collect(n, &a));
 }

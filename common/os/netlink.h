@@ -20,6 +20,12 @@ int		 netlink_fd(const struct netlink *n);
  * acknowledgement, at most a second.  0, or -1 and errno = the kernel's.
  */
 int		 netlink_talk(struct netlink *n, struct nlmsghdr *h);
+/*
+ * The same with another request before it, in one system call: nothing, not
+ * even our death, comes between.  The first one's result is not looked at.
+ */
+int		 netlink_talk_after(struct netlink *n, struct nlmsghdr *first,
+		    struct nlmsghdr *h);
 /* Dump request; cb for each answer, repeated on NLM_F_DUMP_INTR. */
 int		 netlink_dump(struct netlink *n, struct nlmsghdr *h,
 		    mnl_cb_t cb, void *arg);

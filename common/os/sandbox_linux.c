@@ -54,21 +54,21 @@ static const char *const tmpdirs[] = { "/run", "/tmp" };
  *
  * A process that may lock without limit while it starts, and then loses that
  * right, would find its next malloc() refused.  So future pages are locked
- * only if the limit, which stays, could be lifted.
+ * only if the limit, which stays, could be lifted; else what there is now,
+ * which is nearly all there will be.
  */
 static bool
 lock_memory(void)
 {
 	struct rlimit	 rl = { RLIM_INFINITY, RLIM_INFINITY };
+	int		 flags = MCL_CURRENT;
 
 	(void)mallopt(M_ARENA_MAX, 1);
-	if (setrlimit(RLIMIT_MEMLOCK, &rl) == 0)
-		return (mlockall(MCL_CURRENT | MCL_FUTURE) == 0);
+	(void)setrlimit(RLIMIT_MEMLOCK, &rl);
 	if (getrlimit(RLIMIT_MEMLOCK, &rl) == 0 &&
 	    rl.rlim_cur == RLIM_INFINITY)
-		return (mlockall(MCL_CURRENT | MCL_FUTURE) == 0);
-	(void)mlockall(MCL_CURRENT);
-	return (false);
+		flags |= MCL_FUTURE;
+	return (mlockall(flags) == 0);
 }
 
 const char *

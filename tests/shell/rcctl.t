@@ -240,8 +240,11 @@ says 0 "carpd(ok)" reload carpd
 says 1 "carpd(failed)" check carpd
 says 0 "" enable carpd
 says 0 "" disable carpd
-logged "systemctl start carpd.service
+logged "systemctl is-active --quiet carpd.service
+carpd -n
+systemctl start carpd.service
 systemctl stop carpd.service
+carpd -n
 systemctl reload carpd.service
 systemctl is-active --quiet carpd.service
 systemctl enable --quiet carpd.service
@@ -250,7 +253,13 @@ says 0 "carpd(ok)
 carpd(ok)" restart carpd
 logged "carpd -n
 systemctl stop carpd.service
+systemctl is-active --quiet carpd.service
+carpd -n
 systemctl start carpd.service" "restart over systemd"
+touch "$tmp/broken"
+says 1 "carpd.conf:3: unknown word
+carpd(failed)" reload carpd
+rm "$tmp/broken"
 touch "$tmp/is-active" "$tmp/is-enabled" "$tmp/failing"
 says 0 "carpd(ok)" check carpd
 says 0 "carpd" ls on

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Copyright (c) 2026 the carpd authors
+# SPDX-License-Identifier: ISC
+#
+# run.sh SECONDS [TARGET...]: build the libFuzzer targets in a copy of the tree
+# (build-fuzz) and run each for SECONDS; prints executions and edge coverage.
+# What crashes is left in build-fuzz/crash-*.
+
+set -eu
+seconds=$1
+shift
+cd "$(dirname "$0")/../.."
+root=$PWD
+mkdir -p build-fuzz
+git ls-files | tar cf - -T - | tar xf - -C build-fuzz
+cd build-fuzz
+san=-fsanitize=address,undefined
+make -s CC=clang HARDEN= LDHARDEN= OPT='-O1 -g' \
+    CFLAGS="$san -fsanitize=fuzzer-no-link -fno-sanitize-recover=all" \
+    carpd/libcarpd.a common/libcommon.a
+[ $# -gt 0 ] || set -- tests/fuzz/*_fuzz.c
+rc=0
+for t in "$@"; do
+	name=${t##*/}
+	name=${name%_fuzz.c}
+	make -s CC=clang HARDEN= LDHARDEN= OPT='-O1 -g' \
+	    CFLAGS="$san,fuzzer -fno-sanitize-recover=all" \
+	    "tests/fuzz/${name}_fuzz.fz"
+	mkdir -p "found/$name"
+	dict=
+	[ ! -e "tests/fuzz/$name.dict" ] || dict="-dict=tests/fuzz/$name.dict"
+	# shellcheck disable=SC2086
+	if ! "tests/fuzz/${name}_fuzz.fz" $dict -max_total_time="$seconds" \
+	    -print_final_stats=1 -max_len=4096 "found/$name" \
+	    "$root/tests/fuzz/corpus/$name" >"found/$name.log" 2>&1; then
+		rc=1
+		echo "$name: CRASH, see $PWD/found/$name.log"
+		tail -n 30 "found/$name.log"
+		continue
+	fi
+	cov=$(grep -o 'cov: [0-9]*' "found/$name.log" | tail -n 1)
+	runs=$(grep 'number_of_executed_units' "found/$name.log" | grep -o '[0-9]*$')
+	echo "$name: $runs executions, edge $cov"
+done
+exit $rc

@@ -1,0 +1,266 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * carpd/os/frameio: which frames come in over a veth pair, and how ours go
+ * out.  Needs root.
+ */
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <netpacket/packet.h>
+#include <poll.h>
+#include <string.h>
+
+#include "../../carpd/bpf/steer_map.h"
+#include "../../carpd/os/frameio.h"
+#include "netns.h"
+
+#define LEN	70
+#define QUIET	50		/* ms in which nothing more comes */
+
+static int	 fd, peer;	/* ours on v0, a plain one on v1 */
+static uint8_t	 frame[LEN], in[FRAMEIO_MTU];
+
+static void
+setup(void)
+{
+	struct sockaddr_ll	 sll = { .sll_family = AF_PACKET };
+
+	netns_enter();
+	NETNS_RUN("ip link add v0 type veth peer name v1 && "
+	    "ip link set v0 up && ip link set v1 up");
+	fd = frameio_open("v0", (int)if_nametoindex("v0"));
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_ne(peer = socket(AF_PACKET, SOCK_RAW,
+	    htons(ETH_P_ALL)), -1);
+	sll.sll_protocol = htons(ETH_P_ALL);
+	sll.sll_ifindex = (int)if_nametoindex("v1");
+	ck_assert_int_eq(bind(peer, (struct sockaddr *)&sll, sizeof(sll)), 0);
+}
+
+/* An IPv4 or IPv6 packet of that protocol in a frame, with a VLAN tag or not. */
+static size_t
+make(uint16_t type, uint8_t proto, int vlan)
+{
+	size_t	 at = 12;
+
+	memset(frame, 0, sizeof(frame));
+	memset(frame, 0xff, 6);
+	memcpy(frame + 6, "\0\0\x5e\0\1\1", 6);
+	if (vlan >= 0) {
+		memcpy(frame + at, "\x81\0\0", 3);
+		frame[at + 3] = (uint8_t)vlan;
+		at += 4;
+	}
+	frame[at] = (uint8_t)(type >> 8);
+	frame[at + 1] = (uint8_t)type;
+	frame[at + 2] = type == ETHERTYPE_IP ? 0x45 : 0x60;
+	frame[at + 2 + (type == ETHERTYPE_IP ? 9 : 6)] = proto;
+	return (LEN);
+}
+
+static void
+from_peer(uint16_t type, uint8_t proto, int vlan)
+{
+	size_t	 len = make(type, proto, vlan);
+
+	ck_assert_int_eq(send(peer, frame, len, 0), (ssize_t)len);
+}
+
+/* Length of the next frame, -1 if none comes. */
+static ssize_t
+next(int timeout)
+{
+	struct pollfd	 pfd = { .fd = fd, .events = POLLIN };
+
+	if (poll(&pfd, 1, timeout) != 1)
+		return (-1);
+	return (frameio_recv(fd, in, sizeof(in)));
+}
+
+START_TEST(receives)
+{
+	from_peer(ETHERTYPE_IP, 112, -1);
+	ck_assert_int_eq(next(5000), LEN);
+	ck_assert_mem_eq(in, frame, LEN);
+	from_peer(ETHERTYPE_IPV6, 112, -1);
+	ck_assert_int_eq(next(5000), LEN);
+	ck_assert_mem_eq(in, frame, LEN);
+	ck_assert_int_eq(frameio_recv(fd, in, sizeof(in)), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+}
+END_TEST
+
+/* What follows the others, and arrives, shows that they did not. */
+START_TEST(nothing_else)
+{
+	from_peer(ETHERTYPE_IP, 17, -1);
+	from_peer(ETHERTYPE_IPV6, 58, -1);
+	from_peer(ETHERTYPE_ARP, 112, -1);
+	from_peer(ETHERTYPE_IP, 112, 5);	/* of VLAN 5 */
+	from_peer(ETHERTYPE_IPV6, 112, 5);
+	from_peer(ETHERTYPE_IP, 112, 0);	/* priority only: ours */
+	ck_assert_int_eq(next(5000), LEN - 4);
+	ck_assert_int_eq(next(QUIET), -1);
+}
+END_TEST
+
+START_TEST(no_echo)
+{
+	int	 other;
+
+	ck_assert_int_eq(frameio_send(fd, frame,
+	    make(ETHERTYPE_IP, 112, -1)), 0);
+	ck_assert_int_ne(other = frameio_open("v0",
+	    (int)if_nametoindex("v0")), -1);
+	ck_assert_int_eq(frameio_send(other, frame, LEN), 0);
+	ck_assert_int_eq(next(QUIET), -1);
+}
+END_TEST
+
+START_TEST(sends)
+{
+	struct pollfd	 pfd = { .fd = peer, .events = POLLIN };
+	size_t		 len = make(ETHERTYPE_IP, 112, -1);
+
+	ck_assert_int_eq(frameio_send(fd, frame, len), 0);
+	/* IPv6 has things to say at link up */
+	do {
+		ck_assert_int_eq(poll(&pfd, 1, 5000), 1);
+		ck_assert_int_gt(recv(peer, in, sizeof(in), 0), 0);
+	} while (memcmp(in, frame, len) != 0);
+}
+END_TEST
+
+START_TEST(seen_by_the_classifier)
+{
+	NETNS_RUN("tc qdisc add dev v0 clsact");
+	/* drop (2) what bears the mark at egress, everything at ingress */
+	NETNS_RUN("tc filter add dev v0 egress bpf da bytecode "
+	    "'4,32 0 0 4294963220,21 0 1 %u,6 0 0 2,6 0 0 0'", STEER_MARK);
+	NETNS_RUN("tc filter add dev v0 ingress bpf da bytecode '1,6 0 0 2'");
+	ck_assert_int_eq(frameio_send(fd, frame,
+	    make(ETHERTYPE_IP, 112, -1)), -1);
+	ck_assert_int_eq(errno, ENOBUFS);
+	/* and yet what it drops comes in here */
+	from_peer(ETHERTYPE_IP, 112, -1);
+	ck_assert_int_eq(next(5000), LEN);
+}
+END_TEST
+
+START_TEST(filter_is_locked)
+{
+	int	 zero = 0;
+
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &zero,
+	    sizeof(zero)), -1);
+	ck_assert_int_eq(errno, EPERM);
+	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &zero,
+	    sizeof(zero)), -1);
+}
+END_TEST
+
+START_TEST(options)
+{
+	unsigned int	 mark = 0;
+	int		 prio = 0;
+	socklen_t	 len = sizeof(mark);
+
+	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_MARK, &mark, &len), 0);
+	ck_assert_uint_eq(mark, STEER_MARK);
+	ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_PRIORITY, &prio,
+	    &len), 0);
+	ck_assert_int_eq(prio, 6);
+	ck_assert_int_ne(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+}
+END_TEST
+
+START_TEST(link_down)
+{
+	NETNS_RUN("ip link set v0 down");
+	ck_assert_int_eq(frameio_recv(fd, in, sizeof(in)), -1);
+	ck_assert_int_eq(errno, ENETDOWN);
+	ck_assert_int_eq(frameio_send(fd, frame,
+	    make(ETHERTYPE_IP, 112, -1)), -1);
+	ck_assert_int_eq(errno, ENETDOWN);
+	NETNS_RUN("ip link set v0 up");
+	ck_assert_int_eq(frameio_send(fd, frame, LEN), 0);
+	NETNS_RUN("ip link del v0");
+	ck_assert_int_eq(frameio_recv(fd, in, sizeof(in)), -1);
+	ck_assert_int_eq(frameio_send(fd, frame, LEN), -1);
+	ck_assert_int_eq(errno, ENXIO);
+}
+END_TEST
+
+START_TEST(no_such_interface)
+{
+	ck_assert_int_eq(frameio_open("none", 4711), -1);
+	ck_assert_int_eq(errno, ENODEV);
+}
+END_TEST
+
+START_TEST(joins)
+{
+	int	 fds[2];
+
+	frameio_join("v0", (int)if_nametoindex("v0"), fds);
+	ck_assert_int_ne(fds[0], -1);
+	ck_assert_int_ne(fds[1], -1);
+	ck_assert(netns_try("ip maddr show dev v0 | grep -q 224.0.0.18"));
+	ck_assert(netns_try("ip maddr show dev v0 | grep -q ff02::12"));
+	from_peer(ETHERTYPE_IP, 112, -1);
+	ck_assert_int_eq(next(5000), LEN);
+	ck_assert_int_eq(recv(fds[0], in, sizeof(in), 0), -1);
+	close(fds[0]);
+	close(fds[1]);
+	ck_assert(netns_try("! ip maddr show dev v0 | grep -q 224.0.0.18"));
+	frameio_join("none", 4711, fds);
+	ck_assert_int_eq(fds[0], -1);
+	ck_assert_int_eq(fds[1], -1);
+}
+END_TEST
+
+static TCase *
+frameio_case(void)
+{
+	TCase	*tc = tcase_create("frameio");
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, receives);
+	tcase_add_test(tc, nothing_else);
+	tcase_add_test(tc, no_echo);
+	tcase_add_test(tc, sends);
+	tcase_add_test(tc, seen_by_the_classifier);
+	tcase_add_test(tc, filter_is_locked);
+	tcase_add_test(tc, options);
+	tcase_add_test(tc, link_down);
+	tcase_add_test(tc, no_such_interface);
+	tcase_add_test(tc, joins);
+	return (tc);
+}
+
+int
+main(void)
+{
+	Suite	*s = suite_create("frameio");
+	SRunner	*sr;
+	int	 failed;
+
+	if (!netns_possible("frameio_test"))
+		return (0);
+	suite_add_tcase(s, frameio_case());
+	sr = srunner_create(s);
+	srunner_set_fork_status(sr, CK_FORK);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return (failed != 0);
+}

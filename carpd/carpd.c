@@ -386,6 +386,7 @@ pdev_attach(struct parent *p, struct pdev *d)
 	TAILQ_FOREACH(f, &p->ifs, entry)
 		if (f->dev == d && !f->stale)
 			pif_declare(f);
+	vaddr_settle(d->vaddr);
 	pdev_hand_over(p, d, sock);
 	log_debug("%s: attached, index %d", d->name, d->ifindex);
 }
@@ -775,6 +776,9 @@ apply_config(struct parent *p, struct config *c)
 			if (f->dev->ifindex != 0)
 				pif_declare(f);
 		}
+	TAILQ_FOREACH(d, &p->devs, entry)
+		if (d->vaddr != NULL)
+			vaddr_settle(d->vaddr);
 	wait_links(p);
 	warn_missing(p);
 	TAILQ_FOREACH(d, &p->devs, entry)

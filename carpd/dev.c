@@ -24,6 +24,16 @@ dev_eval(struct dev *d)
 	ledger_startup(d->eng);
 }
 
+void
+dev_prove(struct dev *d)
+{
+	if (d->proven)
+		return;
+	d->proven = true;
+	ledger_dev(d);
+	ledger_startup(d->eng);
+}
+
 static void
 dev_tell(struct dev *lost)
 {
@@ -97,7 +107,7 @@ dev_close(struct dev *d)
 	steer_slots_unmap(d->slots);
 	d->slots = NULL;
 	d->ifindex = 0;
-	d->link = d->link_known = false;
+	d->link = d->link_known = d->proven = false;
 	memset(d->addrs, 0, sizeof(d->addrs));
 	memset(&d->src4, 0, sizeof(d->src4));
 	memset(&d->src6, 0, sizeof(d->src6));
@@ -250,6 +260,7 @@ dev_kif_event(const struct kif_event *k, void *arg)
 			return;
 		d->link_known = true;
 		d->link = k->running;
+		d->proven = false;
 		dev_changed(d);
 		return;
 	case KIF_ADDR_ADD:
@@ -259,7 +270,7 @@ dev_kif_event(const struct kif_event *k, void *arg)
 	case KIF_GONE:
 		/* The parent says it too; the link is lost at once. */
 		d->link_known = true;
-		d->link = false;
+		d->link = d->proven = false;
 		dev_changed(d);
 		return;
 	case KIF_TC:

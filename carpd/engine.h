@@ -94,6 +94,8 @@ struct dev {
 	bool			 router, no_v6;
 	bool			 link;		/* up and running */
 	bool			 link_known;
+	bool			 proven;	/* heard or MASTER since the link
+						   came: the way is open */
 	int			 fd;
 	struct ev_fd		*ev;
 	struct steer_slots	*slots;
@@ -236,6 +238,11 @@ void		 dev_opened(struct engine *e, const struct msg_carpdev *m,
 		    int fd);
 void		 dev_slots(struct engine *e, const struct msg_name *m, int fd);
 void		 dev_gone(struct engine *e, const struct msg_name *m);
+/*
+ * Somebody was heard on d, or nobody for long enough: what was held because
+ * the way through it was not sure is released.
+ */
+void		 dev_prove(struct dev *d);
 /* Ask each vhid on d whether it may run. */
 void		 dev_eval(struct dev *d);
 /* The same, with demotion, and telling what was lost over the others. */

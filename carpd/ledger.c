@@ -126,13 +126,17 @@ dev_group_size(const struct dev *d, const char *group)
 
 /*
  * What carpdev's loss holds against the groups of the interfaces on it: one
- * for each interface (ip_carp.c: carp_carpdev_state).
+ * for each interface (ip_carp.c: carp_carpdev_state).  A link that is back is
+ * not yet a way: switch ports take their time.  So it is held until somebody
+ * was heard there, or nobody for a master-down time; otherwise the other
+ * networks would come back to a node that cannot pass anything on.
  */
 void
 ledger_dev(struct dev *d)
 {
 	struct engine *e = d->eng;
 	bool lost = d->ifindex == 0 || (d->link_known && !d->link);
+	bool unsure = !lost && !d->proven;
 	struct vif *f;
 	size_t i;
 
@@ -149,11 +153,29 @@ ledger_dev(struct dev *d)
 	TAILQ_FOREACH(f, &e->vifs, entry)
 		for (i = 0; f->dev == d && !f->dying && i < f->c.ngroups; i++)
 			(void)ledger_set(e, d->name, f->c.groups[i],
-			    "carpdev", lost ? dev_group_size(d,
-			    f->c.groups[i]) : 0, 0);
+			    "carpdev", lost || (unsure && demote_get(
+			    &e->ledger, d->name, f->c.groups[i], "carpdev") >
+			    0) ? dev_group_size(d, f->c.groups[i]) : 0, 0);
 }
 
-/* Ready: nothing that is there is still waiting to be looked at. */
+static bool
+dev_waits(const struct dev *d)
+{
+	const struct vif *f;
+	size_t i;
+
+	if (d->ifindex == 0 || (d->link_known && (!d->link || d->proven)))
+		return (false);
+	if (!d->link_known)
+		return (true);
+	TAILQ_FOREACH(f, &d->eng->vifs, entry)
+		for (i = 0; f->dev == d && i < f->nnodes; i++)
+			if (f->nodes[i]->running)
+				return (true);
+	return (false);
+}
+
+/* Ready: every carpdev that is there has shown that it passes something. */
 void
 ledger_startup(struct engine *e)
 {
@@ -163,7 +185,7 @@ ledger_startup(struct engine *e)
 	    demote_get(&e->ledger, "carpd", "carp", "startup") == 0)
 		return;
 	TAILQ_FOREACH(d, &e->devs, entry)
-		if (d->ifindex != 0 && !d->link_known)
+		if (dev_waits(d))
 			return;
 	(void)ledger_set(e, "carpd", "carp", "startup", 0, 0);
 }

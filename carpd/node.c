@@ -224,6 +224,7 @@ record_state(struct node *n, const struct vhost_action *a)
 	if (a->to == VHOST_MASTER) {
 		e->count[COUNT_PREEMPT]++;
 		n->was_master = false;
+		dev_prove(n->vif->dev);
 		memset(&n->master, 0, sizeof(n->master));
 		n->master_node = 0;
 	}
@@ -338,13 +339,13 @@ node_step(struct node *n, const struct vhost_event *ev, monotime_t now)
 	size_t i;
 
 	vhost_step(&n->conf, &n->v, ev, now, &out);
+	if ((broken = vhost_check(&n->conf, &n->v, now)) != NULL)
+		fatalx("%s: vhid %d: %s after %s", n->vif->c.name,
+		    n->conf.vhid, broken, vhost_event_names[ev->type]);
 	arm_timers(n);
 	for (i = 0; i < out.n; i++)
 		if ((r = act_one(n, &out.a[i])) != -1)
 			sent = r;
-	if ((broken = vhost_check(&n->conf, &n->v, now)) != NULL)
-		fatalx("%s: vhid %d: %s after %s", n->vif->c.name,
-		    n->conf.vhid, broken, vhost_event_names[ev->type]);
 	return (sent);
 }
 

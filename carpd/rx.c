@@ -221,6 +221,7 @@ hear(struct node *n, const struct frame_ip *f, const struct carp_header *h,
 	struct vhost_event ev;
 
 	note_peer(n, f, h, in);
+	dev_prove(n->vif->dev);
 	if (in->ngone != 0)
 		hear_gone(n->eng, in);
 	if (in->notice) {

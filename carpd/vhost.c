@@ -16,6 +16,7 @@
 #define DELAYED	2		/* ip_carp.c: sc_delayed_arp */
 #define PATIENCE 3		/* ip_carp.c: advertisements missed */
 #define LATE_MIN (100 * MONOTIME_MSEC)	/* lateness that any scheduler has */
+#define UNKNOWN	MONOTIME_SEC	/* advbase 0: the slowest interval of a master */
 
 const char *const vhost_state_names[] = { "INIT", "BACKUP", "MASTER" };
 
@@ -168,25 +169,50 @@ draining(const struct vhost *v)
 	return (monotime_isset(v->timer[VHOST_TIMER_DRAIN]));
 }
 
-/* Listen for one family from now on; nobody may claim before `hold`. */
+/*
+ * Listen for one family from now on; nobody may claim before `hold`.  With
+ * advbase 0 the master-down time says nothing of how often a master with
+ * another advskew speaks, so that one waits for as long as that may be.
+ */
 static void
-listen_family(struct step *s, enum vhost_timer t, int64_t extra)
+listen_family(struct step *s, enum vhost_timer t, int64_t slowest)
 {
+	int64_t wait = vhost_masterdown(s->c);
 	monotime_t at;
 
-	at = monotime_add(s->now, vhost_masterdown(s->c) + extra);
+	if (s->c->advbase == 0)
+		wait = max64(wait, slowest);
+	at = monotime_add(s->now, wait + s->v->jitter);
 	if (monotime_cmp(at, s->v->hold) < 0)
 		at = s->v->hold;
 	s->v->timer[t] = at;
 }
 
 static void
-listen_all(struct step *s, int64_t extra)
+listen_all(struct step *s, int64_t slowest)
 {
 	if (s->c->v4)
-		listen_family(s, VHOST_TIMER_MD4, extra);
+		listen_family(s, VHOST_TIMER_MD4, slowest);
 	if (s->c->v6)
-		listen_family(s, VHOST_TIMER_MD6, extra);
+		listen_family(s, VHOST_TIMER_MD6, slowest);
+}
+
+/* Nobody is followed any more. */
+static void
+unfollow(struct vhost *v)
+{
+	v->heard = false;
+	v->heard_node = 0;
+	v->pending = VHOST_CAUSE_NONE;
+}
+
+/* The sender of this advertisement is our master. */
+static void
+follow(struct vhost *v, const struct vhost_event *e)
+{
+	v->heard = true;
+	v->heard_node = e->ours ? e->node : 0;
+	v->pending = VHOST_CAUSE_NONE;
 }
 
 static void
@@ -195,10 +221,10 @@ to_master(struct step *s, enum vhost_cause cause)
 	struct vhost *v = s->v;
 
 	clear_timers(v);
+	unfollow(v);
 	v->timer[VHOST_TIMER_DRAIN] = MONOTIME_NEVER;
-	v->jitter = false;
+	v->jitter = 0;
 	v->delayed = DELAYED;
-	v->told = s->now;
 	v->transitions++;
 	/* The parent works on the address while we open the slot and speak. */
 	(void)act(s, VHOST_ACT_ADDR_ADD);
@@ -210,24 +236,41 @@ to_master(struct step *s, enum vhost_cause cause)
 	    vhost_interval(s->c, v));
 }
 
-/* Silence ended, or somebody told us: claim unless we must still listen. */
-static bool
-claim(struct step *s, enum vhost_cause cause)
+/*
+ * The master has left, or should give way: claim now, or as soon as we may.
+ * Who had to yield on equality waits for its part of an interval here too:
+ * equals would all claim at the same goodbye, for ever.
+ */
+static void
+succeed(struct step *s, enum vhost_cause cause)
 {
-	if (monotime_cmp(s->now, s->v->hold) < 0)
-		return (false);
-	to_master(s, cause);
-	return (true);
+	struct vhost *v = s->v;
+	monotime_t at = monotime_add(s->now, v->jitter);
+	bool waits = v->pending != VHOST_CAUSE_NONE;
+
+	if (monotime_cmp(at, v->hold) < 0)
+		at = v->hold;
+	if (monotime_cmp(at, s->now) <= 0) {
+		to_master(s, cause);
+		return;
+	}
+	unfollow(v);
+	v->pending = cause;
+	if (waits)
+		return;
+	if (s->c->v4)
+		v->timer[VHOST_TIMER_MD4] = at;
+	if (s->c->v6)
+		v->timer[VHOST_TIMER_MD6] = at;
 }
 
 static void
-to_backup(struct step *s, enum vhost_cause cause, bool drain, int64_t extra)
+to_backup(struct step *s, enum vhost_cause cause, bool drain)
 {
 	struct vhost *v = s->v;
 
 	clear_timers(v);
-	v->heard = false;
-	v->heard_node = 0;
+	unfollow(v);
 	if (v->state == VHOST_MASTER) {
 		if (drain)
 			drain_slot(s);
@@ -235,16 +278,15 @@ to_backup(struct step *s, enum vhost_cause cause, bool drain, int64_t extra)
 			close_slot(s);
 	}
 	set_state(s, VHOST_BACKUP, cause);
-	listen_all(s, extra);
+	listen_all(s, UNKNOWN);
 }
 
 static void
 to_init(struct step *s, enum vhost_cause cause)
 {
 	clear_timers(s->v);
-	s->v->heard = false;
-	s->v->heard_node = 0;
-	s->v->jitter = false;
+	unfollow(s->v);
+	s->v->jitter = 0;
 	s->v->hold = s->now;
 	set_state(s, VHOST_INIT, cause);
 }
@@ -264,7 +306,7 @@ init_run(struct step *s)
 	s->v->snderrs = 0;
 	s->v->sndoks = 0;
 	to_backup(s, s->e->cause == VHOST_CAUSE_NONE ? VHOST_CAUSE_STARTUP :
-	    s->e->cause, false, 0);
+	    s->e->cause, false);
 }
 
 static void
@@ -313,8 +355,8 @@ init_timer(struct step *s)
 static void
 backup_timer(struct step *s)
 {
+	struct vhost *v = s->v;
 	enum vhost_timer t = s->e->timer;
-	int64_t late, interval;
 
 	if (timer_due(s, VHOST_TIMER_DRAIN)) {
 		close_slot(s);
@@ -322,19 +364,11 @@ backup_timer(struct step *s)
 	}
 	if (!timer_due(s, VHOST_TIMER_MD4) && !timer_due(s, VHOST_TIMER_MD6))
 		return;
-	/*
-	 * A process that slept heard nothing because it slept: what the master
-	 * said meanwhile is still in the socket.  Listen for an interval.
-	 */
-	late = monotime_sub(s->now, s->v->timer[t]);
-	interval = vhost_interval(s->c, s->v);
-	if (late > max64(interval, LATE_MIN)) {
-		s->v->hold = monotime_add(s->now, interval);
-		s->v->timer[t] = s->v->hold;
-		return;
-	}
-	if (!claim(s, VHOST_CAUSE_MASTER_DOWN))
-		s->v->timer[t] = s->v->hold;
+	if (monotime_cmp(s->now, v->hold) < 0)
+		v->timer[t] = v->hold;
+	else
+		to_master(s, v->pending != VHOST_CAUSE_NONE ? v->pending :
+		    VHOST_CAUSE_MASTER_DOWN);
 }
 
 static void
@@ -369,35 +403,92 @@ is_bowout(const struct vhost_event *e)
 	return (e->advbase == 255 && e->advskew == 255);
 }
 
+/*
+ * The demotion that is compared: the one that is sent.  With demote-style
+ * skew it is in advskew already, and the byte stays 0 on both sides.
+ */
+static int
+demotion(const struct step *s)
+{
+	return (s->c->style_byte ? s->v->demotion : 0);
+}
+
+/* Three intervals of this master, see listen_family(). */
+static int64_t
+three_of(const struct vhost_event *e)
+{
+	return (PATIENCE * (int64_t)max64(rank(e->advbase, e->advskew), 1) *
+	    TICK);
+}
+
+/* May a BACKUP take the place of a master that speaks so?  Spec order. */
+static enum vhost_cause
+better_than(const struct step *s)
+{
+	const struct vhost_conf *c = s->c;
+	const struct vhost_event *e = s->e;
+	int local = rank(c->advbase, vhost_skew(c, s->v));
+	int remote = rank(e->advbase, e->advskew);
+
+	if (c->preempt && local < remote && e->demote >= demotion(s))
+		return (VHOST_CAUSE_PREEMPT);
+	if (e->demote > demotion(s))
+		return (VHOST_CAUSE_PEER_DEMOTED);
+	if (c->advbase > 0 &&
+	    rank(PATIENCE * c->advbase, c->advskew) < remote)
+		return (VHOST_CAUSE_PEER_SLOW);
+	return (VHOST_CAUSE_NONE);
+}
+
+/*
+ * Of our own nodes, another one than the master that we follow.  When a
+ * master leaves, several claim, and frames of the worse and of the leaver may
+ * arrive last: they are the new master's business, who hears them as well.
+ */
+static bool
+another(const struct step *s)
+{
+	return (s->e->ours && s->v->heard_node != 0 &&
+	    s->v->heard_node != s->e->node);
+}
+
 static void
 backup_advert(struct step *s)
 {
 	const struct vhost_event *e = s->e;
-	const struct vhost_conf *c = s->c;
 	struct vhost *v = s->v;
-	int local, remote;
+	enum vhost_cause cause;
+	bool all;
 
-	v->heard = true;
-	v->heard_node = e->ours ? e->node : 0;
 	if (is_bowout(e)) {
-		(void)claim(s, e->bowout == VHOST_CAUSE_NONE ?
-		    VHOST_CAUSE_BOWOUT : e->bowout);
+		if (!another(s))
+			succeed(s, e->bowout == VHOST_CAUSE_NONE ?
+			    VHOST_CAUSE_BOWOUT : e->bowout);
 		return;
 	}
 	if (draining(v))
 		close_slot(s);		/* the successor has spoken */
-	local = rank(c->advbase, vhost_skew(c, v));
-	remote = rank(e->advbase, e->advskew);
-	if (c->preempt && local < remote && e->demote >= v->demotion &&
-	    claim(s, VHOST_CAUSE_PREEMPT))
+	if ((cause = better_than(s)) != VHOST_CAUSE_NONE) {
+		if (!another(s))
+			succeed(s, cause);
 		return;
-	if (e->demote > v->demotion && claim(s, VHOST_CAUSE_PEER_DEMOTED))
-		return;
-	if (c->advbase > 0 && rank(PATIENCE * c->advbase, c->advskew) <
-	    remote && claim(s, VHOST_CAUSE_PEER_SLOW))
-		return;
-	v->jitter = false;
-	listen_family(s, e->v6 ? VHOST_TIMER_MD6 : VHOST_TIMER_MD4, 0);
+	}
+	all = v->pending != VHOST_CAUSE_NONE;
+	follow(v, e);
+	if (all)
+		listen_all(s, three_of(e));
+	else
+		listen_family(s, e->v6 ? VHOST_TIMER_MD6 : VHOST_TIMER_MD4,
+		    three_of(e));
+}
+
+/* A master whom we heard is the better one. */
+static void
+yield(struct step *s, enum vhost_cause cause)
+{
+	to_backup(s, cause, true);
+	follow(s->v, s->e);
+	listen_all(s, three_of(s->e));
 }
 
 /* A worse master spoke: say again who is MASTER, once an interval. */
@@ -424,30 +515,32 @@ master_advert(struct step *s)
 		return;
 	local = rank(s->c->advbase, vhost_skew(s->c, v));
 	remote = rank(e->advbase, e->advskew);
-	if (e->demote < v->demotion) {
-		to_backup(s, VHOST_CAUSE_DEMOTED, true, 0);
+	if (e->demote < demotion(s)) {
+		yield(s, VHOST_CAUSE_DEMOTED);
 		return;
 	}
-	if (e->demote > v->demotion || remote > local) {
+	if (e->demote > demotion(s) || remote > local) {
 		master_insist(s);
 		return;
 	}
 	if (remote < local) {
-		to_backup(s, VHOST_CAUSE_PEER_BETTER, true, 0);
+		yield(s, VHOST_CAUSE_PEER_BETTER);
 		return;
 	}
 	/*
 	 * Equal.  OpenBSD yields, and so both may.  Of our own nodes the one
 	 * with the lower id stays; towards all others we yield, and break the
-	 * symmetry by a random part of an interval before the next claim.
+	 * symmetry by a random part of an interval before the next claim,
+	 * however many come between.
 	 */
 	if (e->ours && e->node > s->c->node) {
 		master_insist(s);
 		return;
 	}
-	to_backup(s, VHOST_CAUSE_EQUAL, true, (int64_t)
-	    ((uint64_t)vhost_interval(s->c, v) / 65536 * (e->random & 0xffff)));
-	v->jitter = true;
+	if (!e->ours)
+		v->jitter = vhost_interval(s->c, v) / 65536 *
+		    (e->random & 0xffff);
+	yield(s, VHOST_CAUSE_EQUAL);
 }
 
 static void
@@ -455,7 +548,7 @@ backup_gone(struct step *s)
 {
 	if (s->v->heard && s->e->node != 0 &&
 	    s->v->heard_node == s->e->node)
-		(void)claim(s, VHOST_CAUSE_PEER_GONE);
+		succeed(s, VHOST_CAUSE_PEER_GONE);
 }
 
 static void
@@ -483,7 +576,7 @@ backup_force(struct step *s)
 	if (s->e->state == VHOST_MASTER)
 		to_master(s, VHOST_CAUSE_OPERATOR);
 	else if (s->e->state == VHOST_BACKUP)
-		listen_all(s, 0);
+		listen_all(s, UNKNOWN);
 }
 
 /*
@@ -496,14 +589,14 @@ master_force(struct step *s)
 	if (s->e->state != VHOST_BACKUP)
 		return;
 	send_advert(s, VHOST_ACT_BOWOUT);
-	to_backup(s, VHOST_CAUSE_OPERATOR, true, 0);
+	to_backup(s, VHOST_CAUSE_OPERATOR, true);
 }
 
 static void
 backup_conf(struct step *s)
 {
 	clear_timers(s->v);
-	listen_all(s, 0);
+	listen_all(s, UNKNOWN);
 }
 
 static void
@@ -540,7 +633,7 @@ static void
 master_taken(struct step *s)
 {
 	s->v->hold = monotime_add(s->now, vhost_masterdown(s->c));
-	to_backup(s, VHOST_CAUSE_TAKEN, false, 0);
+	to_backup(s, VHOST_CAUSE_TAKEN, false);
 }
 
 typedef void (*handler)(struct step *);
@@ -589,16 +682,50 @@ static const handler table[VHOST_STATES][VHOST_EVENTS] = {
 
 /* A MASTER that missed its own lease: others may have taken over by now. */
 static void
-check_late(struct step *s)
+late_master(struct step *s)
 {
 	struct vhost *v = s->v;
 
-	if (v->state != VHOST_MASTER ||
-	    monotime_sub(s->now, v->timer[VHOST_TIMER_AD]) <=
+	if (monotime_sub(s->now, v->timer[VHOST_TIMER_AD]) <=
 	    vhost_lease(s->c, v))
 		return;
 	v->hold = monotime_add(s->now, vhost_masterdown(s->c));
-	to_backup(s, VHOST_CAUSE_LATE, false, 0);
+	to_backup(s, VHOST_CAUSE_LATE, false);
+}
+
+/*
+ * A process that slept heard nothing because it slept: what the master said
+ * meanwhile is still in the socket, goodbyes of long ago too.  Listen for an
+ * interval.
+ */
+static void
+late_backup(struct step *s, enum vhost_timer t)
+{
+	struct vhost *v = s->v;
+	int64_t interval = vhost_interval(s->c, v);
+
+	if (!monotime_isset(v->timer[t]) ||
+	    monotime_sub(s->now, v->timer[t]) <= max64(interval, LATE_MIN))
+		return;
+	v->hold = monotime_add(s->now, interval);
+	v->timer[t] = v->hold;
+}
+
+static void
+check_late(struct step *s)
+{
+	switch (s->v->state) {
+	case VHOST_MASTER:
+		late_master(s);
+		break;
+	case VHOST_BACKUP:
+		late_backup(s, VHOST_TIMER_MD4);
+		late_backup(s, VHOST_TIMER_MD6);
+		break;
+	case VHOST_INIT:
+	case VHOST_STATES:
+		break;
+	}
 }
 
 void

@@ -78,10 +78,11 @@ struct vhost {
 	monotime_t	 timer[VHOST_TIMERS];	/* MONOTIME_NEVER: off */
 	monotime_t	 hold;		/* may not claim before */
 	monotime_t	 told;		/* last unscheduled announcement */
+	int64_t		 jitter;	/* yielded on equality: wait longer */
 	int		 demotion;	/* D_l, 0..255 */
-	uint32_t	 heard_node;	/* our node last heard here; 0: other */
-	bool		 heard;		/* somebody was heard in this BACKUP */
-	bool		 jitter;		/* yielded on equality */
+	uint32_t	 heard_node;	/* our node that we follow; 0: other */
+	bool		 heard;		/* a master is followed */
+	enum vhost_cause pending;	/* of a claim that has to wait */
 	uint8_t		 delayed;	/* adverts until the second announcement */
 	uint8_t		 snderrs;	/* consecutive, at most 3 */
 	uint8_t		 sndoks;
@@ -111,7 +112,7 @@ struct vhost_event {
 	enum vhost_cause cause;		/* HALT, STOP; RUN: why now */
 	enum vhost_timer timer;		/* TIMER */
 	/* ADVERT */
-	bool		 v6;		/* came over IPv6 */
+	bool		 v6;		/* came over IPv6; conf has that family */
 	bool		 ours;		/* its trailer verified */
 	uint8_t		 advbase;
 	uint8_t		 advskew;

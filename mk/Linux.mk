@@ -19,4 +19,4 @@ BPF_CC?=	clang
 BPF_ARCH_DIR!=	cc -print-multiarch 2>/dev/null || :
 BPF_CFLAGS=	-O2 -g -Wall -Werror -target bpf -mcpu=v2 \
 		-I/usr/include/${BPF_ARCH_DIR}
-YACC?=		byacc
+YACC=		byacc

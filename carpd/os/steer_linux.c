@@ -12,7 +12,7 @@
  * steer_leftovers() has had them cleaned up: so there is no moment between
  * two runs at which the kernel alone answers for a virtual address, and a run
  * that dies in between loses nothing.  Looking into programs and maps of a
- * dead run takes CAP_SYS_ADMIN; all else CAP_BPF and CAP_NET_ADMIN.
+ * dead run takes CAP_SYS_ADMIN; all else CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN.
  *
  * Linux headers: <linux/bpf.h>, <linux/pkt_cls.h>; tc-bpf(8).
  */
@@ -38,17 +38,20 @@
 #define PRIO_MIN	1	/* before anybody else's */
 #define PRIO_MAX	16
 #define MAPS_MAX	16	/* of a program of any version of ours */
+#define CLSACT		(BPF_TC_INGRESS | BPF_TC_EGRESS)
 
 __asm__(".pushsection .rodata, \"a\"\n"
 	".balign 8\n"
 	"steer_object:\n"
 	".incbin \"carpd/bpf/steer.bpf.o\"\n"
 	"steer_object_end:\n"
+	".balign 8\n"
+	"steer_object_size:\n"
+	".8byte steer_object_end - steer_object\n"
 	".popsection\n");
 extern const unsigned char steer_object[]
     __attribute__((visibility("hidden")));
-extern const unsigned char steer_object_end[]
-    __attribute__((visibility("hidden")));
+extern const uint64_t steer_object_size __attribute__((visibility("hidden")));
 
 const char *const steer_stat_names[STEER_STATS + 1] = {
 	[STEER_STAT_TAKEN] = "taken",
@@ -122,16 +125,37 @@ explain(const char **why, const char *what)
 }
 
 /*
- * The filter with our handle at that priority: id of its program, or 0.
+ * libbpf refuses options whose padding is not zero, so memset() and no
+ * initializer.
  */
+static void
+hook_init(struct bpf_tc_hook *hook, const struct steer *s,
+    enum bpf_tc_attach_point point)
+{
+	memset(hook, 0, sizeof(*hook));
+	hook->sz = sizeof(*hook);
+	hook->ifindex = s->ifindex;
+	hook->attach_point = point;
+}
+
+static void
+place_init(struct bpf_tc_opts *opts, uint32_t prio)
+{
+	memset(opts, 0, sizeof(*opts));
+	opts->sz = sizeof(*opts);
+	opts->handle = HANDLE;
+	opts->priority = prio;
+}
+
+/* The filter with our handle at that priority: id of its program, or 0. */
 static uint32_t
 query(const struct steer *s, const struct filter *f, uint32_t prio)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = s->ifindex,
-	    .attach_point = f->point);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE,
-	    .priority = prio);
+	struct bpf_tc_hook	 hook;
+	struct bpf_tc_opts	 opts;
 
+	hook_init(&hook, s, f->point);
+	place_init(&opts, prio);
 	if (bpf_tc_query(&hook, &opts) != 0)
 		return (0);
 	return (opts.prog_id);
@@ -142,12 +166,14 @@ static int
 attach_at(const struct steer *s, struct filter *f, uint32_t prio,
     uint32_t flags)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = s->ifindex,
-	    .attach_point = f->point);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE,
-	    .priority = prio, .prog_fd = f->fd, .flags = flags);
-	int	 error;
+	struct bpf_tc_hook	 hook;
+	struct bpf_tc_opts	 opts;
+	int			 error;
 
+	hook_init(&hook, s, f->point);
+	place_init(&opts, prio);
+	opts.prog_fd = f->fd;
+	opts.flags = flags;
 	if ((error = bpf_tc_attach(&hook, &opts)) != 0) {
 		errno = -error;
 		return (-1);
@@ -176,13 +202,13 @@ attach_free(const struct steer *s, struct filter *f)
 static int
 detach(const struct steer *s, struct filter *f)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = s->ifindex,
-	    .attach_point = f->point);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE,
-	    .priority = f->prio);
+	struct bpf_tc_hook	 hook;
+	struct bpf_tc_opts	 opts;
 
 	if (f->prio == 0 || query(s, f, f->prio) != f->id)
 		return (0);
+	hook_init(&hook, s, f->point);
+	place_init(&opts, f->prio);
 	f->prio = 0;
 	return (bpf_tc_detach(&hook, &opts));
 }
@@ -191,11 +217,11 @@ detach(const struct steer *s, struct filter *f)
 static int
 clsact_make(const struct steer *s)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = s->ifindex,
-	    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	int	 error = bpf_tc_hook_create(&hook);
+	struct bpf_tc_hook	 hook;
+	int			 error;
 
-	if (error == 0)
+	hook_init(&hook, s, CLSACT);
+	if ((error = bpf_tc_hook_create(&hook)) == 0)
 		return (1);
 	if (error == -EEXIST)
 		return (0);
@@ -244,9 +270,9 @@ clsact_empty(const struct steer *s)
 static void
 clsact_unmake(const struct steer *s)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = s->ifindex,
-	    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	struct bpf_tc_hook	 hook;
 
+	hook_init(&hook, s, CLSACT);
 	if (s->restore.clsact_made && clsact_empty(s))
 		(void)bpf_tc_hook_destroy(&hook);
 }
@@ -320,11 +346,14 @@ load_program(struct steer *s, struct filter *f)
 static int
 load(struct steer *s)
 {
-	DECLARE_LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "carp");
-	int	 i;
+	struct bpf_object_open_opts	 opts;
+	int				 i;
 
+	memset(&opts, 0, sizeof(opts));
+	opts.sz = sizeof(opts);
+	opts.object_name = "carp";
 	s->obj = bpf_object__open_mem(steer_object,
-	    (size_t)(steer_object_end - steer_object), &opts);
+	    (size_t)steer_object_size, &opts);
 	if (s->obj == NULL || bpf_object__load(s->obj) != 0 ||
 	    load_maps(s) == -1)
 		return (-1);

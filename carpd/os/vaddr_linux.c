@@ -44,7 +44,7 @@
 #include "vaddr.h"
 
 #define MSG_ROOM	128	/* what is appended to a copied message */
-#define ROUTE_PASSES	3	/* a gateway may need a route that comes later */
+#define ROUTE_PASSES	3	/* a route may need one that comes later */
 #define LIFE_FOREVER	UINT32_MAX
 #define ATTR(t)		(UINT64_C(1) << (t))
 
@@ -62,7 +62,8 @@ static const struct {
 	[SYSCTL_PROMOTE] = { NULL, "promote_secondaries", 1 },
 	/*
 	 * What counts is the OR of this and the interface's.  Shared by all
-	 * carpdevs; other interfaces go on by their own setting.
+	 * carpdevs of this process; other interfaces go on by their own
+	 * setting.
 	 */
 	[SYSCTL_ALL] = { "all", "send_redirects", 0 }
 };
@@ -85,6 +86,7 @@ struct vip {
 	uint8_t		 plen;		/* in add */
 	struct nlmsghdr	*add;		/* ready to be sent */
 };
+TAILQ_HEAD(viplist, vip);
 
 struct vaddr {
 	LIST_ENTRY(vaddr) entry;
@@ -93,17 +95,17 @@ struct vaddr {
 	struct steer	*steer;
 	struct netlink	*nl;
 	int		 orig[SYSCTLS];
-	TAILQ_HEAD(, vip) vips;
+	struct viplist	 vips;
 	struct savedlist saved;
 	struct ipaddr	*notes;		/* carpdev's addresses */
 	size_t		 nnotes;
 	uint8_t		(*macs)[6];	/* that the NIC was told */
 	size_t		 nmacs;
-	int		 macfd;		/* for a driver without filter entries */
+	int		 macfd;		/* where entries are refused */
 };
 
 /* All that are open: they share sysctls[SYSCTL_ALL]. */
-static LIST_HEAD(, vaddr) vaddrs = LIST_HEAD_INITIALIZER(vaddrs);
+static LIST_HEAD(vaddrlist, vaddr) vaddrs = LIST_HEAD_INITIALIZER(vaddrs);
 
 /*
  * The restore record: this, then `count` times the owner (struct ipaddr) and
@@ -787,8 +789,10 @@ restore_routes(struct vaddr *v, const struct ipaddr *owner)
 	/* IPv6 keeps the route and takes only the source out of it */
 	if (owner->af == AF_INET6)
 		flags = NLM_F_CREATE | NLM_F_REPLACE;
-	TAILQ_FOREACH(s, &v->saved, entry)
-		s->absent = true;
+	TAILQ_FOREACH(s, &v->saved, entry) {
+		if (saved_of(s, owner, RTM_NEWROUTE))
+			s->absent = true;
+	}
 	for (pass = 0; pass < ROUTE_PASSES && failed > 0; pass++) {
 		failed = 0;
 		TAILQ_FOREACH(s, &v->saved, entry) {
@@ -1044,7 +1048,7 @@ int
 vaddr_declare(struct vaddr *v, const struct ipaddr *a)
 {
 	struct vip	*p;
-	bool		 created = false;
+	bool		 created = false, again;
 	int		 n, saved;
 
 	if ((p = vip_find(v, a)) == NULL) {
@@ -1056,11 +1060,18 @@ vaddr_declare(struct vaddr *v, const struct ipaddr *a)
 		goto fail;
 	/* or a dead run has put it aside, and it is in the record */
 	p->own = saved_first(v, a, RTM_NEWADDR) != NULL;
+	/* the host got it beside ours: in its form from now on */
+	if ((again = n > 0 && p->installed)) {
+		(void)delete_addr(v, p->add);
+		p->installed = false;
+	}
 	if (!p->installed) {
 		p->addr = *a;
 		if (vip_prepare(v, p) == -1)
 			goto fail;
 	}
+	if (again && vaddr_add(v, a, NULL) == -1)
+		return (-1);
 	return (p->own ? 1 : 0);
 fail:
 	saved = errno;

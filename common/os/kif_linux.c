@@ -46,6 +46,7 @@ struct thing {
 	int		 ifindex;
 	struct ipaddr	 addr;
 	char		 ifname[IF_NAMESIZE];	/* of a link */
+	uint8_t		 proto;			/* of an address */
 	uint32_t	 seen;			/* in which dump */
 };
 RB_HEAD(things, thing);
@@ -203,6 +204,7 @@ thing_gone(struct kif *k, struct thing *t)
 	known = event_init(k, &e, t->addr.af == 0 ? KIF_GONE : KIF_ADDR_DEL,
 	    t->ifindex);
 	e.addr = t->addr;
+	e.proto = t->proto;
 	RB_REMOVE(things, &k->things, t);
 	free(t);
 	if (known)
@@ -347,17 +349,19 @@ addr_event(struct kif *k, const struct ifaddrmsg *ifa, const struct attrs *a,
     const struct ipaddr *addr)
 {
 	struct kif_event	 e;
+	struct thing		*t;
 	uint32_t		 flags = ifa->ifa_flags;
 
 	/* of an interface not yet told: the dump that tells it follows */
 	if (!event_init(k, &e, KIF_ADDR_ADD, (int)ifa->ifa_index) ||
-	    thing_see(k, e.ifindex, addr) == NULL)
+	    (t = thing_see(k, e.ifindex, addr)) == NULL)
 		return;
 	if (a->tb[IFA_FLAGS] != NULL)
 		flags = mnl_attr_get_u32(a->tb[IFA_FLAGS]);
 	if (a->tb[IFA_PROTO] != NULL)
 		e.proto = mnl_attr_get_u8(a->tb[IFA_PROTO]);
 	e.tentative = (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0;
+	t->proto = e.proto;
 	e.addr = *addr;
 	k->cb(&e, k->arg);
 }

@@ -19,7 +19,7 @@
 #include "../monotime.h"
 #include "netlink.h"
 
-#define WAIT		MONOTIME_SEC	/* for an answer, and for its next part */
+#define WAIT		MONOTIME_SEC	/* for each part of an answer */
 #define DUMP_TRIES	10		/* dumps that changed under our eyes */
 #define BUFSIZE		32768		/* the kernel's largest dump datagram */
 

@@ -166,11 +166,11 @@ enter_empty_root(void)
  */
 static const cap_value_t parent_caps[] = {
 	CAP_NET_ADMIN,		/* addresses, filter entries, tc, sysctls */
-	CAP_NET_RAW,		/* packet sockets of a carpdev that comes back */
+	CAP_NET_RAW,		/* packet sockets of a new carpdev */
 	CAP_BPF,		/* maps and classifier of a new carpdev */
 	/*
-	 * The verifier lets a program compare and move packet pointers, and
-	 * not mask every access against speculation, only with this.
+	 * Without it the verifier refuses the classifier ("pointer comparison
+	 * prohibited").
 	 */
 	CAP_PERFMON,
 	/*
@@ -288,7 +288,11 @@ static const int plain_calls[] = {
 	SCMP_SYS(futex), SCMP_SYS(getrandom), SCMP_SYS(getpid),
 	SCMP_SYS(gettid), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),
-	SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group)
+	SCMP_SYS(restart_syscall), SCMP_SYS(exit), SCMP_SYS(exit_group),
+	/* the same by the names of 32-bit machines; no-ops elsewhere */
+	SCMP_SYS(clock_gettime64), SCMP_SYS(clock_nanosleep_time64),
+	SCMP_SYS(timerfd_settime64), SCMP_SYS(futex_time64),
+	SCMP_SYS(ppoll_time64), SCMP_SYS(recvmmsg_time64)
 };
 
 static const int fcntl_cmds[] = { F_GETFD, F_SETFD, F_GETFL, F_SETFL };
@@ -306,11 +310,16 @@ filter_calls(bool kill)
 		fatalx("system call filter");
 	for (i = 0; i < sizeof(plain_calls) / sizeof(plain_calls[0]); i++)
 		allow(ctx, plain_calls[i]);
-	for (i = 0; i < sizeof(fcntl_cmds) / sizeof(fcntl_cmds[0]); i++)
+	for (i = 0; i < sizeof(fcntl_cmds) / sizeof(fcntl_cmds[0]); i++) {
 		allow_if(ctx, SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_EQ,
 		    (scmp_datum_t)fcntl_cmds[i], 0));
+		allow_if(ctx, SCMP_SYS(fcntl64), SCMP_A1(SCMP_CMP_EQ,
+		    (scmp_datum_t)fcntl_cmds[i], 0));
+	}
 	/* memory, but never code */
 	allow_if(ctx, SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ,
+	    PROT_EXEC, 0));
+	allow_if(ctx, SCMP_SYS(mmap2), SCMP_A2(SCMP_CMP_MASKED_EQ,
 	    PROT_EXEC, 0));
 	allow_if(ctx, SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ,
 	    PROT_EXEC, 0));

@@ -37,6 +37,9 @@ VIP_LAN, VIP_WAN = "172.16.0.202", "172.16.240.202"
 VIP6_LAN, VIP6_WAN = "2001:db8:16::202", "2001:db8:240::202"
 PASS = "mekmitasdigoat"
 
+# A build with sanitizers: what they say fails whatever was tested.
+SANITIZER = r"(Address|Leak|Thread|Memory)Sanitizer|: runtime error: "
+
 os.environ["PATH"] += ":/usr/sbin:/sbin"
 
 
@@ -196,10 +199,12 @@ class Lab:
         for p in reversed(self.processes):
             with contextlib.suppress(Timeout):
                 p.end(2)
-        self.processes.clear()
         self.topo("down")
         if self.dir is not None:
             shutil.rmtree(self.dir, ignore_errors=True)
+        said = [text for p in self.processes for text in p.grep(SANITIZER)]
+        self.processes.clear()
+        assert not said, "\n".join(said)
 
     def topo(self, verb, *args):
         subprocess.run(["sh", TOPO, verb, self.prefix, *args], check=True,
@@ -426,6 +431,12 @@ class Daemon:
         wait_for(reached, timeout, lambda: "%s of %s on %s; it shows %s, log:"
                  "\n%s" % (state, ifaces, self.host, self.states(),
                            self.proc.text() if self.proc else "(none)"))
+
+    def wait_heard(self, timeout=5.0):
+        """As BACKUP it knows whom it would succeed."""
+        wait_for(lambda: all(v["master"] for i in self.show()["interfaces"]
+                             for v in i["vhids"]), timeout,
+                 "a MASTER heard on every interface of " + self.host)
 
     def cause(self, iface, vhid=None):
         return self.vhid(iface, vhid)["cause"]

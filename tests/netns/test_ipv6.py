@@ -73,6 +73,7 @@ def test_ipv6_moves_and_returns(pair):
 
 def test_backup_has_no_address_and_answers_nothing(pair):
     lab, mickey, minnie = pair
+    lab.plug("fw1", "all")
     mickey.wait_state("MASTER")
     minnie.wait_state("BACKUP")
     wait_for(lambda: lab.has_address("fw1", VIP6_LAN), 2, "Mickey's")

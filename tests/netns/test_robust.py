@@ -103,6 +103,7 @@ def test_interface_deleted_and_created_again(lab):
     mickey.wait_state("MASTER")
     minnie = Daemon(lab, "fw2", config(100), "Minnie").start()
     minnie.wait_state("BACKUP")
+    minnie.wait_heard()
     start = now_ns()
     lab.ip("fw1", "link", "del", "dev", "lan0")
     minnie.wait_state("MASTER", timeout=2)
@@ -124,7 +125,8 @@ def test_interface_that_is_not_there_is_waited_for(lab):
     d.wait_state("INIT", ["carp0"])
     assert "lan7" in json.dumps(d.show())
     d.proc.wait_line("lan7")
-    lab.ip("fw1", "link", "add", "lan7", "type", "dummy")
+    lab.ip("fw1", "link", "add", "lan7", "type", "veth", "peer", "far7")
+    lab.ip("fw1", "link", "set", "far7", "up")
     lab.ip("fw1", "addr", "add", "10.7.0.2/24", "dev", "lan7")
     lab.ip("fw1", "link", "set", "lan7", "up")
     d.wait_state("MASTER", ["carp0"])
@@ -199,18 +201,29 @@ def test_own_use_during_takeover(lab):
                         f[28:32] != packed), "a who-has for the address"
 
 
-def test_second_daemon_is_refused(lab, mickey):
-    """On the same socket, or on the same carpdev; the first notices nothing."""
+def test_second_daemon_on_the_socket_is_refused(lab, mickey):
     before = mickey.vhid("carp0")
-    same_socket = lab.spawn("fw1", *mickey.argv())
-    assert same_socket.wait() == 1
-    assert mickey.sock in same_socket.text()
-    other = Daemon(lab, "fw1", config(0, base=0), "Goofy")
-    other.start(wait=False)
-    assert other.proc.wait() == 1
-    assert "lan0" in other.proc.text()
+    other = lab.spawn("fw1", *mickey.argv())
+    assert other.wait() == 1
+    assert mickey.sock in other.text()
     assert mickey.vhid("carp0")["since"] == before["since"]
     assert lab.has_address("fw1", VIP_LAN)
+
+
+def test_second_daemon_does_not_get_the_carpdev(lab, mickey):
+    """It is told who has it, claims nothing, and the first notices nothing."""
+    before = mickey.vhid("carp0")
+    other = Daemon(lab, "fw1", config(0, base=0), "Goofy")
+    other.start(wait=False)
+    other.proc.wait_line("lan0: another carpd")
+    wait_for(lambda: not other.running() or
+             set(other.states().values()) == {"INIT"}, 5, "INIT or its end")
+    assert not other.transitions()
+    if other.running():
+        other.stop()
+    assert mickey.vhid("carp0")["since"] == before["since"]
+    assert lab.has_address("fw1", VIP_LAN)
+    assert steered(lab)
 
 
 def test_carpctl_without_daemon(lab):

@@ -126,6 +126,7 @@ sim_fail(struct sim *s, const char *fmt, ...)
 	(void)vsnprintf(s->why, sizeof(s->why), fmt, ap);
 	va_end(ap);
 	say(s, "WRONG: %s", s->why);
+	s->trace = false;
 }
 
 /* -- the queue of events: a heap -- */
@@ -139,19 +140,10 @@ earlier(const struct sim_event *a, const struct sim_event *b)
 }
 
 static void
-swap(struct sim_event *a, struct sim_event *b)
-{
-	struct sim_event t = *a;
-
-	*a = *b;
-	*b = t;
-}
-
-static void
-push(struct sim *s, const struct sim_event *e)
+push(struct sim *s, struct sim_event *e)
 {
 	struct sim_event *h;
-	size_t i;
+	size_t i, up;
 
 	if (s->nheap == s->heapsize) {
 		s->heapsize = s->heapsize == 0 ? 256 : 2 * s->heapsize;
@@ -161,29 +153,31 @@ push(struct sim *s, const struct sim_event *e)
 			abort();
 	}
 	h = s->heap;
-	i = s->nheap++;
+	e->order = next_random(s);
+	for (i = s->nheap++; i > 0; i = up) {
+		up = (i - 1) / 2;
+		if (!earlier(e, &h[up]))
+			break;
+		h[i] = h[up];
+	}
 	h[i] = *e;
-	h[i].order = next_random(s);
-	for (; i > 0 && earlier(&h[i], &h[(i - 1) / 2]); i = (i - 1) / 2)
-		swap(&h[i], &h[(i - 1) / 2]);
 }
 
-static struct sim_event
-pop(struct sim *s)
+static void
+pop(struct sim *s, struct sim_event *first)
 {
-	struct sim_event *h = s->heap, first = h[0];
-	size_t i = 0, k;
+	struct sim_event *h = s->heap, *last = &h[--s->nheap];
+	size_t i, k;
 
-	h[0] = h[--s->nheap];
-	while ((k = 2 * i + 1) < s->nheap) {
+	*first = h[0];
+	for (i = 0; (k = 2 * i + 1) < s->nheap; i = k) {
 		if (k + 1 < s->nheap && earlier(&h[k + 1], &h[k]))
 			k++;
-		if (!earlier(&h[k], &h[i]))
+		if (!earlier(&h[k], last))
 			break;
-		swap(&h[i], &h[k]);
-		i = k;
+		h[i] = h[k];
 	}
-	return (first);
+	h[i] = *last;
 }
 
 static void
@@ -429,6 +423,29 @@ static const char *const vif_names[SIM_WIRES] = { "carp0", "carp1" };
 
 /* -- what must hold when somebody becomes MASTER -- */
 
+/* As on the wire: the demotion byte. */
+static int
+byte_of(const struct sim_vhost *h)
+{
+	return (h->conf.style_byte ? h->v.demotion : 0);
+}
+
+static int
+rank_of(const struct sim_vhost *h)
+{
+	return (h->conf.advbase * 256 + vhost_skew(&h->conf, &h->v));
+}
+
+/* n, which is BACKUP, may not want to be where m is. */
+static bool
+content(const struct sim_vhost *n, const struct sim_vhost *m)
+{
+	if (byte_of(m) > byte_of(n))
+		return (false);
+	return (!n->conf.preempt || rank_of(n) >= rank_of(m) ||
+	    byte_of(m) < byte_of(n));
+}
+
 /* For how long nothing was heard by a BACKUP that claims. */
 static int64_t
 patience(const struct sim *s, const struct sim_vhost *h,
@@ -446,7 +463,7 @@ since(monotime_t t, monotime_t now, int64_t ns)
 	return (monotime_isset(t) && monotime_sub(now, t) >= ns);
 }
 
-/* Nobody is missed who is there and heard. */
+/* Nobody is missed who is there and heard, and good enough. */
 static void
 check_claim(struct sim *s, int n, int w, monotime_t backup_since)
 {
@@ -457,7 +474,7 @@ check_claim(struct sim *s, int n, int w, monotime_t backup_since)
 	for (i = 0; i < s->c.nodes; i++) {
 		m = &s->node[i].vh[w];
 		if (i == n || s->node[i].life != SIM_ALIVE ||
-		    m->v.state != VHOST_MASTER)
+		    m->v.state != VHOST_MASTER || !content(h, m))
 			continue;
 		wait = patience(s, h, m);
 		if (since(s->conn[w][n][i], s->now, wait) &&
@@ -1170,14 +1187,18 @@ watch_wire(struct sim *s, int w)
 {
 	unsigned long long st[SIM_NODES];
 	bool open = false;
-	int i, j;
+	int i, j, on = 0;
 
 	for (i = 0; i < s->c.nodes; i++) {
 		st[i] = slot_state(s, i, w);
 		open |= st[i] != STEER_OFF;
+		on += st[i] == STEER_ON;
 	}
 	if (s->cover[w] && !open)
 		sim_fail(s, "wire %d: nobody takes frames", w);
+	if (on < 2 && s->on[w] < 2)
+		return;
+	s->on[w] = on;
 	for (i = 0; i < s->c.nodes; i++)
 		for (j = 0; j < i; j++)
 			watch_pair(s, w, i, j, st[i] == STEER_ON &&
@@ -1271,7 +1292,7 @@ sim_run(struct sim *s, int64_t ns)
 
 	while (s->why[0] == '\0' && s->nheap > 0 &&
 	    monotime_cmp(s->heap[0].at, end) <= 0) {
-		e = pop(s);
+		pop(s, &e);
 		s->now = e.at;
 		watch(s);
 		if (e.type == SIM_EV_FRAME)
@@ -1320,16 +1341,21 @@ sim_free(struct sim *s)
 int64_t
 sim_masterdown(const struct sim *s)
 {
-	int64_t md = 0;
+	int64_t md = 3 * sim_interval(s);
+	const struct vhost_conf *c;
 	int n, w;
 
 	for (n = 0; n < s->c.nodes; n++)
-		for (w = 0; w < s->c.wires; w++)
-			if (s->node[n].life == SIM_ALIVE)
-				md = larger(md, vhost_masterdown(
-				    &s->node[n].vh[w].conf));
-	/* advbase 0: who hears a slow peer waits for it */
-	return (larger(md, 3 * sim_interval(s)));
+		for (w = 0; w < s->c.wires; w++) {
+			c = &s->node[n].vh[w].conf;
+			if (s->node[n].life != SIM_ALIVE)
+				continue;
+			md = larger(md, vhost_masterdown(c));
+			/* who knows no master listens for a slow one */
+			if (c->advbase == 0)
+				md = larger(md, MONOTIME_SEC);
+		}
+	return (md);
 }
 
 int64_t
@@ -1376,29 +1402,6 @@ sim_master(const struct sim *s, int w)
 		found = n;
 	}
 	return (found);
-}
-
-/* As on the wire: the demotion byte. */
-static int
-byte_of(const struct sim_vhost *h)
-{
-	return (h->conf.style_byte ? h->v.demotion : 0);
-}
-
-static int
-rank_of(const struct sim_vhost *h)
-{
-	return (h->conf.advbase * 256 + vhost_skew(&h->conf, &h->v));
-}
-
-/* n, which is BACKUP, may not want to be where m is. */
-static bool
-content(const struct sim_vhost *n, const struct sim_vhost *m)
-{
-	if (byte_of(m) > byte_of(n))
-		return (false);
-	return (!n->conf.preempt || rank_of(n) >= rank_of(m) ||
-	    byte_of(m) < byte_of(n));
 }
 
 /* Does somebody outside speak to n, whom n cannot answer? */

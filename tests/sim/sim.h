@@ -132,6 +132,7 @@ struct sim {
 	monotime_t	 conn[SIM_WIRES][SIM_NODES][SIM_NODES];
 	enum sim_pair	 pair[SIM_WIRES][SIM_NODES][SIM_NODES];
 	monotime_t	 pair_until[SIM_WIRES][SIM_NODES][SIM_NODES];
+	int		 on[SIM_WIRES];	/* slots that are ON */
 	bool		 cover[SIM_WIRES];	/* demand an open slot */
 	monotime_t	 calm;		/* since when frames do not get lost */
 	uint64_t	 transitions, steps;

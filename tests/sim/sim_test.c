@@ -128,7 +128,6 @@ equal(struct sim *s, uint64_t seed)
 	for (n = 0; n < c.nodes; n++)
 		sim_start(s, n);
 	settle(s);
-	expect(s, 0, 0, VHOST_CAUSE_MASTER_DOWN);
 	for (k = 0; k < 4; k++) {
 		sim_partition(s, 0, (unsigned int)sim_random(s, 256));
 		settle(s);
@@ -227,7 +226,7 @@ engine_death(struct sim *s, uint64_t seed)
 static void
 cable(struct sim *s, uint64_t seed)
 {
-	struct sim_conf c = base(2 + (int)(seed % 4), 2);
+	struct sim_conf c = base(seed & 4 ? 2 : 2 + (int)(seed % 4), 2);
 
 	if (seed & 4)
 		no_preempt(&c);
@@ -270,7 +269,7 @@ cable_again(struct sim *s, uint64_t seed)
 static void
 demote(struct sim *s, uint64_t seed)
 {
-	struct sim_conf c = base(2 + (int)(seed % 7), 2);
+	struct sim_conf c = base(seed & 1 ? 2 : 2 + (int)(seed % 7), 2);
 
 	if (seed & 1)
 		no_preempt(&c);
@@ -308,8 +307,7 @@ demote_skew(struct sim *s, uint64_t seed)
 	cover(s);
 	sim_demote(s, 0, 50);
 	sim_run(s, 8 * MSEC);
-	expect(s, 0, 1, seed & 1 ? VHOST_CAUSE_PEER_DEMOTED :
-	    VHOST_CAUSE_PREEMPT);
+	expect(s, 0, 1, VHOST_CAUSE_PREEMPT);
 	sim_demote(s, 1, 200);
 	sim_run(s, 8 * MSEC);
 	/* 0 + 50 is better than 60 in advskew, worse in the byte */
@@ -496,10 +494,9 @@ send_errors(struct sim *s, uint64_t seed)
 	if (demote_get(&s->node[0].ledger, vif_names[0], GROUP,
 	    "snderrors") != 1)
 		sim_fail(s, "send errors do not demote");
-	expect(s, 0, -1, VHOST_CAUSE_NONE);	/* one does not know */
-	sim_snderr(s, 0, false);
-	sim_run(s, 2 * SEC);
+	/* it is mute, not deaf: it gives way */
 	expect(s, 0, 1, VHOST_CAUSE_MASTER_DOWN);
+	sim_snderr(s, 0, false);
 	sim_run(s, c.snderr_time);
 	settle(s);
 	expect(s, 0, 0, VHOST_CAUSE_PREEMPT);
@@ -532,18 +529,17 @@ one_way(struct sim *s, uint64_t seed)
 static void
 operator(struct sim *s, uint64_t seed)
 {
-	struct sim_conf c = base(3, 1);
+	struct sim_conf c = base(2, 1);
 
 	no_preempt(&c);
 	begin(s, &c, seed);
 	up(s);
 	cover(s);
-	sim_force(s, 0, 0, VHOST_BACKUP);
-	sim_run(s, 8 * MSEC);
-	expect(s, 0, 1, VHOST_CAUSE_BOWOUT);
 	/* a worse one may try, and is told */
-	sim_run(s, 2 * SEC);
-	sim_force(s, 2, 0, VHOST_MASTER);
+	sim_force(s, 1, 0, VHOST_MASTER);
+	sim_run(s, 8 * MSEC);
+	expect(s, 0, 0, VHOST_CAUSE_NONE);
+	sim_force(s, 0, 0, VHOST_BACKUP);
 	sim_run(s, 8 * MSEC);
 	expect(s, 0, 1, VHOST_CAUSE_BOWOUT);
 	sim_force(s, 0, 0, VHOST_MASTER);
@@ -637,17 +633,20 @@ foreign(struct sim *s, uint64_t seed)
 	up(s);
 	sim_stop(s, 0);
 	sim_run(s, 4 * MSEC);
-	expect(s, SIM_LAN, 1, VHOST_CAUSE_BOWOUT);
+	if (!eligible(s, 1, 0) || s->node[1].vh[0].cause ==
+	    VHOST_CAUSE_MASTER_DOWN)
+		sim_fail(s, "a goodbye was not heard");
 	settle(s);
+	expect(s, SIM_LAN, 1, VHOST_CAUSE_NONE);
 	sim_start(s, 0);
 	settle(s);
 	expect(s, SIM_LAN, 0, VHOST_CAUSE_PREEMPT);
 	sim_link(s, 0, SIM_LAN, false);
 	sim_run(s, 6 * MSEC);
-	expect(s, SIM_DMZ, 1, VHOST_CAUSE_PEER_DEMOTED);
+	expect(s, SIM_DMZ, 1, VHOST_CAUSE_NONE);
 	settle(s);
 	expect(s, SIM_LAN, 1, c.node[0].ours && c.node[1].ours ?
-	    VHOST_CAUSE_PEER_GONE : VHOST_CAUSE_MASTER_DOWN);
+	    VHOST_CAUSE_PEER_GONE : VHOST_CAUSE_NONE);
 	sim_still(s, 30 * SEC);
 }
 
@@ -854,7 +853,8 @@ random_fault(struct sim *s)
 		sim_partition(s, w, (unsigned int)sim_random(s, 256));
 		break;
 	case 6:
-		sim_cut(s, w, n, (int)sim_random(s, (uint64_t)s->c.nodes));
+		sim_cut(s, w, n, (n + 1 + (int)sim_random(s,
+		    (uint64_t)s->c.nodes - 1)) % s->c.nodes);
 		break;
 	case 7:
 		sim_snderr(s, n, !s->node[n].snderr);

@@ -44,7 +44,7 @@ setup(void)
 	ck_assert_int_eq(bind(peer, (struct sockaddr *)&sll, sizeof(sll)), 0);
 }
 
-/* An IPv4 or IPv6 packet of that protocol in a frame, with a VLAN tag or not. */
+/* A packet of that protocol in a frame, with a VLAN tag or (-1) without. */
 static size_t
 make(uint16_t type, uint8_t proto, int vlan)
 {

@@ -173,6 +173,13 @@ START_TEST(addresses_come_and_go)
 	AWAIT_KIF(last_addr(KIF_ADDR_ADD, "v0", "192.0.2.1/24") != NULL);
 	NETNS_RUN("ip addr del 192.0.2.1/24 dev v0");
 	AWAIT_KIF(last_addr(KIF_ADDR_DEL, "v0", "192.0.2.1/24") != NULL);
+	ck_assert_uint_eq(last_addr(KIF_ADDR_DEL, "v0",
+	    "192.0.2.1/24")->proto, 0);
+	netns_marked("v0", "192.0.2.3/32", KIF_PROTO_CARPD);
+	NETNS_RUN("ip addr del 192.0.2.3/32 dev v0");
+	AWAIT_KIF(last_addr(KIF_ADDR_DEL, "v0", "192.0.2.3/32") != NULL);
+	ck_assert_uint_eq(last_addr(KIF_ADDR_DEL, "v0",
+	    "192.0.2.3/32")->proto, KIF_PROTO_CARPD);
 }
 END_TEST
 

@@ -509,7 +509,9 @@ START_TEST(realtime)
 	ck_assert_int_eq(sched_getscheduler(0), SCHED_FIFO);
 	ck_assert_int_eq(sched_getparam(0, &sp), 0);
 	ck_assert_int_eq(sp.sched_priority, 10);
+#ifndef SANITIZED	/* which makes mlockall() do nothing */
 	ck_assert_int_gt(atoi(status_of(getpid(), "VmLck")), 0);
+#endif
 }
 END_TEST
 
@@ -530,7 +532,9 @@ START_TEST(realtime_refused)
 	ck_assert_int_eq(setresuid(NOBODY, NOBODY, NOBODY), 0);
 	ck_assert_ptr_nonnull(refused = sandbox_realtime(10));
 	ck_assert_ptr_nonnull(strstr(refused, "SCHED_FIFO"));
+#ifndef SANITIZED
 	ck_assert_ptr_nonnull(strstr(refused, "mlockall"));
+#endif
 	ck_assert_ptr_nonnull(calloc(1, 1 << 20));
 }
 END_TEST

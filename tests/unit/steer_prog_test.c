@@ -240,11 +240,16 @@ run_marked(int prog, struct frame *f, uint32_t mark)
 {
 	struct __sk_buff	 ctx;
 	struct frame		 o;
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b,
-	    .data_size_in = (uint32_t)f->len, .data_out = o.b,
-	    .data_size_out = FRAME_MAX, .ctx_in = &ctx,
-	    .ctx_size_in = sizeof(ctx));
+	struct bpf_test_run_opts opts;
 
+	memset(&opts, 0, sizeof(opts));
+	opts.sz = sizeof(opts);
+	opts.data_in = f->b;
+	opts.data_size_in = (uint32_t)f->len;
+	opts.data_out = o.b;
+	opts.data_size_out = FRAME_MAX;
+	opts.ctx_in = &ctx;
+	opts.ctx_size_in = sizeof(ctx);
 	memset(&ctx, 0, sizeof(ctx));
 	ctx.mark = mark;
 	ck_assert_int_eq(bpf_prog_test_run_opts(prog, &opts), 0);
@@ -282,14 +287,33 @@ set(enum steer_state state, int64_t age)
 #define EXPIRED() set(STEER_STATE_ON, (int64_t)STEER_LEASE(IVAL) + \
 	20 * MONOTIME_MSEC)
 
+/* libbpf wants the padding of its options zero as well. */
+static void
+hook_init(struct bpf_tc_hook *hook, enum bpf_tc_attach_point point)
+{
+	memset(hook, 0, sizeof(*hook));
+	hook->sz = sizeof(*hook);
+	hook->ifindex = LO;
+	hook->attach_point = point;
+}
+
+static void
+place_init(struct bpf_tc_opts *opts, uint32_t prio)
+{
+	memset(opts, 0, sizeof(*opts));
+	opts->sz = sizeof(*opts);
+	opts->handle = HANDLE;
+	opts->priority = prio;
+}
+
 static int
 program(enum bpf_tc_attach_point point, uint32_t prio)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = LO,
-	    .attach_point = point);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE,
-	    .priority = prio);
+	struct bpf_tc_hook	 hook;
+	struct bpf_tc_opts	 opts;
 
+	hook_init(&hook, point);
+	place_init(&opts, prio);
 	if (bpf_tc_query(&hook, &opts) != 0)
 		return (-1);
 	return (bpf_prog_get_fd_by_id(opts.prog_id));
@@ -897,12 +921,13 @@ END_TEST
 static int
 query_id(enum bpf_tc_attach_point point, uint32_t prio, uint32_t *id)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = LO,
-	    .attach_point = point);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE,
-	    .priority = prio);
-	int	 rc = bpf_tc_query(&hook, &opts);
+	struct bpf_tc_hook	 hook;
+	struct bpf_tc_opts	 opts;
+	int			 rc;
 
+	hook_init(&hook, point);
+	place_init(&opts, prio);
+	rc = bpf_tc_query(&hook, &opts);
 	*id = opts.prog_id;
 	return (rc);
 }
@@ -918,9 +943,9 @@ attached(enum bpf_tc_attach_point point, uint32_t prio)
 static int
 clsact(bool make)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = LO,
-	    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	struct bpf_tc_hook	 hook;
 
+	hook_init(&hook, BPF_TC_INGRESS | BPF_TC_EGRESS);
 	return (make ? bpf_tc_hook_create(&hook) : bpf_tc_hook_destroy(&hook));
 }
 
@@ -959,11 +984,12 @@ foreign_map(void)
 static void
 foreign_attach(int map, uint32_t prio)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = LO,
-	    .attach_point = BPF_TC_INGRESS);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE,
-	    .priority = prio, .prog_fd = foreign_load(map));
+	struct bpf_tc_hook	 hook;
+	struct bpf_tc_opts	 opts;
 
+	hook_init(&hook, BPF_TC_INGRESS);
+	place_init(&opts, prio);
+	opts.prog_fd = foreign_load(map);
 	ck_assert_int_ge(opts.prog_fd, 0);
 	ck_assert_int_eq(bpf_tc_attach(&hook, &opts), 0);
 	close(opts.prog_fd);
@@ -1026,12 +1052,12 @@ END_TEST
 
 START_TEST(check_reattaches)
 {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = LO,
-	    .attach_point = BPF_TC_EGRESS);
-	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = HANDLE,
-	    .priority = 1);
-	int	 map = foreign_map();
+	struct bpf_tc_hook	 hook;
+	struct bpf_tc_opts	 opts;
+	int			 map = foreign_map();
 
+	hook_init(&hook, BPF_TC_EGRESS);
+	place_init(&opts, 1);
 	setup();
 	ON();
 	ck_assert_int_eq(steer_check(st), 0);
@@ -1245,11 +1271,15 @@ END_TEST
 static void
 measure(const char *what, int prog, struct frame f)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f.b,
-	    .data_size_in = (uint32_t)f.len, .repeat = 2000000);
+	struct bpf_test_run_opts opts;
 	uint32_t	 best = UINT32_MAX;
 	int		 i;
 
+	memset(&opts, 0, sizeof(opts));
+	opts.sz = sizeof(opts);
+	opts.data_in = f.b;
+	opts.data_size_in = (uint32_t)f.len;
+	opts.repeat = 2000000;
 	for (i = 0; i < 5; i++)
 		if (bpf_prog_test_run_opts(prog, &opts) == 0 &&
 		    opts.duration < best)

@@ -705,8 +705,14 @@ START_TEST(route_learnt_as_master)
 {
 	host_addresses();
 	va = open_on("v0");
+	ck_assert_int_eq(declare("2001:db8::1/64"), 1);
+	ck_assert_int_eq(add("2001:db8::1"), 64);
+	NETNS_RUN("ip -6 route del 2001:db8:9::/48");
 	ck_assert_int_eq(declare("192.0.2.1/24"), 1);
 	ck_assert_int_eq(add("192.0.2.1"), 24);
+	ck_assert_int_eq(del("2001:db8::1"), 0);
+	ck_assert_int_eq(add("2001:db8::1"), 64);
+	ck_assert(netns_try("! ip -6 route | grep -q 2001:db8:9::"));
 	NETNS_RUN("ip route add 10.77.0.0/16 via 192.0.2.7");
 	NETNS_RUN("ip route del 198.51.100.0/24");
 	ck_assert_int_eq(del("192.0.2.1"), 0);
@@ -733,6 +739,25 @@ START_TEST(own_beside_others)
 	ck_assert_int_eq(del("192.0.2.1"), 0);
 	vaddr_close(va);
 	ck_assert(there("192.0.2.1/24") && host_routes4());
+}
+END_TEST
+
+/* While we have it, the host gets it too. */
+START_TEST(own_later)
+{
+	NETNS_RUN("ip addr add 192.0.2.9/24 dev v0");
+	va = open_on("v0");
+	ck_assert_int_eq(declare("192.0.2.1/24"), 0);
+	ck_assert_int_eq(add("192.0.2.1"), 32);
+	NETNS_RUN("ip addr add 192.0.2.1/24 dev v0");
+	ck_assert_int_eq(declare("192.0.2.1/24"), 1);
+	ck_assert(there("192.0.2.1/24") && !there("192.0.2.1/32"));
+	ck_assert_uint_eq(look("192.0.2.1/24").proto, KIF_PROTO_CARPD);
+	ck_assert_int_eq(del("192.0.2.1"), 0);
+	ck_assert(!there("192.0.2.1/24") && !there("192.0.2.1/32"));
+	vaddr_close(va);
+	ck_assert_uint_eq(look("192.0.2.1/24").proto, 0);
+	ck_assert(there("192.0.2.1/24"));
 }
 END_TEST
 
@@ -879,6 +904,7 @@ vaddr_case(void)
 	tcase_add_loop_test(tc, own_after_death, 0, 4);
 	tcase_add_test(tc, route_learnt_as_master);
 	tcase_add_test(tc, own_beside_others);
+	tcase_add_test(tc, own_later);
 	tcase_add_test(tc, record_is_full);
 	tcase_add_test(tc, record_damaged);
 	tcase_add_test(tc, macs);

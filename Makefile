@@ -126,6 +126,8 @@ ${FUZZ_REPLAYS}: tests/fuzz/replay.o carpd/libcarpd.a common/libcommon.a
 	${CC} ${ALL_CFLAGS} -Wno-missing-prototypes ${ALL_LDFLAGS} -o $@ $< \
 	    carpd/libcarpd.a common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
 
+tests/sim/sim_test.ut: tests/sim/sim.c tests/sim/sim.h carpd/bpf/steer_map.h
+
 tests/unit/tokens_test.ut: tests/unit/tokens_test.c carpctl/tokens.o
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/unit/tokens_test.c \
 	    carpctl/tokens.o carpd/libcarpd.a common/libcommon.a \

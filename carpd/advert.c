@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "../common/ibuf.h"
+#include "../common/wire/cksum.h"
 #include "advert.h"
 
 /* What the digest covers before the addresses. */
@@ -234,9 +235,16 @@ advert_build(struct advert_vhost *v, const struct advert_out *o, uint8_t *buf,
 	t.seq = o->seq;
 	t.tlv = tlv;
 	t.tlvlen = wbuf_used(&w);
+	if (size < CARP_LEN + ADVERT_BALANCE)
+		return (0);
 	len = trailer_write(TRAILER_CARP, v->sha256, &o->src, &o->dst, buf,
-	    CARP_LEN, size, &t);
-	return (len > 0 ? CARP_LEN + len : 0);
+	    CARP_LEN, size - ADVERT_BALANCE, &t);
+	if (len == 0)
+		return (0);
+	len += CARP_LEN;
+	wbuf_init(&w, buf + len, ADVERT_BALANCE);
+	wbuf_be16(&w, cksum(buf + CARP_LEN, len - CARP_LEN));
+	return (len + ADVERT_BALANCE);
 }
 
 /*
@@ -261,8 +269,16 @@ advert_check(const struct frame_ip *f, struct carp_header *h)
 static enum trailer_result
 parse_trailer(const struct frame_ip *f, struct trailer *t)
 {
-	return (trailer_parse(TRAILER_CARP, f->payload + CARP_LEN,
-	    f->len - CARP_LEN, t));
+	const uint8_t		*data = f->payload + CARP_LEN;
+	size_t			 len = f->len - CARP_LEN;
+	enum trailer_result	 r;
+
+	if (len < ADVERT_BALANCE)
+		return (TRAILER_NONE);
+	r = trailer_parse(TRAILER_CARP, data, len - ADVERT_BALANCE, t);
+	if (r == TRAILER_OK && cksum(data, len) != 0)
+		return (TRAILER_BAD);
+	return (r);
 }
 
 uint8_t

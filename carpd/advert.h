@@ -26,7 +26,12 @@
 				   TLV holds 255 bytes */
 #define ADVERT_ID_LEN	8	/* first bytes of SHA-256(vhid, addresses) */
 #define ADVERT_PEERS_MAX 32	/* of our own nodes, remembered per vhost */
-#define ADVERT_MAX	(CARP_LEN + TRAILER_MAX)
+/*
+ * Two bytes behind the trailer make its Internet checksum come out right:
+ * tcpdump and tshark sum over everything, not over the 36 bytes only.
+ */
+#define ADVERT_BALANCE	2
+#define ADVERT_MAX	(CARP_LEN + TRAILER_MAX + ADVERT_BALANCE)
 
 /* TLVs of the trailer. */
 #define ADVERT_TLV_GONE		1	/* n * ADVERT_ID_LEN */

@@ -63,6 +63,7 @@ struct bowout {
 struct paddr {
 	struct ipaddr	 addr;
 	bool		 installed;	/* by us, wanted */
+	bool		 failing;	/* could not be added: it was said */
 	bool		 stale;		/* went with a reload */
 	uint8_t		 shown;		/* prefix length told to the engine */
 };
@@ -94,7 +95,9 @@ struct pdev {
 	struct steer	*steer;
 	struct steer_slots *slots;
 	struct vaddr	*vaddr;
-	bool		 stale;
+	bool		 no_v6;		/* IPv6 is disabled there */
+	bool		 refused;	/* not Ethernet: it was said */
+	bool		 contested;	/* another carpd's: it was said */
 };
 
 struct parent {
@@ -113,6 +116,7 @@ struct parent {
 	TAILQ_HEAD(, pif) ifs;
 	uint64_t	 count[PARENT_COUNTERS];
 	bool		 ready, stopping;
+	uint32_t	 generation;	/* of the configuration sent last */
 	int		 status;
 };
 
@@ -163,16 +167,19 @@ addr_add(struct parent *p, struct pif *f, struct paddr *a)
 	char buf[IPADDR_STRLEN];
 	uint8_t plen = 255;
 
-	if (f->dev->vaddr == NULL)
+	if (f->dev->vaddr == NULL ||
+	    (a->addr.af == AF_INET6 && f->dev->no_v6))
 		return;
 	if (vaddr_add(f->dev->vaddr, &a->addr, &plen) == -1) {
 		p->count[PARENT_ADDR_ERRORS]++;
-		if (!a->installed)
+		if (!a->failing)
 			log_warn("%s: cannot add %s to %s", f->name,
 			    ipaddr_print_prefix(&a->addr, buf, sizeof(buf)),
 			    f->dev->name);
+		a->failing = true;
 		return;
 	}
+	a->failing = false;
 	a->installed = true;
 	tell_shown(p, f, a, plen);
 }
@@ -210,6 +217,22 @@ pif_addresses(struct parent *p, struct pif *f, bool on)
 	}
 }
 
+/*
+ * Does the engine still renew what it asked the addresses for?  Those of an
+ * engine that is stopped must not outlive its slots: they run out.
+ */
+static bool
+pif_lives(const struct pif *f)
+{
+	size_t i;
+
+	for (i = 0; f->on && f->dev->slots != NULL && i < f->nvhids; i++)
+		if (steer_slot_get(f->dev->slots, f->vhids[i]) !=
+		    STEER_STATE_OFF)
+			return (true);
+	return (false);
+}
+
 static void
 refresh_cb(void *arg)
 {
@@ -217,10 +240,13 @@ refresh_cb(void *arg)
 	struct pif *f;
 	size_t i;
 
-	TAILQ_FOREACH(f, &p->ifs, entry)
-		for (i = 0; f->on && i < f->naddrs; i++)
+	TAILQ_FOREACH(f, &p->ifs, entry) {
+		if (!pif_lives(f))
+			continue;
+		for (i = 0; i < f->naddrs; i++)
 			if (!f->addrs[i].stale)
 				addr_add(p, f, &f->addrs[i]);
+	}
 	ev_timer_at(p->refresh, monotime_add(monotime_now(),
 	    VADDR_REFRESH * MONOTIME_SEC));
 }
@@ -292,8 +318,9 @@ pdev_hand_over(struct parent *p, struct pdev *d, int sock)
 	m.ifindex = d->ifindex;
 	memcpy(m.mac, d->mac, sizeof(m.mac));
 	m.router = read_flag("/proc/sys/net/ipv6/conf/%s/forwarding", d->name);
-	m.no_v6 = read_flag("/proc/sys/net/ipv6/conf/%s/disable_ipv6",
+	d->no_v6 = read_flag("/proc/sys/net/ipv6/conf/%s/disable_ipv6",
 	    d->name) || access("/proc/sys/net/ipv6", F_OK) == -1;
+	m.no_v6 = d->no_v6;
 	to_engine(p, IMSG_CARPDEV, sock, &m, sizeof(m));
 	memset(&s, 0, sizeof(s));
 	(void)strlcpy(s.name, d->name, sizeof(s.name));
@@ -372,9 +399,15 @@ pdev_attach(struct parent *p, struct pdev *d)
 	if (d->ifindex != 0 || d->present == 0)
 		return;
 	if (d->lock == -1 && (d->lock = vaddr_lock(d->name)) == -1) {
-		log_warnx("%s: another carpd owns this interface", d->name);
+		if (!d->contested)
+			log_warnx("%s: another carpd owns this interface, "
+			    "waiting for it to end", d->name);
+		d->contested = true;
+		ev_timer_at(p->retry, monotime_add(monotime_now(),
+		    RETRY_TIME));
 		return;
 	}
+	d->contested = false;
 	d->ifindex = d->present;
 	if (!pdev_open(d, &sock)) {
 		close_fd(&sock);
@@ -392,9 +425,18 @@ pdev_attach(struct parent *p, struct pdev *d)
 }
 
 static void
-pdev_gone(struct parent *p, struct pdev *d)
+tell_gone(struct parent *p, const struct pdev *d)
 {
 	struct msg_name m;
+
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.name, d->name, sizeof(m.name));
+	to_engine(p, IMSG_CARPDEV_GONE, -1, &m, sizeof(m));
+}
+
+static void
+pdev_gone(struct parent *p, struct pdev *d)
+{
 	struct pif *f;
 	size_t i;
 
@@ -411,9 +453,7 @@ pdev_gone(struct parent *p, struct pdev *d)
 			f->addrs[i].shown = 255;
 		}
 	}
-	memset(&m, 0, sizeof(m));
-	(void)strlcpy(m.name, d->name, sizeof(m.name));
-	to_engine(p, IMSG_CARPDEV_GONE, -1, &m, sizeof(m));
+	tell_gone(p, d);
 }
 
 static void
@@ -458,11 +498,13 @@ static void
 link_event(struct parent *p, struct pdev *d, const struct kif_event *k)
 {
 	if (!k->ethernet) {
-		if (d->present == 0)
+		if (!d->refused)
 			log_warnx("%s: is not an Ethernet interface",
 			    d->name);
+		d->refused = true;
 		return;
 	}
+	d->refused = false;
 	if (d->ifindex != 0 && d->ifindex != k->ifindex)
 		pdev_gone(p, d);	/* re-created before we were told */
 	d->present = k->ifindex;
@@ -480,8 +522,10 @@ stolen_address(struct parent *p, struct pdev *d, const struct ipaddr *addr)
 	struct pif *f;
 	size_t i;
 
-	TAILQ_FOREACH(f, &p->ifs, entry)
-		for (i = 0; f->dev == d && f->on && i < f->naddrs; i++) {
+	TAILQ_FOREACH(f, &p->ifs, entry) {
+		if (f->dev != d || !pif_lives(f))
+			continue;
+		for (i = 0; i < f->naddrs; i++) {
 			struct paddr *a = &f->addrs[i];
 
 			if (!a->installed || a->stale ||
@@ -493,6 +537,7 @@ stolen_address(struct parent *p, struct pdev *d, const struct ipaddr *addr)
 			    sizeof(buf)), d->name);
 			addr_add(p, f, a);
 		}
+	}
 }
 
 static void
@@ -591,7 +636,6 @@ pif_new(struct parent *p, const struct config_iface *c)
 		fatal("calloc");
 	(void)strlcpy(f->name, c->name, sizeof(f->name));
 	f->dev = pdev_get(p, c->carpdev);
-	f->dev->stale = false;
 	f->nvhids = c->nvhids;
 	for (i = 0; i < c->nvhids; i++)
 		f->vhids[i] = c->vhids[i].vhid;
@@ -694,6 +738,7 @@ forget_stale(struct parent *p)
 		if (f != NULL)
 			continue;
 		pdev_release(d, true);
+		tell_gone(p, d);
 		close_fd(&d->lock);
 		TAILQ_REMOVE(&p->devs, d, entry);
 		free(d);
@@ -712,7 +757,9 @@ send_config(struct parent *p, const struct config *c)
 	for (i = 0; i < c->ngroups; i++)
 		to_engine(p, IMSG_CONF_GROUP, -1, &c->groups[i],
 		    sizeof(c->groups[i]));
-	to_engine(p, IMSG_CONF_END, -1, NULL, 0);
+	if (p->chan != NULL && channel_send(p->chan, IMSG_CONF_END,
+	    ++p->generation, -1, NULL, 0) == -1)
+		log_warn("message to the engine");
 }
 
 static void
@@ -744,7 +791,8 @@ wait_links(struct parent *p)
 		log_warn("interface dump");
 	while (monotime_cmp(monotime_now(), end) < 0) {
 		TAILQ_FOREACH(d, &p->devs, entry)
-			if (d->present == 0 && if_nametoindex(d->name) != 0)
+			if (d->present == 0 && !d->refused &&
+			    if_nametoindex(d->name) != 0)
 				break;
 		if (d == NULL)
 			return;
@@ -788,7 +836,7 @@ apply_config(struct parent *p, struct config *c)
 
 struct load_msgs {
 	char		 first[MSG_TEXT_MAX];
-	bool		 quiet;
+	bool		 check;		/* -n: errors only, and bare */
 };
 
 static void
@@ -798,7 +846,10 @@ conf_error(const char *line, void *arg)
 
 	if (m->first[0] == '\0')
 		(void)strlcpy(m->first, line, sizeof(m->first));
-	log_warnx("%s", line);
+	if (m->check)
+		fprintf(stderr, "%s\n", line);
+	else
+		log_warnx("%s", line);
 }
 
 static void
@@ -806,7 +857,7 @@ conf_warning(const char *line, void *arg)
 {
 	struct load_msgs *m = arg;
 
-	if (!m->quiet)
+	if (!m->check)
 		log_warnx("%s", line);
 }
 
@@ -952,8 +1003,9 @@ refuse(struct parent *p, const char *what)
 static void
 verb_ready(struct parent *p, const struct imsg *im)
 {
-	(void)im;
-	forget_stale(p);
+	/* or another reload is on its way to it: it runs on the one before */
+	if (im->id == p->generation)
+		forget_stale(p);
 	if (p->ready)
 		return;
 	p->ready = true;
@@ -1049,7 +1101,8 @@ verb_log(struct parent *p, const struct imsg *im)
 static void
 verb_reload(struct parent *p, const struct imsg *im)
 {
-	reload(p, im->id);
+	if (!p->stopping)
+		reload(p, im->id);
 }
 
 static void
@@ -1142,7 +1195,7 @@ start_engine(struct parent *p, const char *self)
 }
 
 static void
-tell_start(struct parent *p, int ctl)
+tell_start(struct parent *p)
 {
 	struct msg_start m;
 	struct timespec ts;
@@ -1155,7 +1208,6 @@ tell_start(struct parent *p, int ctl)
 		hmac_random(&m.node, sizeof(m.node));
 	m.verbose = p->verbose;
 	to_engine(p, IMSG_START, -1, &m, sizeof(m));
-	to_engine(p, IMSG_CTL_SOCKET, ctl, NULL, 0);
 	if ((fd = kif_open(false)) == -1)
 		fatal("kif_open");
 	to_engine(p, IMSG_KIF_SOCKET, fd, NULL, 0);
@@ -1180,7 +1232,11 @@ background(struct parent *p)
 		break;
 	default:
 		close(fds[1]);
-		_exit(read(fds[0], &c, 1) == 1 ? 0 : 1);
+		if (read(fds[0], &c, 1) == 1)
+			_exit(0);
+		fprintf(stderr, "carpd: did not start: see the system log, "
+		    "or start it with -d\n");
+		_exit(1);
 	}
 	close(fds[0]);
 	p->ready_fd = fds[1];
@@ -1234,8 +1290,10 @@ parent_setup(struct parent *p, const char *self, struct config *c)
 	p->kif_fd = fd;
 	(void)ev_fd_new(fd, EV_IN, kif_readable, p);
 	start_engine(p, self);
-	tell_start(p, ctl);
+	tell_start(p);
 	apply_config(p, c);
+	/* last, so that nobody is shown a daemon without configuration */
+	to_engine(p, IMSG_CTL_SOCKET, ctl, NULL, 0);
 	config_free(c);
 	refresh_cb(p);
 	sandbox_enter(SANDBOX_CARPD_PARENT, 0, 0);
@@ -1258,7 +1316,7 @@ check_config(struct parent *p, int times)
 	struct config *c;
 
 	memset(&m, 0, sizeof(m));
-	m.quiet = true;
+	m.check = true;
 	c = config_load(p->file, p->defines, conf_error, conf_warning, &m);
 	if (c == NULL)
 		return (1);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../common/log.h"
+#include "../common/os/sandbox.h"
 #include "engine.h"
 
 #define OWNER_OPERATOR	"operator"
@@ -310,6 +311,7 @@ show_counters(struct engine *e, struct control_client *cl)
 
 	for (i = 0; i < COUNT_MAX; i++)
 		show_counter(cl, engine_counter_names[i], e->count[i]);
+	show_counter(cl, "sandboxed", sandbox_denied());
 	for (i = 0; i < PARENT_COUNTERS; i++)
 		show_counter(cl, parent_counter_names[i],
 		    e->parent_count.v[i]);
@@ -331,6 +333,10 @@ ask_counters(struct engine *e, struct control_client *cl)
 			e->counters_client[i] = control_client_id(cl);
 			break;
 		}
+	if (i == CONTROL_CLIENTS_MAX) {
+		fail(cl, "too many ask for the counters");
+		return;
+	}
 	if (e->parent == NULL || channel_send(e->parent, IMSG_WANT_COUNTERS,
 	    0, -1, NULL, 0) == -1)
 		ctl_counters(e);
@@ -409,11 +415,11 @@ ctl_demote(struct engine *e, struct control_client *cl,
 	int have, want;
 
 	copy_field(group, m->group, sizeof(group));
-	if (!group_used(e, group) && strcmp(group, "carp") != 0) {
+	have = demote_get(&e->ledger, OWNER_OPERATOR, group, "carpctl");
+	if (have == 0 && !group_used(e, group) && strcmp(group, "carp") != 0) {
 		fail(cl, "%s: no interface is in that group", group);
 		return;
 	}
-	have = demote_get(&e->ledger, OWNER_OPERATOR, group, "carpctl");
 	if (m->delta < -DEMOTE_MAX || m->delta > DEMOTE_MAX) {
 		fail(cl, "a demotion is 1 to %d", DEMOTE_MAX);
 		return;
@@ -538,6 +544,7 @@ set_group(struct vif *f, struct control_client *cl, const struct ctl_set *m)
 		    sizeof(f->c.groups[0]));
 	}
 	vif_changed(f, false);
+	ledger_dev(f->dev);		/* a loss is held against its groups */
 	ok(cl);
 }
 

@@ -27,9 +27,16 @@ dev_eval(struct dev *d)
 void
 dev_prove(struct dev *d)
 {
+	struct vif *f;
+	size_t i;
+
 	if (d->proven)
 		return;
 	d->proven = true;
+	/* by now its addresses are known, too */
+	TAILQ_FOREACH(f, &d->eng->vifs, entry)
+		for (i = 0; f->dev == d && i < f->nnodes; i++)
+			node_warn_outside(f->nodes[i]);
 	ledger_dev(d);
 	ledger_startup(d->eng);
 }
@@ -43,7 +50,7 @@ dev_tell(struct dev *lost)
 	struct dev *d;
 	size_t i;
 
-	if (node_gone_list(e, gone) == 0)
+	if (node_gone_list(e, 0, gone) == 0)
 		return;
 	TAILQ_FOREACH(d, &e->devs, entry) {
 		struct node *speaker = NULL;
@@ -55,8 +62,14 @@ dev_tell(struct dev *lost)
 				if (f->nodes[i]->running)
 					speaker = f->nodes[i];
 			}
-		if (d != lost && speaker != NULL && !spoke)
-			node_notice(speaker);
+		if (d == lost || speaker == NULL)
+			continue;
+		if (!spoke)
+			node_notice(speaker, 0);
+		/* one advertisement does not hold them all */
+		for (i = ADVERT_GONE_MAX; node_gone_list(e, i, gone) != 0;
+		    i += ADVERT_GONE_MAX)
+			node_notice(speaker, i);
 	}
 }
 
@@ -156,11 +169,28 @@ dev_slots(struct engine *e, const struct msg_name *m, int fd)
 		log_warn("interface dump");
 }
 
+static bool
+dev_used(const struct dev *d)
+{
+	const struct vif *f;
+
+	TAILQ_FOREACH(f, &d->eng->vifs, entry)
+		if (f->dev == d)
+			return (true);
+	return (false);
+}
+
 void
 dev_gone(struct engine *e, const struct msg_name *m)
 {
 	struct dev *d = dev_get(e, m->name);
 
+	if (!dev_used(d)) {		/* left by a reload */
+		dev_close(d);
+		TAILQ_REMOVE(&e->devs, d, entry);
+		free(d);
+		return;
+	}
 	if (d->ifindex == 0)
 		return;
 	log_warnx("%s: interface is gone, waiting for it", d->name);
@@ -181,7 +211,7 @@ dev_sources(struct dev *d)
 	for (i = 0; i < ENGINE_ADDRS_MAX; i++) {
 		const struct dev_addr *a = &d->addrs[i];
 
-		if (a->addr.af == 0 || a->tentative || a->virtual)
+		if (a->addr.af == 0 || a->tentative)
 			continue;
 		if (a->addr.af == AF_INET && d->src4.af == 0)
 			d->src4 = a->addr;
@@ -233,11 +263,10 @@ dev_addr(struct dev *d, const struct kif_event *k)
 	if (slot == NULL)
 		return;
 	memset(slot, 0, sizeof(*slot));
-	if (k->type == KIF_ADDR_ADD) {
+	if (k->type == KIF_ADDR_ADD && k->proto != KIF_PROTO_CARPD &&
+	    !dev_is_virtual(d, &k->addr)) {
 		slot->addr = k->addr;
 		slot->tentative = k->tentative;
-		slot->virtual = k->proto == KIF_PROTO_CARPD ||
-		    dev_is_virtual(d, &k->addr);
 	}
 	dev_sources(d);
 }

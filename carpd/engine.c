@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,9 @@
 #include "../common/os/sandbox.h"
 #include "carpd.h"
 #include "engine.h"
+
+#define PULSE_TIME	(3 * MONOTIME_SEC)	/* the parent is asked */
+#define PULSE_MISSED	3		/* that often in vain: it is dead */
 
 const char *const engine_counter_names[] = {
 	[COUNT_IPACKETS] = "ipackets",
@@ -132,6 +136,7 @@ engine_stop(struct engine *e)
 	TAILQ_FOREACH_SAFE(f, &e->vifs, entry, next)
 		if (!f->dying)
 			vif_stop(f, VHOST_CAUSE_SHUTDOWN);
+	engine_sweep(e);		/* there may be none */
 }
 
 /* Free what has drained; tell the parent when nothing is left to do. */
@@ -154,7 +159,10 @@ sweep_cb(void *arg)
 		return;
 	if (e->want_ready) {
 		e->want_ready = false;
-		engine_to_parent(e, IMSG_READY, NULL, 0);
+		if (e->parent != NULL && channel_send(e->parent, IMSG_READY,
+		    e->generation, -1, NULL, 0) == -1)
+			log_debug("message to the parent: %s",
+			    strerror(errno));
 	}
 	if (e->stopping && TAILQ_EMPTY(&e->vifs)) {
 		engine_to_parent(e, IMSG_STOPPED, NULL, 0);
@@ -173,6 +181,26 @@ parent_gone(struct channel *c, const char *why, void *arg)
 	e->orphan = true;
 	log_warnx("lost the parent: %s", why);
 	engine_stop(e);
+}
+
+/*
+ * A parent that hangs is as good as dead: the addresses run out, and hosts
+ * ask for the gateway in vain.  Questions are counted, not time, so a machine
+ * that slept does not take it for that.
+ */
+static void
+pulse_cb(void *arg)
+{
+	struct engine *e = arg;
+
+	if (e->parent == NULL || e->stopping)
+		return;
+	if (e->configured && e->unanswered++ == PULSE_MISSED) {
+		parent_gone(e->parent, "it does not answer", e);
+		return;
+	}
+	engine_to_parent(e, IMSG_WANT_COUNTERS, NULL, 0);
+	ev_timer_at(e->pulse_timer, monotime_add(monotime_now(), PULSE_TIME));
 }
 
 /* ---- messages from the parent ---- */
@@ -205,6 +233,7 @@ got_conf(struct engine *e, struct imsg *im)
 			(void)config_add_group(e->incoming, im->data);
 		return;
 	default:
+		e->generation = im->id;
 		if (e->incoming != NULL)
 			vif_apply(e, e->incoming);
 		config_free(e->incoming);
@@ -262,6 +291,7 @@ parent_msg(struct channel *c, struct imsg *im, void *arg)
 	bad = msg_check(carpd_msgs, IMSG_MAX, im, MSG_FROM_PARENT);
 	if (bad != NULL)
 		fatalx("message %u from the parent: %s", im->type, bad);
+	e->unanswered = 0;
 	switch (im->type) {
 	case IMSG_START:
 		got_start(e, im->data);
@@ -335,9 +365,25 @@ engine_new(int fd)
 	demote_init(&e->ledger, entries, ENGINE_LEDGER_MAX);
 	e->ledger_timer = ev_timer_new(ledger_expire, e);
 	e->sweep_timer = ev_timer_new(sweep_cb, e);
+	e->pulse_timer = ev_timer_new(pulse_cb, e);
 	e->parent = channel_new(fd, parent_msg, parent_gone, e);
 	log_set_sink(log_to_parent, e);
 	return (e);
+}
+
+/*
+ * Signals are for the parent, which has us leave in order; but a terminal, a
+ * service manager or killall(1) sends them to us as well.
+ */
+static void
+ignore_signals(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM,
+	    SIGUSR1, SIGUSR2, SIGPIPE };
+	size_t i;
+
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		(void)signal(signals[i], SIG_IGN);
 }
 
 void
@@ -347,6 +393,7 @@ engine_main(int fd, const char *user, int verbose)
 	struct passwd *pw;
 	const char *refused;
 
+	ignore_signals();
 	log_procinit("engine");
 	log_setverbose(verbose);
 	if ((pw = getpwnam(user)) == NULL)
@@ -361,6 +408,7 @@ engine_main(int fd, const char *user, int verbose)
 	sandbox_enter(SANDBOX_CARPD_ENGINE, pw->pw_uid, pw->pw_gid);
 	setproctitle("engine");
 	(void)ledger_set(e, "carpd", "carp", "startup", DEMOTE_STARTUP, 0);
+	pulse_cb(e);
 	ev_loop();
 	if (e->parent != NULL)
 		(void)channel_drain(e->parent, 1000);

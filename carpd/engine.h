@@ -70,6 +70,7 @@ struct node {
 	bool			 skew_peer;	/* demote-style auto saw one */
 	bool			 running;	/* RUN was the last told */
 	const char		*why;		/* INIT: what is missing */
+	bool			 told_no_v6, told_outside;	/* warned of */
 	bool			 was_master;	/* when its link was lost */
 	monotime_t		 lost;
 	struct node_timer {
@@ -103,8 +104,8 @@ struct dev {
 	struct dev_addr {
 		struct ipaddr	 addr;		/* af 0: free */
 		bool		 tentative;
-		bool		 virtual;	/* with our mark */
-	}			 addrs[ENGINE_ADDRS_MAX];
+	}			 addrs[ENGINE_ADDRS_MAX];	/* virtual
+						   ones are left out */
 	struct ipaddr		 src4, src6;	/* af 0: none */
 };
 
@@ -117,7 +118,6 @@ struct vif {
 	struct node		*nodes[CONFIG_VHIDS_MAX];
 	size_t			 nnodes;
 	bool			 dying;		/* freed when drained */
-	bool			 keep;		/* scratch of a reload */
 	struct ctl_addr		 shown[CONFIG_ADDRS_MAX];
 };
 
@@ -141,8 +141,11 @@ struct engine {
 	struct demote		 ledger;
 	struct ev_timer		*ledger_timer;
 	struct ev_timer		*sweep_timer;
+	struct ev_timer		*pulse_timer;
+	unsigned int		 unanswered;	/* by the parent */
 	bool			 configured;	/* first CONF_END was seen */
 	bool			 want_ready;	/* tell the parent when drained */
+	uint32_t		 generation;	/* of the configuration */
 	bool			 stopping;
 	bool			 orphan;	/* the parent died */
 	bool			 allow;
@@ -199,13 +202,18 @@ int		 node_step(struct node *n, const struct vhost_event *ev,
 		    monotime_t now);
 /* May it run?  Tells the machine when that has changed. */
 void		 node_eval(struct node *n);
+/* Warn, once, of addresses outside every network of carpdev. */
+void		 node_warn_outside(struct node *n);
 /* Give the parent the frames for the day we die. */
 void		 node_deposit(struct node *n);
-/* vhosts that this node has lost and had been MASTER of; how many. */
-size_t		 node_gone_list(struct engine *e,
+/*
+ * vhosts that this node has lost and had been MASTER of, without the first
+ * `skip`; how many are in list, at most ADVERT_GONE_MAX.
+ */
+size_t		 node_gone_list(struct engine *e, size_t skip,
 		    uint8_t (*list)[ADVERT_ID_LEN]);
-/* Tell what is lost: an advertisement if MASTER, else a notice. */
-void		 node_notice(struct node *n);
+/* Tell what is lost, from the skip'th on: advertisement if MASTER, notice. */
+void		 node_notice(struct node *n, size_t skip);
 
 /* -- ledger.c: demotion -- */
 

@@ -124,6 +124,20 @@ dev_group_size(const struct dev *d, const char *group)
 	return (n > DEMOTE_MAX ? DEMOTE_MAX : n);
 }
 
+/* Is there a vhid on d that runs, or will when it has an address? */
+static bool
+dev_speaks(const struct dev *d)
+{
+	const struct vif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &d->eng->vifs, entry)
+		for (i = 0; f->dev == d && !f->dying && i < f->nnodes; i++)
+			if (f->nodes[i]->conf.v4 || f->nodes[i]->conf.v6)
+				return (d->eng->allow);
+	return (false);
+}
+
 /*
  * What carpdev's loss holds against the groups of the interfaces on it: one
  * for each interface (ip_carp.c: carp_carpdev_state).  A link that is back is
@@ -136,7 +150,7 @@ ledger_dev(struct dev *d)
 {
 	struct engine *e = d->eng;
 	bool lost = d->ifindex == 0 || (d->link_known && !d->link);
-	bool unsure = !lost && !d->proven;
+	bool unsure = !lost && !d->proven && dev_speaks(d);
 	struct vif *f;
 	size_t i;
 

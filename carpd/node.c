@@ -49,9 +49,8 @@ group_of(uint8_t af)
 	return (af == AF_INET ? &g4 : &g6);
 }
 
-/* vhosts that this node has lost and had been MASTER of. */
 size_t
-node_gone_list(struct engine *e, uint8_t (*list)[ADVERT_ID_LEN])
+node_gone_list(struct engine *e, size_t skip, uint8_t (*list)[ADVERT_ID_LEN])
 {
 	monotime_t now = monotime_now();
 	struct vif *f;
@@ -65,6 +64,10 @@ node_gone_list(struct engine *e, uint8_t (*list)[ADVERT_ID_LEN])
 			    n->v.state != VHOST_INIT ||
 			    monotime_sub(now, n->lost) > ENGINE_GONE_TIME)
 				continue;
+			if (skip > 0) {
+				skip--;
+				continue;
+			}
 			memcpy(list[k++], n->av.id, ADVERT_ID_LEN);
 		}
 	return (k);
@@ -95,7 +98,9 @@ build_frame(struct node *n, uint8_t af, struct advert_out *o, uint8_t *buf,
 		return (0);
 	memset(&m, 0, sizeof(m));
 	frame_mcast_mac(dst, m.eth_dst);
-	memcpy(m.eth_src, n->vmac, sizeof(m.eth_src));
+	/* a notice is no word of the virtual router: it keeps its MAC */
+	memcpy(m.eth_src, o->notice ? n->vif->dev->mac : n->vmac,
+	    sizeof(m.eth_src));
 	m.src = *src;
 	m.dst = *dst;
 	m.proto = CARP_PROTO;
@@ -133,14 +138,17 @@ send_family(struct node *n, uint8_t af, struct advert_out *o)
 	return (true);
 }
 
-/* Every family that the vhid has; false when one of them failed. */
+/*
+ * Every family that the vhid has; false when one of them failed.  Of what is
+ * lost the first `skip` vhosts were told before.
+ */
 static bool
-send_advert(struct node *n, struct advert_out *o)
+send_advert(struct node *n, struct advert_out *o, size_t skip)
 {
 	uint8_t gone[ADVERT_GONE_MAX][ADVERT_ID_LEN];
 	bool ok = true;
 
-	o->ngone = node_gone_list(n->eng, gone);
+	o->ngone = node_gone_list(n->eng, skip, gone);
 	o->gone = (const uint8_t (*)[ADVERT_ID_LEN])gone;
 	if (n->conf.v4)
 		ok &= send_family(n, AF_INET, o);
@@ -198,7 +206,7 @@ ask_addresses(struct node *n, bool on)
 }
 
 void
-node_notice(struct node *n)
+node_notice(struct node *n, size_t skip)
 {
 	struct advert_out o;
 
@@ -207,7 +215,7 @@ node_notice(struct node *n)
 	o.advskew = vhost_skew(&n->conf, &n->v);
 	o.demote = (uint8_t)n->v.demotion;
 	o.notice = n->v.state != VHOST_MASTER;
-	(void)send_advert(n, &o);
+	(void)send_advert(n, &o, skip);
 }
 
 /* ---- carrying out actions ---- */
@@ -294,13 +302,13 @@ act_one(struct node *n, const struct vhost_action *a)
 		/* The lease lives as long as we speak. */
 		if (n->v.state == VHOST_MASTER)
 			set_slot(n, STEER_STATE_ON);
-		return (send_advert(n, &o));
+		return (send_advert(n, &o, 0));
 	case VHOST_ACT_BOWOUT:
 		o.advbase = o.advskew = CARP_BOWOUT;
 		o.demote = a->demote;
 		o.reason = n->eng->orphan ? ADVERT_REASON_PARENT_DIED :
 		    ADVERT_REASON_SHUTDOWN;
-		(void)send_advert(n, &o);
+		(void)send_advert(n, &o, 0);
 		return (-1);
 	case VHOST_ACT_ANNOUNCE:
 		announce(n);
@@ -423,6 +431,28 @@ node_missing(const struct node *n, enum vhost_cause *cause)
 	return (NULL);
 }
 
+/* An address that no network of carpdev holds works, for who routes to it. */
+void
+node_warn_outside(struct node *n)
+{
+	const struct config_iface *c = &n->vif->c;
+	const struct dev *d = n->vif->dev;
+	char buf[IPADDR_STRLEN];
+	size_t i, k;
+
+	for (i = 0; i < c->naddrs && !n->told_outside; i++) {
+		for (k = 0; k < ENGINE_ADDRS_MAX; k++)
+			if (d->addrs[k].addr.af == c->addrs[i].af &&
+			    ipaddr_within(&c->addrs[i], &d->addrs[k].addr))
+				break;
+		if (k == ENGINE_ADDRS_MAX)
+			log_warnx("%s: %s is in none of the networks of %s",
+			    c->name, ipaddr_print(&c->addrs[i], buf,
+			    sizeof(buf)), d->name);
+	}
+	n->told_outside = true;
+}
+
 void
 node_eval(struct node *n)
 {
@@ -498,19 +528,22 @@ void
 node_families(struct node *n)
 {
 	const struct config_iface *c = &n->vif->c;
-	bool had6 = n->conf.v6;
+	bool served = true;
 	size_t i;
 
 	n->conf.v4 = n->conf.v6 = false;
 	for (i = 0; i < c->naddrs; i++) {
 		if (c->addrs[i].af == AF_INET)
 			n->conf.v4 = true;
-		else if (!n->vif->dev->no_v6)
+		else if (n->vif->dev->no_v6)
+			served = false;
+		else
 			n->conf.v6 = true;
-		else if (had6)
-			log_warnx("%s: IPv6 is disabled on %s: its IPv6 "
-			    "addresses are not served", c->name, c->carpdev);
 	}
+	if (!served && !n->told_no_v6)
+		log_warnx("%s: IPv6 is disabled on %s: its IPv6 addresses are "
+		    "not served", c->name, c->carpdev);
+	n->told_no_v6 = !served;
 }
 
 void
@@ -527,10 +560,14 @@ node_conf(struct node *n, const struct config_vhid *cv)
 void
 node_variant(struct node *n)
 {
+	enum advert_variant old = n->variant;
+
 	if (n->vif->c.digest == DIGEST_FREEBSD)
 		n->variant = ADVERT_ORIG;
 	else if (n->vif->c.digest == DIGEST_OPENBSD)
 		n->variant = ADVERT_NOV6LL;
+	if (n->running && n->variant != old)
+		node_deposit(n);
 }
 
 void

@@ -15,6 +15,7 @@
 #include "os/frameio.h"
 
 #define RX_BATCH	128	/* frames of one carpdev before others' turn */
+#define COUNTER_STEP	1024	/* a counter's, adverts lost included */
 #define DROP_LOG_QUIET	(60 * MONOTIME_SEC)
 
 /* How each drop is counted and, at which net.inet.carp.log, told. */
@@ -122,6 +123,23 @@ note_drop(struct node *n, const struct frame_ip *f,
 }
 
 /*
+ * A few steps further?  Any other value is the random one of a peer that was
+ * started anew, or somebody's replay.
+ */
+static bool
+counter_grew(const uint8_t *old, const uint8_t *new)
+{
+	uint64_t a = 0, b = 0;
+	size_t i;
+
+	for (i = 0; i < CARP_COUNTER_LEN; i++) {
+		a = a << 8 | old[i];
+		b = b << 8 | new[i];
+	}
+	return (b - a >= 1 && b - a <= COUNTER_STEP);
+}
+
+/*
  * What a foreign peer's advert tells of its habits.  A digest over link-local
  * addresses is the FreeBSD form; a counter that moves is FreeBSD, NetBSD or
  * ucarp, none of which looks at the demotion byte.
@@ -146,7 +164,7 @@ learn_habits(struct node *n, struct peer *p, const struct carp_header *h,
 	if (in->ours || in->notice)
 		return;
 	if (p->verified && !n->skew_peer && n->vif->c.style == STYLE_AUTO &&
-	    memcmp(p->counter, h->counter, sizeof(p->counter)) != 0) {
+	    counter_grew(p->counter, h->counter)) {
 		n->skew_peer = true;
 		node_style(n);
 		log_info("%s: a peer does not use the demotion byte: "

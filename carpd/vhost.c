@@ -16,7 +16,7 @@
 #define DELAYED	2		/* ip_carp.c: sc_delayed_arp */
 #define PATIENCE 3		/* ip_carp.c: advertisements missed */
 #define LATE_MIN (100 * MONOTIME_MSEC)	/* lateness that any scheduler has */
-#define UNKNOWN	MONOTIME_SEC	/* advbase 0: the slowest interval of a master */
+#define UNKNOWN	MONOTIME_SEC	/* slowest interval with advbase 0 */
 
 const char *const vhost_state_names[] = { "INIT", "BACKUP", "MASTER" };
 
@@ -191,6 +191,7 @@ listen_family(struct step *s, enum vhost_timer t, int64_t slowest)
 static void
 listen_all(struct step *s, int64_t slowest)
 {
+	s->v->pending = VHOST_CAUSE_NONE;
 	if (s->c->v4)
 		listen_family(s, VHOST_TIMER_MD4, slowest);
 	if (s->c->v6)
@@ -236,16 +237,12 @@ to_master(struct step *s, enum vhost_cause cause)
 	    vhost_interval(s->c, v));
 }
 
-/*
- * The master has left, or should give way: claim now, or as soon as we may.
- * Who had to yield on equality waits for its part of an interval here too:
- * equals would all claim at the same goodbye, for ever.
- */
+/* The master has left, or should give way: claim, as soon as we may. */
 static void
-succeed(struct step *s, enum vhost_cause cause)
+succeed(struct step *s, enum vhost_cause cause, int64_t after)
 {
 	struct vhost *v = s->v;
-	monotime_t at = monotime_add(s->now, v->jitter);
+	monotime_t at = monotime_add(s->now, after);
 	bool waits = v->pending != VHOST_CAUSE_NONE;
 
 	if (monotime_cmp(at, v->hold) < 0)
@@ -413,12 +410,13 @@ demotion(const struct step *s)
 	return (s->c->style_byte ? s->v->demotion : 0);
 }
 
-/* Three intervals of this master, see listen_family(). */
+/* Three intervals of a master with advbase 0, see listen_family(). */
 static int64_t
 three_of(const struct vhost_event *e)
 {
-	return (PATIENCE * (int64_t)max64(rank(e->advbase, e->advskew), 1) *
-	    TICK);
+	if (e->advbase > 0)
+		return (PATIENCE * UNKNOWN);
+	return (PATIENCE * max64(e->advskew, 1) * TICK);
 }
 
 /* May a BACKUP take the place of a master that speaks so?  Spec order. */
@@ -463,14 +461,15 @@ backup_advert(struct step *s)
 	if (is_bowout(e)) {
 		if (!another(s))
 			succeed(s, e->bowout == VHOST_CAUSE_NONE ?
-			    VHOST_CAUSE_BOWOUT : e->bowout);
+			    VHOST_CAUSE_BOWOUT : e->bowout, 0);
 		return;
 	}
 	if (draining(v))
 		close_slot(s);		/* the successor has spoken */
 	if ((cause = better_than(s)) != VHOST_CAUSE_NONE) {
+		/* Equals would all claim at the same advert, for ever. */
 		if (!another(s))
-			succeed(s, cause);
+			succeed(s, cause, v->jitter);
 		return;
 	}
 	all = v->pending != VHOST_CAUSE_NONE;
@@ -548,7 +547,7 @@ backup_gone(struct step *s)
 {
 	if (s->v->heard && s->e->node != 0 &&
 	    s->v->heard_node == s->e->node)
-		succeed(s, VHOST_CAUSE_PEER_GONE);
+		succeed(s, VHOST_CAUSE_PEER_GONE, 0);
 }
 
 static void
@@ -773,6 +772,8 @@ vhost_check(const struct vhost_conf *c, const struct vhost *v, monotime_t now)
 	case VHOST_BACKUP:
 		if (ad)
 			return ("BACKUP advertises");
+		if (v->heard_node != 0 && !v->heard)
+			return ("BACKUP follows whom it did not hear");
 		if (md4 != c->v4 || md6 != c->v6)
 			return ("BACKUP does not listen to each family");
 		return (NULL);
@@ -781,6 +782,8 @@ vhost_check(const struct vhost_conf *c, const struct vhost *v, monotime_t now)
 			return ("MASTER without advertisement timer");
 		if (md4 || md6)
 			return ("MASTER with a master-down timer");
+		if (v->heard || v->pending != VHOST_CAUSE_NONE)
+			return ("MASTER follows somebody");
 		if (monotime_sub(v->timer[VHOST_TIMER_AD], now) >
 		    vhost_interval(c, v))
 			return ("MASTER silent for too long");

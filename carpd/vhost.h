@@ -83,7 +83,7 @@ struct vhost {
 	uint32_t	 heard_node;	/* our node that we follow; 0: other */
 	bool		 heard;		/* a master is followed */
 	enum vhost_cause pending;	/* of a claim that has to wait */
-	uint8_t		 delayed;	/* adverts until the second announcement */
+	uint8_t		 delayed;	/* adverts until announced again */
 	uint8_t		 snderrs;	/* consecutive, at most 3 */
 	uint8_t		 sndoks;
 	bool		 snddemoted;
@@ -112,7 +112,7 @@ struct vhost_event {
 	enum vhost_cause cause;		/* HALT, STOP; RUN: why now */
 	enum vhost_timer timer;		/* TIMER */
 	/* ADVERT */
-	bool		 v6;		/* came over IPv6; conf has that family */
+	bool		 v6;		/* came over IPv6; conf.v6 holds */
 	bool		 ours;		/* its trailer verified */
 	uint8_t		 advbase;
 	uint8_t		 advskew;

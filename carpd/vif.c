@@ -32,7 +32,6 @@ vif_new(struct engine *e, const struct config_iface *c)
 		fatal("calloc");
 	f->eng = e;
 	f->c = *c;
-	f->keep = true;
 	f->dev = dev_get(e, c->carpdev);
 	for (i = 0; i < c->naddrs; i++)
 		f->shown[i].plen = 255;
@@ -85,7 +84,8 @@ vif_kill(struct vif *f)
 	struct vhost_event ev;
 	size_t i;
 
-	vif_stop(f, VHOST_CAUSE_CONFIG);
+	if (!f->dying)
+		vif_stop(f, VHOST_CAUSE_CONFIG);
 	memset(&ev, 0, sizeof(ev));
 	ev.type = VHOST_EV_TIMER;
 	ev.timer = VHOST_TIMER_DRAIN;
@@ -115,11 +115,11 @@ vif_changed(struct vif *f, bool timers)
 static void
 vif_update(struct vif *f, const struct config_iface *c, unsigned int diff)
 {
-	f->keep = true;
 	if (diff == 0)
 		return;
 	f->c = *c;
-	vif_changed(f, (diff & CONFIG_DIFF_TIMERS) != 0);
+	/* demote-style is in advskew, and so in the interval */
+	vif_changed(f, (diff & (CONFIG_DIFF_TIMERS | CONFIG_DIFF_STYLE)) != 0);
 }
 
 static void
@@ -139,14 +139,62 @@ apply_iface(struct engine *e, const struct config_iface *c)
 	vif_new(e, c);
 }
 
+/* Does c want a vhid of f's carpdev that f has? */
+static bool
+vif_succeeded(const struct vif *f, const struct config *c)
+{
+	size_t i, k, n;
+
+	for (n = 0; n < c->nifaces; n++) {
+		const struct config_iface *ci = &c->ifaces[n];
+
+		if (strcmp(ci->carpdev, f->dev->name) != 0)
+			continue;
+		for (i = 0; i < f->nnodes; i++)
+			for (k = 0; k < ci->nvhids; k++)
+				if (ci->vhids[k].vhid ==
+				    f->nodes[i]->conf.vhid)
+					return (true);
+	}
+	return (false);
+}
+
+/* What goes, and what still drains, makes room (vhids) for what comes. */
+static void
+apply_removals(struct engine *e, const struct config *c)
+{
+	struct vif *f, *next;
+
+	TAILQ_FOREACH_SAFE(f, &e->vifs, entry, next) {
+		if (!f->dying && config_find_iface(c, f->c.name) != NULL)
+			continue;
+		if (vif_succeeded(f, c))
+			vif_kill(f);
+		else if (!f->dying)
+			vif_stop(f, VHOST_CAUSE_CONFIG);
+	}
+}
+
+static bool
+group_stays(const char *name, const struct config *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->ngroups; i++)
+		if (strcmp(c->groups[i].name, name) == 0)
+			return (true);
+	return (false);
+}
+
 static void
 apply_groups(struct engine *e, const struct config *c)
 {
 	size_t i;
 
 	for (i = 0; i < e->ngroups; i++)
-		(void)ledger_set(e, "configuration", e->groups[i].name,
-		    "group", 0, 0);
+		if (!group_stays(e->groups[i].name, c))
+			(void)ledger_set(e, "configuration",
+			    e->groups[i].name, "group", 0, 0);
 	free(e->groups);
 	e->groups = NULL;
 	e->ngroups = c->ngroups;
@@ -177,23 +225,19 @@ apply_global(struct engine *e, const struct config_global *g)
 void
 vif_apply(struct engine *e, const struct config *c)
 {
-	struct vif *f, *next;
+	bool waits = e->g.sync_wait != 0;
 	struct dev *d;
-	bool first = !e->configured;
 	size_t i;
 
 	apply_global(e, &c->g);
-	TAILQ_FOREACH(f, &e->vifs, entry)
-		f->keep = false;
-	/* What goes makes room (vhids) before what comes. */
-	TAILQ_FOREACH_SAFE(f, &e->vifs, entry, next)
-		if (!f->dying && config_find_iface(c, f->c.name) == NULL)
-			vif_stop(f, VHOST_CAUSE_CONFIG);
+	apply_removals(e, c);
 	for (i = 0; i < c->nifaces; i++)
 		apply_iface(e, &c->ifaces[i]);
 	apply_groups(e, c);
 	e->configured = true;
-	if (first && c->g.sync_wait != 0)
+	/* from now on the time ends it, see ledger_startup() */
+	if (!waits && c->g.sync_wait != 0 && demote_get(&e->ledger, "carpd",
+	    "carp", "startup") != 0)
 		(void)ledger_set(e, "carpd", "carp", "startup",
 		    DEMOTE_STARTUP, (int64_t)c->g.sync_wait * MONOTIME_SEC);
 	TAILQ_FOREACH(d, &e->devs, entry) {

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "lab"))
-from lab import Daemon, Lab, config  # noqa: E402
+from lab import Daemon, Lab, config, snapshot  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -42,6 +42,7 @@ class Pair:
 
     def __init__(self, lab, skew=100, **conf):
         self.lab = lab
+        self.before = snapshot(lab)
         self.mickey = Daemon(lab, "fw1", config(0, **conf), "Mickey")
         self.minnie = Daemon(lab, "fw2", config(skew, **conf), "Minnie")
 

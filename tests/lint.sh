@@ -33,8 +33,9 @@ for h in common/*.h common/*/*.h carpd/*.h carpd/os/*.h carpctl/*.h; do
 	    -fsyntax-only -x c - || bad "$h does not stand alone"
 done
 
-grep -nE '^#[ 	]*if(def)?[ 	].*__(linux|OpenBSD|FreeBSD|NetBSD)__' \
-    $(find common carpd carpctl -name '*.[chy]' ! -path '*/os/*' \
-    ! -path '*/compat/*') && bad "OS conditional outside os/"
+find common carpd carpctl -name '*.[chy]' ! -path '*/os/*' \
+    ! -path '*/compat/*' -exec grep -nE \
+    '^#[ 	]*if(def)?[ 	].*__(linux|OpenBSD|FreeBSD|NetBSD)__' {} + &&
+    bad "OS conditional outside os/"
 
 exit $rc

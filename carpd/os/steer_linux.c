@@ -213,22 +213,6 @@ detach(const struct steer *s, struct filter *f)
 	return (bpf_tc_detach(&hook, &opts));
 }
 
-/* Make clsact.  1: made; 0: there already; -1 and errno. */
-static int
-clsact_make(const struct steer *s)
-{
-	struct bpf_tc_hook	 hook;
-	int			 error;
-
-	hook_init(&hook, s, CLSACT);
-	if ((error = bpf_tc_hook_create(&hook)) == 0)
-		return (1);
-	if (error == -EEXIST)
-		return (0);
-	errno = -error;
-	return (-1);
-}
-
 static int
 count_message(const struct nlmsghdr *h, void *arg)
 {
@@ -265,6 +249,26 @@ clsact_empty(const struct steer *s)
 	    filters(n, s->ifindex, TC_H_MIN_EGRESS, &count) == 0;
 	netlink_close(n);
 	return (known && count == 0);
+}
+
+/*
+ * Make clsact.  1: made, and ours to remove; 0: there already; -1 and errno.
+ * An empty one is taken for ours: it does nothing for anybody, and may be what
+ * a run left that was killed before its filters were in.
+ */
+static int
+clsact_make(const struct steer *s)
+{
+	struct bpf_tc_hook	 hook;
+	int			 error;
+
+	hook_init(&hook, s, CLSACT);
+	if ((error = bpf_tc_hook_create(&hook)) == 0)
+		return (1);
+	if (error == -EEXIST)
+		return (clsact_empty(s));
+	errno = -error;
+	return (-1);
 }
 
 static void

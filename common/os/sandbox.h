@@ -29,4 +29,7 @@ const char	*sandbox_realtime(int prio);
  */
 void		 sandbox_enter(enum sandbox_role role, uid_t uid, gid_t gid);
 
+/* System calls refused so far, where the system lets us count them. */
+unsigned int	 sandbox_denied(void);
+
 #endif

@@ -25,10 +25,12 @@
 #include <malloc.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "../log.h"
@@ -46,6 +48,8 @@
 #define EMPTY_DIR	"/var/empty"
 /* Where an empty directory may be made instead: the first that works. */
 static const char *const tmpdirs[] = { "/run", "/tmp" };
+
+static volatile sig_atomic_t	 denied;	/* calls the filter refused */
 
 /* -- real-time -- */
 
@@ -295,6 +299,52 @@ static const int plain_calls[] = {
 	SCMP_SYS(ppoll_time64), SCMP_SYS(recvmmsg_time64)
 };
 
+/*
+ * A refused call is counted: the filter raises SIGSYS instead, and the
+ * handler puts -EPERM where the kernel would have.  That place is a register
+ * of the machine; where we do not know it, calls are refused uncounted.
+ */
+#if defined(__x86_64__)
+#define RESULT(uc)	((uc)->uc_mcontext.gregs[REG_RAX])
+#elif defined(__aarch64__)
+#define RESULT(uc)	((uc)->uc_mcontext.regs[0])
+#endif
+
+#ifdef RESULT
+#define REFUSE	SCMP_ACT_TRAP
+
+static void
+count_refused(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t	*uc = context;
+
+	(void)sig;
+	(void)info;
+	denied++;
+	RESULT(uc) = -EPERM;
+}
+
+static void
+catch_refused(void)
+{
+	struct sigaction	 sa;
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_sigaction = count_refused;
+	sa.sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART;
+	(void)sigemptyset(&sa.sa_mask);
+	if (sigaction(SIGSYS, &sa, NULL) == -1)
+		fatal("SIGSYS");
+}
+#else
+#define REFUSE	SCMP_ACT_ERRNO(EPERM)
+
+static void
+catch_refused(void)
+{
+}
+#endif
+
 static const int fcntl_cmds[] = { F_GETFD, F_SETFD, F_GETFL, F_SETFL };
 
 static void
@@ -304,8 +354,9 @@ filter_calls(bool kill)
 	size_t		 i;
 	int		 error;
 
-	ctx = seccomp_init(kill ? SCMP_ACT_KILL_PROCESS :
-	    SCMP_ACT_ERRNO(EPERM));
+	if (!kill)
+		catch_refused();
+	ctx = seccomp_init(kill ? SCMP_ACT_KILL_PROCESS : REFUSE);
 	if (ctx == NULL)
 		fatalx("system call filter");
 	for (i = 0; i < sizeof(plain_calls) / sizeof(plain_calls[0]); i++)
@@ -361,4 +412,10 @@ sandbox_enter(enum sandbox_role role, uid_t uid, gid_t gid)
 		fatal("PR_SET_DUMPABLE");
 #endif
 	filter_calls(kill != NULL && strcmp(kill, "1") == 0);
+}
+
+unsigned int
+sandbox_denied(void)
+{
+	return ((unsigned int)denied);
 }

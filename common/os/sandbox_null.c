@@ -28,3 +28,9 @@ sandbox_enter(enum sandbox_role role, uid_t uid, gid_t gid)
 		fatal("cannot become user %u", (unsigned int)uid);
 	log_warnx("no sandbox on this system");
 }
+
+unsigned int
+sandbox_denied(void)
+{
+	return (0);
+}

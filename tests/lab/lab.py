@@ -503,7 +503,7 @@ class Daemon:
 
 
 class Stream:
-    """The client's packets through the virtual gateway, echoed by the server."""
+    """The client's packets through the virtual gateway, and their echoes."""
 
     def __init__(self, lab, dst=SERVER4, interval_us=1000, port=ECHO_PORT,
                  path=None, client="client", server="server"):
@@ -568,7 +568,7 @@ class NeighMonitor:
 
 
 class Capture:
-    """tcpdump on an interface; its frames as [(time in ns since 1970, bytes)]."""
+    """tcpdump on an interface; its frames as [(ns since 1970, bytes)]."""
 
     def __init__(self, lab, host, dev, expr="", way="in", path=None):
         self.path = Path(path or lab.dir / ("%s-%s-%d.pcap" % (
@@ -637,7 +637,7 @@ class Owners:
                       if n == net for t, f in c.frames() if self.test(f))
 
     def handovers(self, net):
-        """[(time, host)] of each frame whose claimant is another than before."""
+        """[(time, host)] of each frame whose claimant is not the last one."""
         seq = self.claims(net)
         return [seq[i] for i in range(len(seq))
                 if i == 0 or seq[i][1] != seq[i - 1][1]]

@@ -15,8 +15,8 @@
  *
  * with times in nanoseconds of CLOCK_MONOTONIC.  SIGUSR1 makes it print one
  * line of progress: packets sent, packets echoed, send time of the last one
- * that was.  Both print "ready" first.  `echo` returns whatever arrives.  What the figures mean is
- * report.py's business.
+ * that was.  `echo` returns whatever arrives.  Both print "ready" first.  What
+ * the figures mean is report.py's business.
  */
 #include <sys/mman.h>
 #include <sys/socket.h>

@@ -9,8 +9,8 @@ magnitude loose; figures come from `make bench`.
 import time
 
 import pytest
-from lab import (VIP_LAN, VIP_WAN, NeighMonitor, Owners, Stream, now_ns,
-                 vmac, wait_for)
+from lab import (VIP_LAN, VIP_WAN, NeighMonitor, Owners, Stream, difference,
+                 now_ns, snapshot, vmac, wait_for)
 
 SETTLE = 300            # packets after the event
 CONTROL = 2000          # packets of the idle run
@@ -230,3 +230,12 @@ def test_one_owner_at_a_time(scene):
             assert len(during) <= 1, "%s: %s moved the %s %d times: %s" % (
                 net, what, net, len(during),
                 ["%s +%.1f ms" % (h, (t - begin) / 1e6) for t, h in during])
+
+
+def test_machines_are_as_they_were(scene_of_file):
+    """Addresses, filters, routes, sysctls, after all those deaths."""
+    pair = scene_of_file.pair
+    pair.settle()
+    pair.mickey.stop()
+    pair.minnie.stop()
+    assert difference(pair.before, snapshot(pair.lab)) == ""

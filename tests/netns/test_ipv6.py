@@ -99,6 +99,7 @@ def test_waits_until_its_source_is_no_longer_tentative(lab):
     sysctl6(lab, "lan0", "disable_ipv6", 1)
     sysctl6(lab, "lan0", "disable_ipv6", 0)     # DAD takes a second or two
     d = Daemon(lab, "fw1", conf(0, True, base=0), "Mickey").start()
+    wait_for(lambda: d.vhid("carp0"), 1, "it has its configuration")
     assert d.vhid("carp0")["state"] == "INIT"
     assert d.vhid("carp0")["why"]
     d.wait_state("MASTER", ["carp0"])

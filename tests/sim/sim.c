@@ -276,15 +276,17 @@ topology(struct sim *s)
 {
 	monotime_t *c;
 	int w, i, j;
+	bool both;
 
 	for (w = 0; w < s->c.wires; w++)
 		for (i = 0; i < s->c.nodes; i++)
 			for (j = 0; j < s->c.nodes; j++) {
 				c = &s->conn[w][i][j];
-				if (!hears(s, w, i, j) || !hears(s, w, j, i))
-					*c = MONOTIME_NEVER;
-				else if (!monotime_isset(*c))
-					*c = s->now;
+				both = hears(s, w, i, j) && hears(s, w, j, i);
+				if (both == monotime_isset(*c))
+					continue;
+				*c = both ? s->now : MONOTIME_NEVER;
+				s->changed[w] = s->now;
 			}
 }
 
@@ -465,7 +467,7 @@ since(monotime_t t, monotime_t now, int64_t ns)
 
 /* Nobody is missed who is there and heard, and good enough. */
 static void
-check_claim(struct sim *s, int n, int w, monotime_t backup_since)
+check_claim(struct sim *s, int n, int w)
 {
 	struct sim_vhost *h = &s->node[n].vh[w], *m;
 	int64_t wait;
@@ -479,16 +481,14 @@ check_claim(struct sim *s, int n, int w, monotime_t backup_since)
 		wait = patience(s, h, m);
 		if (since(s->conn[w][n][i], s->now, wait) &&
 		    since(s->calm, s->now, wait) &&
-		    since(m->v.since, s->now, wait) &&
-		    since(backup_since, s->now, wait))
+		    since(s->changed[w], s->now, wait))
 			sim_fail(s, "node %d wire %d: misses master %d, which "
 			    "it hears", n, w, i);
 	}
 }
 
 static void
-check_transition(struct sim *s, int n, int w, const struct vhost_action *a,
-    monotime_t before)
+check_transition(struct sim *s, int n, int w, const struct vhost_action *a)
 {
 	struct sim_vhost *h = &s->node[n].vh[w];
 
@@ -499,12 +499,13 @@ check_transition(struct sim *s, int n, int w, const struct vhost_action *a,
 	if (a->cause == VHOST_CAUSE_NONE)
 		sim_fail(s, "node %d wire %d: transition without a cause", n,
 		    w);
+	if (a->cause == VHOST_CAUSE_MASTER_DOWN)
+		check_claim(s, n, w);
+	s->changed[w] = s->now;
 	if (a->to != VHOST_MASTER)
 		return;
 	h->cause = a->cause;
 	h->masters++;
-	if (a->cause == VHOST_CAUSE_MASTER_DOWN)
-		check_claim(s, n, w, before);
 }
 
 /* -- the machine, and what is done with its actions: engine.c -- */
@@ -541,7 +542,7 @@ arm_timers(struct sim *s, int n, int w)
 /* -1, or whether an advertisement could be sent. */
 static int
 act_one(struct sim *s, int n, int w, const struct vhost_action *a,
-    monotime_t before, enum vhost_cause reason)
+    enum vhost_cause reason)
 {
 	struct sim_vhost *h = &s->node[n].vh[w];
 	struct sim_frame f;
@@ -550,7 +551,7 @@ act_one(struct sim *s, int n, int w, const struct vhost_action *a,
 	f.demote = a->demote;
 	switch (a->type) {
 	case VHOST_ACT_STATE:
-		check_transition(s, n, w, a, before);
+		check_transition(s, n, w, a);
 		if (a->to == VHOST_MASTER)
 			h->was_master = false;
 		break;
@@ -590,7 +591,6 @@ static int
 step(struct sim *s, int n, int w, const struct vhost_event *ev)
 {
 	struct sim_vhost *h = &s->node[n].vh[w];
-	monotime_t before = h->v.since;
 	struct vhost_actions out;
 	enum vhost_cause reason;
 	const char *broken;
@@ -609,7 +609,7 @@ step(struct sim *s, int n, int w, const struct vhost_event *ev)
 	reason = ev->cause == VHOST_CAUSE_PARENT_DIED ? ev->cause :
 	    VHOST_CAUSE_BOWOUT;
 	for (i = 0; i < out.n; i++)
-		if ((r = act_one(s, n, w, &out.a[i], before, reason)) != -1)
+		if ((r = act_one(s, n, w, &out.a[i], reason)) != -1)
 			sent = r;
 	return (sent);
 }
@@ -998,6 +998,19 @@ sim_freeze(struct sim *s, int n, int64_t ns)
 }
 
 void
+sim_overflow(struct sim *s, int n)
+{
+	struct sim_node *node = &s->node[n];
+	size_t i, kept = 0;
+
+	for (i = 0; i < node->nbacklog; i++)
+		if (node->backlog[i].type != SIM_EV_FRAME)
+			node->backlog[kept++] = node->backlog[i];
+	node->nbacklog = kept;
+	node->frames = 0;
+}
+
+void
 sim_link(struct sim *s, int n, int w, bool up)
 {
 	if (s->node[n].carrier[w] == up)
@@ -1297,10 +1310,10 @@ sim_run(struct sim *s, int64_t ns)
 		watch(s);
 		if (e.type == SIM_EV_FRAME)
 			deliver_frame(s, &e);
-		else if (e.type == SIM_EV_START)
-			sim_start(s, e.node);
-		else
+		else if (e.type != SIM_EV_START)
 			deliver_inside(s, &e);
+		else if (e.wire == s->round)
+			sim_start(s, e.node);
 		watch(s);
 	}
 	s->now = end;
@@ -1311,7 +1324,7 @@ sim_run(struct sim *s, int64_t ns)
 void
 sim_init(struct sim *s, const struct sim_conf *c, uint64_t seed, bool trace)
 {
-	int n, w;
+	int n, m, w;
 
 	memset(s, 0, sizeof(*s));
 	s->c = *c;
@@ -1320,10 +1333,12 @@ sim_init(struct sim *s, const struct sim_conf *c, uint64_t seed, bool trace)
 	s->now.ns = 1000 * MONOTIME_SEC;
 	s->calm = MONOTIME_NEVER;
 	sim_weather(s, c->loss, c->dup, c->reorder);
-	for (n = 0; n < c->nodes; n++)
-		for (w = 0; w < c->wires; w++)
+	for (w = 0; w < c->wires; w++)
+		for (n = 0; n < c->nodes; n++) {
 			s->node[n].carrier[w] = true;
-	topology(s);
+			for (m = 0; m < c->nodes; m++)
+				s->conn[w][n][m] = MONOTIME_NEVER;
+		}
 }
 
 void

@@ -77,7 +77,8 @@ struct sim_event {
 	monotime_t	 at;
 	uint64_t	 order;		/* among equals: random */
 	enum sim_event_type type;
-	int		 node, wire;
+	int		 node;
+	int		 wire;		/* START: the round */
 	uint64_t	 epoch;		/* TIMER .. READY: of the process */
 	enum vhost_timer timer;
 	monotime_t	 deadline;
@@ -132,8 +133,11 @@ struct sim {
 	monotime_t	 conn[SIM_WIRES][SIM_NODES][SIM_NODES];
 	enum sim_pair	 pair[SIM_WIRES][SIM_NODES][SIM_NODES];
 	monotime_t	 pair_until[SIM_WIRES][SIM_NODES][SIM_NODES];
+	int		 round;		/* START of another one is void */
 	int		 on[SIM_WIRES];	/* slots that are ON */
 	bool		 cover[SIM_WIRES];	/* demand an open slot */
+	/* the last transition or change of who hears whom */
+	monotime_t	 changed[SIM_WIRES];
 	monotime_t	 calm;		/* since when frames do not get lost */
 	uint64_t	 transitions, steps;
 	bool		 trace;
@@ -161,6 +165,8 @@ void		 sim_power(struct sim *s, int n);	/* all is gone */
 void		 sim_engine_died(struct sim *s, int n);
 void		 sim_parent_died(struct sim *s, int n);
 void		 sim_freeze(struct sim *s, int n, int64_t ns);
+/* Its socket was too small for what came meanwhile. */
+void		 sim_overflow(struct sim *s, int n);
 void		 sim_link(struct sim *s, int n, int w, bool up);
 void		 sim_snderr(struct sim *s, int n, bool on);
 void		 sim_demote(struct sim *s, int n, int amount);

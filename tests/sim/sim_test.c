@@ -246,6 +246,26 @@ cable(struct sim *s, uint64_t seed)
 	sim_still(s, 30 * SEC);
 }
 
+/* It goes on telling: only who followed it need listen, and only once. */
+static void
+told_again(struct sim *s, uint64_t seed)
+{
+	struct sim_conf c = base(4, 2);
+
+	begin(s, &c, seed);
+	up(s);
+	sim_demote(s, 1, 5);
+	sim_demote(s, 2, 5);
+	sim_demote(s, 3, 5);
+	settle(s);
+	s->cover[SIM_DMZ] = true;
+	sim_link(s, 0, SIM_LAN, false);
+	sim_run(s, 6 * MSEC);
+	expect(s, SIM_LAN, 1, VHOST_CAUSE_PEER_GONE);
+	sim_still(s, 12 * SEC);
+	expect(s, SIM_DMZ, 0, VHOST_CAUSE_NONE);
+}
+
 /* It has just taken over when its cable goes: it was heard once. */
 static void
 cable_again(struct sim *s, uint64_t seed)
@@ -396,13 +416,37 @@ dozing_master(struct sim *s, uint64_t seed)
 	no_preempt(&c);
 	begin(s, &c, seed);
 	up(s);
-	while (sim_master(s, 0) == 0 && s->why[0] == '\0' &&
-	    monotime_cmp(s->node[0].vh[0].v.timer[VHOST_TIMER_AD],
-	    monotime_add(s->now, 990 * MSEC)) < 0)
+	while (monotime_cmp(s->node[0].vh[0].v.timer[VHOST_TIMER_AD],
+	    monotime_add(s->now, 990 * MSEC)) < 0 && s->why[0] == '\0')
 		sim_run(s, MSEC);
 	sim_freeze(s, 0, 33 * SEC / 10);
 	settle(s);
 	settle(s);
+	sim_still(s, 30 * SEC);
+}
+
+/* The same, and its socket was full: only its kernel heard the successor. */
+static void
+deaf_master(struct sim *s, uint64_t seed)
+{
+	struct sim_conf c = base(2, 1);
+	struct vhost *v = &s->node[0].vh[0].v;
+
+	no_preempt(&c);
+	begin(s, &c, seed);
+	up(s);
+	while (monotime_cmp(v->timer[VHOST_TIMER_AD],
+	    monotime_add(s->now, 990 * MSEC)) < 0 && s->why[0] == '\0')
+		sim_run(s, MSEC);
+	sim_freeze(s, 0, 33 * SEC / 10);
+	sim_run(s, 32 * SEC / 10);
+	expect(s, 0, -1, VHOST_CAUSE_NONE);	/* it does not know */
+	sim_overflow(s, 0);
+	sim_run(s, 120 * MSEC);
+	expect(s, 0, 1, VHOST_CAUSE_MASTER_DOWN);
+	if (v->cause != VHOST_CAUSE_TAKEN)
+		sim_fail(s, "it went BACKUP by \"%s\"",
+		    vhost_cause_names[v->cause]);
 	sim_still(s, 30 * SEC);
 }
 
@@ -696,6 +740,7 @@ static const struct scenario {
 	{ "no-return", no_return, SCENARIO_SEEDS },
 	{ "engine-death", engine_death, SCENARIO_SEEDS },
 	{ "cable", cable, SCENARIO_SEEDS },
+	{ "told-again", told_again, SCENARIO_SEEDS },
 	{ "cable-again", cable_again, SCENARIO_SEEDS },
 	{ "demote", demote, SCENARIO_SEEDS },
 	{ "demote-skew", demote_skew, SCENARIO_SEEDS },
@@ -703,6 +748,7 @@ static const struct scenario {
 	{ "kill-all", kill_all, SCENARIO_SEEDS },
 	{ "sleeping-master", sleeping_master, SCENARIO_SEEDS },
 	{ "dozing-master", dozing_master, SCENARIO_SEEDS },
+	{ "deaf-master", deaf_master, SCENARIO_SEEDS },
 	{ "sleeping-backup", sleeping_backup, SCENARIO_SEEDS },
 	{ "old-goodbye", old_goodbye, SCENARIO_SEEDS },
 	{ "goodbye-on-hold", goodbye_on_hold, SCENARIO_SEEDS },
@@ -746,6 +792,8 @@ random_nodes(struct sim *s, struct sim_conf *c)
 		k->advbase = advbase;
 		k->advskew = (uint8_t)(kind == 0 ? 0 : kind == 1 ? 100 :
 		    kind == 2 ? n * 30 : (int)sim_random(s, 255));
+		if (advbase == 0)	/* or it takes ages, 4 ms each */
+			k->advskew /= 8;
 		c->jitter |= !k->ours;
 	}
 }
@@ -762,16 +810,18 @@ random_conf(struct sim *s, struct sim_conf *c)
 	c->v6 = !c->v4 || sim_random(s, 2) == 0;
 	c->jitter = sim_random(s, 2) == 0;
 	random_nodes(s, c);
+	c->startup = PICK(s, 0, 200 * MSEC, 5 * SEC);
+	c->snderr_time = 5 * SEC;
 	if (c->node[0].advbase == 0) {
 		c->delay_max = PICK(s, tick / 100, tick / 20);
 		c->late = tick / 20;
+		c->startup /= 10;
+		c->snderr_time /= 10;
 	} else {
 		c->delay_max = PICK(s, 50 * MONOTIME_USEC, MSEC, 20 * MSEC);
 		c->late = PICK(s, 100 * MONOTIME_USEC, MSEC, 20 * MSEC);
 	}
 	c->delay_min = PICK(s, 0, c->delay_max / 2, c->delay_max);
-	c->startup = PICK(s, 0, 200 * MSEC, 5 * SEC);
-	c->snderr_time = 5 * SEC;
 }
 
 /* Somebody; often the MASTER, who is the more interesting. */
@@ -789,7 +839,7 @@ static void
 restart_later(struct sim *s, int n)
 {
 	if (sim_random(s, 4) != 0)
-		push_node(s, SIM_EV_START, n, 0, (int64_t)
+		push_node(s, SIM_EV_START, n, s->round, (int64_t)
 		    sim_random(s, (uint64_t)(4 * sim_masterdown(s) + 1)));
 }
 
@@ -871,6 +921,7 @@ recover(struct sim *s)
 {
 	int n, w;
 
+	s->round++;
 	sim_weather(s, 0, 0, 0);
 	sim_heal(s);
 	for (n = 0; n < s->c.nodes; n++) {
@@ -887,13 +938,8 @@ recover(struct sim *s)
 				sim_enable(s, n, w, true);
 			}
 	}
-	sim_run(s, MSEC);
-	/* what was planned before, and every ledger entry, runs out */
-	sim_run(s, larger(s->c.startup, s->c.snderr_time) +
-	    5 * sim_masterdown(s) + 60 * MSEC);
-	for (n = 0; n < s->c.nodes; n++)
-		if (s->node[n].frozen)
-			thaw(s, n);
+	/* every ledger entry runs out */
+	sim_run(s, larger(s->c.startup, s->c.snderr_time) + 60 * MSEC);
 	for (w = 0; w < s->c.wires && sim_random(s, 4) == 0; w++)
 		sim_partition(s, w, (unsigned int)sim_random(s, 256));
 }

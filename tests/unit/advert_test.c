@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../common/wire/cksum.h"
 #include "../../carpd/advert.h"
 #include "hex.h"
 
@@ -158,6 +159,17 @@ fix_sum(void)
 	carp_encode(&h, pkt);
 }
 
+/* Right for what stands before it now. */
+static void
+balance(void)
+{
+	uint16_t	 sum;
+
+	sum = cksum(pkt + CARP_LEN, f.len - CARP_LEN - ADVERT_BALANCE);
+	pkt[f.len - 2] = (uint8_t)(sum >> 8);
+	pkt[f.len - 1] = (uint8_t)sum;
+}
+
 /* A right trailer with any TLVs behind the header that is in pkt. */
 static void
 set_trailer(uint32_t node, uint16_t keyid, const char *tlv_hex)
@@ -174,6 +186,9 @@ set_trailer(uint32_t node, uint16_t keyid, const char *tlv_hex)
 	t.tlvlen = unhex(tlv_hex, tlv, sizeof(tlv));
 	f.len = CARP_LEN + trailer_write(TRAILER_CARP, tx.sha256, &out.src,
 	    &out.dst, pkt, CARP_LEN, ADVERT_MAX, &t);
+	pkt[f.len] = pkt[f.len + 1] = 0;
+	f.len += ADVERT_BALANCE;
+	balance();
 	ck_assert_uint_gt(f.len, CARP_LEN);
 }
 
@@ -274,7 +289,10 @@ vector_build(json_t *vec, const char *name)
 	o.node = NODE;
 	o.seq = 1;
 	ck_assert_uint_eq(advert_build(&v, &o, pkt, sizeof(pkt)),
-	    CARP_LEN + TRAILER_FIXED);
+	    CARP_LEN + TRAILER_FIXED + ADVERT_BALANCE);
+	/* tcpdump(8) sums over all that is there */
+	ck_assert_uint_eq(cksum(pkt, CARP_LEN + TRAILER_FIXED +
+	    ADVERT_BALANCE), 0);
 	assert_hex(want, "carp_header_hex", pkt, CARP_LEN, name);
 	advert_vhost_clear(&v);
 }
@@ -760,7 +778,7 @@ START_TEST(round_trip)
 	if (_i == 1)
 		ip6();
 	build();
-	ck_assert_uint_eq(f.len, CARP_LEN + TRAILER_FIXED);
+	ck_assert_uint_eq(f.len, CARP_LEN + TRAILER_FIXED + ADVERT_BALANCE);
 	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_ACCEPT);
 	ck_assert_int_eq(in.vhid, VHID);
 	ck_assert_int_eq(in.advbase, 1);
@@ -913,8 +931,8 @@ START_TEST(cut_or_prolonged)
 			continue;
 		f.len = len;
 		/* up to the magic nothing tells that it was ours */
-		ck_assert_int_eq(judge(&rx, at(1)), len < CARP_LEN + 4 ?
-		    ADVERT_ACCEPT : ADVERT_DROP_TRAILER);
+		ck_assert_int_eq(judge(&rx, at(1)), len <
+		    CARP_LEN + 4 + ADVERT_BALANCE ? ADVERT_ACCEPT : ADVERT_DROP_TRAILER);
 		ck_assert(!in.ours);
 	}
 	f.len = whole;
@@ -1079,7 +1097,8 @@ START_TEST(notice_needs_a_trailer)
 	f.len = 0;
 	ck_assert_uint_eq(advert_vhid(&f, &h), 0);
 	f.len = whole;
-	pkt[whole - 1] ^= 1;
+	pkt[whole - 1 - ADVERT_BALANCE] ^= 1;
+	balance();
 	ck_assert_uint_eq(advert_vhid(&f, &h), VHID);
 	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_DROP_TRAILER);
 	pkt[CARP_LEN] ^= 1;

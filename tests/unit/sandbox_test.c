@@ -230,6 +230,8 @@ static void	*page;
 		    #call, errno);					\
 } while (0)
 
+#define FORBIDDEN	29	/* calls of try_forbidden() */
+
 static void
 try_forbidden(void)
 {
@@ -268,6 +270,11 @@ try_forbidden(void)
 	REFUSED(mprotect(page, 4096, PROT_READ | PROT_EXEC));
 	REFUSED(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE |
 	    MAP_ANONYMOUS, -1, 0));
+#if defined(__x86_64__) || defined(__aarch64__)
+	if (sandbox_denied() != FORBIDDEN)
+		snprintf(notes + strlen(notes), TEXT_MAX - strlen(notes),
+		    "%u were counted\n", sandbox_denied());
+#endif
 }
 
 START_TEST(engine_is_refused)

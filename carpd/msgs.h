@@ -48,7 +48,6 @@ struct msg_vaddr {		/* addresses of a carp interface on or off */
 	char		 name[IF_NAMESIZE];
 	uint8_t		 on;
 	uint8_t		 pad[3];
-	int32_t		 error;		/* in the result: errno or 0 */
 };
 
 struct msg_bowout {		/* a finished frame, for the day we die */
@@ -232,7 +231,6 @@ struct ctl_history {
 	X(CARPDEV,	MSG_FROM_PARENT, struct msg_carpdev, 1, 0)	\
 	X(SLOTS,	MSG_FROM_PARENT, struct msg_name, 1, 0)		\
 	X(CARPDEV_GONE,	MSG_FROM_PARENT, struct msg_name, 0, 0)		\
-	X(VADDR_RESULT,	MSG_FROM_PARENT, struct msg_vaddr, 0, 0)	\
 	X(ADDR_SHOWN,	MSG_FROM_PARENT, struct ctl_addr, 0, 0)		\
 	X(COUNTERS,	MSG_FROM_PARENT, struct msg_parent_counters, 0, 0) \
 	X(RELOADED,	MSG_FROM_PARENT, struct msg_result, 0, 0)	\

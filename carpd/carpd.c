@@ -1127,6 +1127,13 @@ verb_counters(struct parent *p, const struct imsg *im)
 }
 
 static void
+verb_alive(struct parent *p, const struct imsg *im)
+{
+	(void)im;
+	to_engine(p, IMSG_ALIVE, -1, NULL, 0);
+}
+
+static void
 verb_stopped(struct parent *p, const struct imsg *im)
 {
 	(void)im;
@@ -1141,6 +1148,7 @@ static void (*const verbs[IMSG_MAX])(struct parent *, const struct imsg *) = {
 	[IMSG_LOG] = verb_log,
 	[IMSG_RELOAD] = verb_reload,
 	[IMSG_WANT_COUNTERS] = verb_counters,
+	[IMSG_ASK_ALIVE] = verb_alive,
 	[IMSG_STOPPED] = verb_stopped,
 };
 

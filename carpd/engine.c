@@ -199,7 +199,7 @@ pulse_cb(void *arg)
 		parent_gone(e->parent, "it does not answer", e);
 		return;
 	}
-	engine_to_parent(e, IMSG_WANT_COUNTERS, NULL, 0);
+	engine_to_parent(e, IMSG_ASK_ALIVE, NULL, 0);
 	ev_timer_at(e->pulse_timer, monotime_add(monotime_now(), PULSE_TIME));
 }
 
@@ -325,6 +325,8 @@ parent_msg(struct channel *c, struct imsg *im, void *arg)
 		return;
 	case IMSG_STATUS:
 		log_status(e);
+		return;
+	case IMSG_ALIVE:	/* any message is an answer */
 		return;
 	case IMSG_STOP:
 		engine_stop(e);

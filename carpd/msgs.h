@@ -235,6 +235,7 @@ struct ctl_history {
 	X(COUNTERS,	MSG_FROM_PARENT, struct msg_parent_counters, 0, 0) \
 	X(RELOADED,	MSG_FROM_PARENT, struct msg_result, 0, 0)	\
 	X(STATUS,	MSG_FROM_PARENT, struct msg_none, 0, 0)		\
+	X(ALIVE,	MSG_FROM_PARENT, struct msg_none, 0, 0)		\
 	X(STOP,		MSG_FROM_PARENT, struct msg_none, 0, 0)		\
 	/* engine -> parent: the verbs of the root process */		\
 	X(READY,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
@@ -243,6 +244,7 @@ struct ctl_history {
 	X(LOG,		MSG_FROM_ENGINE, struct msg_log, 0, 0)		\
 	X(RELOAD,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
 	X(WANT_COUNTERS, MSG_FROM_ENGINE, struct msg_none, 0, 0)	\
+	X(ASK_ALIVE,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
 	X(STOPPED,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
 	/* carpctl -> engine */						\
 	X(CTL_SHOW,	MSG_FROM_CLIENT, struct ctl_show, 0, 0)		\

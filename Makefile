@@ -1,7 +1,7 @@
-# carpd, carpctl: the only makefile that lists sources.  Works with GNU make
-# and bmake: no conditionals, no pattern rules.
+# carpd, pfsyncd, carpctl: the only makefile that lists sources.  Works with
+# GNU make and bmake: no conditionals, no pattern rules.
 #
-#	make			build carpd/carpd and carpctl/carpctl
+#	make			build carpd/carpd, pfsyncd/pfsyncd, carpctl/carpctl
 #	make check-unit		unit, simulation, config, corpus, shell: no root
 #	make check		that, and as root namespaces and interop
 #	make check-long		hundreds of kills, soak
@@ -41,6 +41,7 @@ COMMON_SRCS=	common/monotime.c common/ev.c common/log.c common/imsg.c \
 		common/ctlclient.c common/ibuf.c common/notify.c common/hmac.c \
 		common/ipaddr.c common/lex.c common/wire/cksum.c \
 		common/wire/carp.c common/wire/frame.c common/wire/trailer.c \
+		common/wire/native.c common/wire/pfsync.c \
 		${COMMON_OS_SRCS}
 COMMON_OBJS=	${COMMON_SRCS:.c=.o}
 
@@ -51,8 +52,20 @@ CARPD_SRCS=	carpd/config.c carpd/printconf.c carpd/parse.c \
 		carpd/dev.c carpd/vif.c carpd/ctl.c ${CARPD_OS_SRCS}
 CARPD_OBJS=	${CARPD_SRCS:.c=.o}
 
+# everything of pfsyncd but main
+PFSYNCD_SRCS=	pfsyncd/config.c pfsyncd/printconf.c pfsyncd/parse.c \
+		pfsyncd/msgs.c pfsyncd/flow.c pfsyncd/statedb.c \
+		pfsyncd/nosync.c pfsyncd/repl.c pfsyncd/repl_rx.c \
+		pfsyncd/repl_tx.c pfsyncd/ctmap.c \
+		pfsyncd/pfdial.c pfsyncd/pfdial_rx.c pfsyncd/pfdial_tx.c \
+		pfsyncd/hints.c pfsyncd/engine.c pfsyncd/ctl.c \
+		pfsyncd/table.c pfsyncd/carplink.c pfsyncd/syncdev.c \
+		${PFSYNCD_OS_SRCS}
+PFSYNCD_OBJS=	${PFSYNCD_SRCS:.c=.o}
+
 CTL_SRCS=	carpctl/carpctl.c carpctl/tokens.c carpctl/show.c \
-		carpctl/show_check.c carpctl/show_text.c carpctl/show_json.c
+		carpctl/show_check.c carpctl/show_text.c carpctl/show_json.c \
+		carpctl/sync.c
 CTL_OBJS=	${CTL_SRCS:.c=.o}
 
 UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \
@@ -72,15 +85,30 @@ FUZZ_REPLAYS=	tests/fuzz/advert_fuzz.rp tests/fuzz/carp_fuzz.rp \
 		tests/fuzz/config_fuzz.rp tests/fuzz/frame_fuzz.rp \
 		tests/fuzz/imsg_fuzz.rp tests/fuzz/trailer_fuzz.rp \
 		tests/fuzz/vhost_fuzz.rp
-TEST_TOOLS=	tests/lab/stream tests/shell/fakecarpd
+TEST_TOOLS=	tests/lab/stream tests/lab/flows tests/shell/fakecarpd \
+		tests/shell/fakepfsyncd
 
-PROGS=		carpd/carpd carpctl/carpctl
+PROGS=		carpd/carpd pfsyncd/pfsyncd carpctl/carpctl
+
+# linked with pfsyncd's objects instead of carpd's
+SYNC_TESTS=	tests/unit/flow_test.us tests/unit/statedb_test.us \
+		tests/unit/nosync_test.us tests/unit/native_test.us \
+		tests/unit/pfsync_wire_test.us tests/unit/ctmap_test.us \
+		tests/unit/pfdial_test.us tests/unit/sync_config_test.us \
+		tests/unit/statetbl_test.us tests/unit/syncsock_test.us \
+		tests/unit/repl_test.us tests/unit/hints_test.us \
+		tests/unit/carplink_test.us tests/unit/syncdev_test.us \
+		tests/sim/syncsim_test.us
+SYNC_REPLAYS=	tests/fuzz/pfsync_fuzz.rs tests/fuzz/native_fuzz.rs \
+		tests/fuzz/sync_config_fuzz.rs tests/fuzz/pfdial_fuzz.rs \
+		tests/fuzz/repl_fuzz.rs
 
 all: ${PROGS}
-	@cat common/*.d common/*/*.d carpd/*.d carpd/*/*.d carpctl/*.d \
+	@cat common/*.d common/*/*.d carpd/*.d carpd/*/*.d pfsyncd/*.d \
+	    pfsyncd/*/*.d carpctl/*.d \
 	    > .depend 2>/dev/null || :
 
-.SUFFIXES: .c .o .ut .rp .fz
+.SUFFIXES: .c .o .ut .rp .fz .us .rs .fs
 .c.o:
 	${CC} ${ALL_CFLAGS} -c -o $@ $<
 
@@ -88,9 +116,16 @@ carpd/carpd: carpd/carpd.o carpd/libcarpd.a common/libcommon.a
 	${CC} ${ALL_LDFLAGS} -o $@ carpd/carpd.o carpd/libcarpd.a \
 	    common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
 
+pfsyncd/pfsyncd: pfsyncd/pfsyncd.o pfsyncd/libpfsyncd.a carpd/msgs.o \
+		common/libcommon.a
+	${CC} ${ALL_LDFLAGS} -o $@ pfsyncd/pfsyncd.o carpd/msgs.o \
+	    pfsyncd/libpfsyncd.a common/libcommon.a ${PFSYNCD_LIBS} \
+	    ${COMMON_LIBS}
+
 carpctl/carpctl: ${CTL_OBJS} carpd/msgs.o carpd/vhost.o carpd/advert.o \
-		carpd/config.o common/libcommon.a carpd/libcarpd.a
-	${CC} ${ALL_LDFLAGS} -o $@ ${CTL_OBJS} carpd/libcarpd.a \
+		carpd/config.o pfsyncd/msgs.o common/libcommon.a \
+		carpd/libcarpd.a
+	${CC} ${ALL_LDFLAGS} -o $@ ${CTL_OBJS} pfsyncd/msgs.o carpd/libcarpd.a \
 	    common/libcommon.a ${CTL_LIBS} ${CARPD_LIBS} ${COMMON_LIBS}
 
 common/libcommon.a: ${COMMON_OBJS}
@@ -100,6 +135,13 @@ common/libcommon.a: ${COMMON_OBJS}
 carpd/libcarpd.a: ${CARPD_OBJS}
 	rm -f $@
 	${AR} rcs $@ ${CARPD_OBJS}
+
+pfsyncd/libpfsyncd.a: ${PFSYNCD_OBJS}
+	rm -f $@
+	${AR} rcs $@ ${PFSYNCD_OBJS}
+
+pfsyncd/parse.c: pfsyncd/parse.y
+	${YACC} -o $@ pfsyncd/parse.y
 
 carpd/parse.c: carpd/parse.y
 	${YACC} -o $@ carpd/parse.y
@@ -114,6 +156,24 @@ carpd/os/steer_linux.o: ${BPF_OBJS}
 	    common/libcommon.a ${TEST_LIBS} ${CARPD_LIBS} ${COMMON_LIBS}
 
 ${UNIT_TESTS} ${SIM_TESTS}: carpd/libcarpd.a common/libcommon.a
+
+.c.us:
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ $< pfsyncd/libpfsyncd.a \
+	    common/libcommon.a ${TEST_LIBS} ${PFSYNCD_LIBS} ${COMMON_LIBS}
+
+${SYNC_TESTS}: pfsyncd/libpfsyncd.a common/libcommon.a
+
+.c.rs:
+	${CC} ${ALL_CFLAGS} -Wno-missing-prototypes ${ALL_LDFLAGS} -o $@ $< \
+	    tests/fuzz/replay.o pfsyncd/libpfsyncd.a common/libcommon.a \
+	    ${PFSYNCD_LIBS} ${COMMON_LIBS}
+
+${SYNC_REPLAYS}: tests/fuzz/replay.o pfsyncd/libpfsyncd.a common/libcommon.a
+
+.c.fs:
+	${CC} ${ALL_CFLAGS} -Wno-missing-prototypes ${ALL_LDFLAGS} -o $@ $< \
+	    pfsyncd/libpfsyncd.a common/libcommon.a ${PFSYNCD_LIBS} \
+	    ${COMMON_LIBS}
 
 .c.rp:
 	${CC} ${ALL_CFLAGS} -Wno-missing-prototypes ${ALL_LDFLAGS} -o $@ $< \
@@ -138,12 +198,23 @@ tests/shell/fakecarpd: tests/shell/fakecarpd.c carpd/libcarpd.a \
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/shell/fakecarpd.c \
 	    carpd/libcarpd.a common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
 
+tests/shell/fakepfsyncd: tests/shell/fakepfsyncd.c pfsyncd/libpfsyncd.a \
+		common/libcommon.a
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/shell/fakepfsyncd.c \
+	    pfsyncd/libpfsyncd.a common/libcommon.a ${PFSYNCD_LIBS} \
+	    ${COMMON_LIBS}
+
+tests/lab/flows: tests/lab/flows.c
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/flows.c \
+	    ${COMMON_LIBS}
+
 tests/lab/stream: tests/lab/stream.c
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/stream.c
 
 # ---- tests ----
 
-TESTS=		${UNIT_TESTS} ${SIM_TESTS} ${FUZZ_REPLAYS}
+TESTS=		${UNIT_TESTS} ${SIM_TESTS} ${FUZZ_REPLAYS} ${SYNC_TESTS} \
+		${SYNC_REPLAYS}
 SECONDS?=	10
 
 deps:
@@ -185,19 +256,27 @@ install: all
 	install -d ${DESTDIR}${SBINDIR} ${DESTDIR}${MANDIR}/man5 \
 	    ${DESTDIR}${MANDIR}/man8 ${DESTDIR}${EXAMPLESDIR} \
 	    ${DESTDIR}${UNITDIR}
-	install -m 755 carpd/carpd carpctl/carpctl conf/rcctl \
+	install -m 755 carpd/carpd pfsyncd/pfsyncd carpctl/carpctl conf/rcctl \
 	    ${DESTDIR}${SBINDIR}
-	install -m 644 man/carpd.conf.5 ${DESTDIR}${MANDIR}/man5
-	install -m 644 man/carpd.8 man/carpctl.8 man/rcctl.8 \
+	install -m 644 man/carpd.conf.5 man/pfsyncd.conf.5 \
+	    ${DESTDIR}${MANDIR}/man5
+	install -m 644 man/carpd.8 man/pfsyncd.8 man/carpctl.8 man/rcctl.8 \
 	    ${DESTDIR}${MANDIR}/man8
-	install -m 600 conf/carpd.conf.sample ${DESTDIR}${EXAMPLESDIR}
-	sed "s,/usr/local/sbin,${SBINDIR},g" conf/carpd.service > \
-	    ${DESTDIR}${UNITDIR}/carpd.service
-	chmod 644 ${DESTDIR}${UNITDIR}/carpd.service
+	install -m 600 conf/carpd.conf.sample conf/pfsyncd.conf.sample \
+	    ${DESTDIR}${EXAMPLESDIR}
+	for d in carpd pfsyncd; do \
+	    sed "s,/usr/local/sbin,${SBINDIR},g" conf/$$d.service > \
+	    ${DESTDIR}${UNITDIR}/$$d.service && \
+	    chmod 644 ${DESTDIR}${UNITDIR}/$$d.service || exit 1; done
 
 uninstall:
 	rm -f ${DESTDIR}${SBINDIR}/carpd ${DESTDIR}${SBINDIR}/carpctl \
+	    ${DESTDIR}${SBINDIR}/pfsyncd \
 	    ${DESTDIR}${SBINDIR}/rcctl ${DESTDIR}${MANDIR}/man5/carpd.conf.5 \
+	    ${DESTDIR}${MANDIR}/man5/pfsyncd.conf.5 \
+	    ${DESTDIR}${MANDIR}/man8/pfsyncd.8 \
+	    ${DESTDIR}${EXAMPLESDIR}/pfsyncd.conf.sample \
+	    ${DESTDIR}${UNITDIR}/pfsyncd.service \
 	    ${DESTDIR}${MANDIR}/man8/carpd.8 \
 	    ${DESTDIR}${MANDIR}/man8/carpctl.8 \
 	    ${DESTDIR}${MANDIR}/man8/rcctl.8 \
@@ -207,6 +286,8 @@ uninstall:
 
 clean:
 	rm -f ${PROGS} ${COMMON_OBJS} ${CARPD_OBJS} ${CTL_OBJS} \
+	    ${PFSYNCD_OBJS} pfsyncd/pfsyncd.o pfsyncd/parse.c \
+	    pfsyncd/libpfsyncd.a \
 	    carpd/carpd.o carpd/parse.c ${BPF_OBJS} common/libcommon.a \
 	    carpd/libcarpd.a ${TESTS} ${TEST_TOOLS} tests/fuzz/replay.o .depend
 	find . -name '*.d' -type f -exec rm -f {} +

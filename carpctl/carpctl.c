@@ -4,7 +4,7 @@
  *
  * carpctl(8): one command, one request on carpd's control socket, its answer
  * on the terminal.  The words are in tokens.c, the forms of output in
- * show_*.c, the messages in carpd/msgs.h.
+ * show_*.c, the messages in carpd/msgs.h; what concerns pfsyncd is in sync.c.
  */
 #include <err.h>
 #include <errno.h>
@@ -17,9 +17,11 @@
 #include "../common/ctlclient.h"
 #include "../common/log.h"
 #include "show.h"
+#include "sync.h"
 #include "tokens.h"
 
 #define CARPD_SOCKET	"/run/carpd.sock"
+#define PFSYNCD_SOCKET	"/run/pfsyncd.sock"
 
 #define EXIT_REFUSED	1
 #define EXIT_USAGE	2
@@ -28,13 +30,14 @@
 #define WAIT_MS		5000
 #define WAIT_RELOAD_MS	30000	/* a long file, on a busy firewall */
 
-static const char *sockpath = CARPD_SOCKET;
+static const char *sockpath;		/* NULL: not given */
+static const char *syncpath;
 
 static void __attribute__((noreturn))
 usage(void)
 {
-	fputs("usage: carpctl [-jV] [-s socket] command [argument ...]\n",
-	    stderr);
+	fputs("usage: carpctl [-jV] [-S socket] [-s socket] command "
+	    "[argument ...]\n", stderr);
 	tokens_usage("       carpctl ", stderr);
 	exit(EXIT_USAGE);
 }
@@ -42,7 +45,8 @@ usage(void)
 static void __attribute__((noreturn))
 unreachable(const char *why)
 {
-	fprintf(stderr, "carpctl: %s: %s\n", sockpath, why);
+	fprintf(stderr, "carpctl: %s: %s\n",
+	    sockpath != NULL ? sockpath : CARPD_SOCKET, why);
 	exit(EXIT_UNREACHABLE);
 }
 
@@ -51,7 +55,8 @@ reach(void)
 {
 	struct ctlclient	*c;
 
-	if ((c = ctlclient_open(sockpath)) != NULL)
+	if ((c = ctlclient_open(sockpath != NULL ? sockpath :
+	    CARPD_SOCKET)) != NULL)
 		return (c);
 	switch (errno) {
 	case ENOENT:
@@ -199,6 +204,28 @@ do_show(struct ctlclient *c, const struct tokens_result *r)
 	return (code);
 }
 
+/*
+ * The last line of the one screen is pfsyncd's.  Who names another carpd, but
+ * no pfsyncd, would be shown that of somebody else.
+ */
+static int
+do_show_sync_line(const struct tokens_result *r)
+{
+	if (r->json || r->check)
+		return (0);
+	if (syncpath != NULL)
+		return (sync_line(syncpath, true));
+	return (sockpath != NULL ? 0 : sync_line(PFSYNCD_SOCKET, false));
+}
+
+static int
+do_show_all(struct ctlclient *c, const struct tokens_result *r)
+{
+	int	 code = do_show(c, r);
+
+	return (code != 0 ? code : do_show_sync_line(r));
+}
+
 static int
 do_monitor(struct ctlclient *c)
 {
@@ -302,6 +329,7 @@ act(struct ctlclient *c, const struct tokens_result *r)
 {
 	switch (r->action) {
 	case ACTION_SHOW:
+		return (do_show_all(c, r));
 	case ACTION_SHOW_IFACE:
 	case ACTION_SHOW_DEMOTION:
 	case ACTION_SHOW_COUNTERS:
@@ -329,10 +357,34 @@ act(struct ctlclient *c, const struct tokens_result *r)
 		return (do_flag(c, IMSG_CTL_LOG, r->number != 0));
 	case ACTION_MONITOR:
 		return (do_monitor(c));
+	case ACTION_SHOW_SYNC:		/* see act_sync() */
+	case ACTION_SYNC_NOW:
+	case ACTION_SYNC_FLUSH:
 	case ACTION_NONE:
 		break;
 	}
 	usage();
+}
+
+/* What pfsyncd is asked; false: it is not. */
+static bool
+act_sync(const struct tokens_result *r, int *code)
+{
+	const char	*path = syncpath != NULL ? syncpath : PFSYNCD_SOCKET;
+
+	switch (r->action) {
+	case ACTION_SHOW_SYNC:
+		*code = sync_show(path, r->json);
+		return (true);
+	case ACTION_SYNC_NOW:
+		*code = sync_now(path);
+		return (true);
+	case ACTION_SYNC_FLUSH:
+		*code = sync_flush(path);
+		return (true);
+	default:
+		return (false);
+	}
 }
 
 int
@@ -343,10 +395,13 @@ main(int argc, char *argv[])
 	int			 ch, code;
 
 	log_init("carpctl", true, 0);
-	while ((ch = getopt(argc, argv, "+js:V")) != -1) {
+	while ((ch = getopt(argc, argv, "+jS:s:V")) != -1) {
 		switch (ch) {
 		case 'j':
 			r.json = true;
+			break;
+		case 'S':
+			syncpath = optarg;
 			break;
 		case 's':
 			sockpath = optarg;
@@ -363,9 +418,11 @@ main(int argc, char *argv[])
 		usage();
 	if (tokens_parse(argv, &r, stderr) == -1)
 		return (EXIT_USAGE);
-	c = reach();
-	code = act(c, &r);
-	ctlclient_close(c);
+	if (!act_sync(&r, &code)) {
+		c = reach();
+		code = act(c, &r);
+		ctlclient_close(c);
+	}
 	if (fflush(stdout) == EOF)
 		err(EXIT_REFUSED, "stdout");
 	return (code);

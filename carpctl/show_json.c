@@ -9,13 +9,9 @@
 #include <err.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include <jansson.h>
-
+#include "put.h"
 #include "show.h"
-
-#define JSON_SCHEMA	1
 
 struct json {
 	FILE		*f;
@@ -23,112 +19,12 @@ struct json {
 	json_t		*ifaces, *groups, *peers, *history; /* of root */
 };
 
-/* jansson's allocations fail only when memory is out. */
-static json_t *
-must(json_t *j)
-{
-	if (j == NULL)
-		errx(1, "JSON: out of memory");
-	return (j);
-}
-
-static void
-put(json_t *o, const char *key, json_t *value)
-{
-	if (json_object_set_new(o, key, must(value)) == -1)
-		errx(1, "JSON: out of memory");
-}
-
-static void
-put_str(json_t *o, const char *key, const char *s)
-{
-	json_t	*value = json_string(s);
-
-	/* Names of interfaces may be any bytes; JSON is UTF-8. */
-	put(o, key, value != NULL ? value : json_string("?"));
-}
-
-static void
-put_int(json_t *o, const char *key, json_int_t n)
-{
-	put(o, key, json_integer(n));
-}
-
-static void
-put_bool(json_t *o, const char *key, bool on)
-{
-	put(o, key, json_boolean(on));
-}
-
-/* Counters stay below 2^63 for as long as anybody will look. */
-static void
-put_u64(json_t *o, const char *key, uint64_t n)
-{
-	put_int(o, key, n > INT64_MAX ? INT64_MAX : (json_int_t)n);
-}
-
-static json_t *
-put_array(json_t *o, const char *key)
-{
-	put(o, key, json_array());
-	return (json_object_get(o, key));
-}
-
-static json_t *
-append_object(json_t *array)
-{
-	json_t	*o = must(json_object());
-
-	if (json_array_append_new(array, o) == -1)
-		errx(1, "JSON: out of memory");
-	return (o);
-}
-
-static void
-append_str(json_t *array, const char *s)
-{
-	json_t	*value = json_string(s);
-
-	if (value == NULL)
-		value = must(json_string("?"));
-	if (json_array_append_new(array, value) == -1)
-		errx(1, "JSON: out of memory");
-}
-
-/* 2026-11-22T04:03:11.123Z */
-static void
-put_time(json_t *o, const char *key, uint64_t ms)
-{
-	time_t		 sec = (time_t)(ms / 1000);
-	struct tm	 tm;
-	char		 day[32], buf[48];
-
-	if (gmtime_r(&sec, &tm) == NULL ||
-	    strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
-		put(o, key, json_null());
-		return;
-	}
-	snprintf(buf, sizeof(buf), "%s.%03uZ", day, (unsigned int)(ms % 1000));
-	put_str(o, key, buf);
-}
-
 static void
 put_mac(json_t *o, const char *key, const uint8_t mac[6])
 {
 	char	 buf[18];
 
 	put_str(o, key, show_mac(mac, buf));
-}
-
-static void
-put_node(json_t *o, const char *key, uint32_t node)
-{
-	char	 buf[SHOW_NODE_STRLEN];
-
-	if (node == 0)
-		put(o, key, json_null());
-	else
-		put_str(o, key, show_node(node, buf));
 }
 
 /* Only what was asked for has its array, even if that stays empty. */
@@ -140,8 +36,8 @@ json_begin(FILE *f, enum ctl_what what)
 	if ((j = calloc(1, sizeof(*j))) == NULL)
 		err(1, NULL);
 	j->f = f;
-	j->root = must(json_object());
-	put_int(j->root, "schema", JSON_SCHEMA);
+	j->root = put_must(json_object());
+	put_int(j->root, "schema", PUT_SCHEMA);
 	if (what == CTL_WHAT_ALL || what == CTL_WHAT_IFACE)
 		j->ifaces = put_array(j->root, "interfaces");
 	if (what == CTL_WHAT_ALL || what == CTL_WHAT_IFACE ||
@@ -176,10 +72,10 @@ put_master(json_t *o, const struct ctl_vhid *v)
 	json_t	*m;
 
 	if (v->state != VHOST_BACKUP || v->master.af == 0) {
-		put(o, "master", json_null());
+		put_new(o, "master", json_null());
 		return;
 	}
-	put(o, "master", json_object());
+	put_new(o, "master", json_object());
 	m = json_object_get(o, "master");
 	put_str(m, "address", ipaddr_print(&v->master, buf, sizeof(buf)));
 	put_node(m, "node", v->master_node);
@@ -190,7 +86,7 @@ put_master(json_t *o, const struct ctl_vhid *v)
 static void
 put_vhid(json_t *vhids, const struct ctl_vhid *v)
 {
-	json_t	*o = append_object(vhids);
+	json_t	*o = put_append(vhids);
 
 	put_int(o, "vhid", v->vhid);
 	put_str(o, "state", show_state(v->state));
@@ -213,12 +109,12 @@ put_installed(json_t *installed, const struct ctl_addr *a)
 {
 	struct ipaddr	 there = a->addr;
 	char		 buf[IPADDR_STRLEN];
-	json_t		*o = append_object(installed);
+	json_t		*o = put_append(installed);
 
 	put_str(o, "address", ipaddr_print_prefix(&a->addr, buf,
 	    sizeof(buf)));
 	if (a->plen == SHOW_NOT_INSTALLED) {
-		put(o, "installed", json_null());
+		put_new(o, "installed", json_null());
 		return;
 	}
 	there.plen = a->plen;
@@ -235,8 +131,8 @@ put_addrs(json_t *o, const struct show_iface *i)
 
 	array = put_array(o, "addresses");
 	for (n = 0; n < i->naddrs; n++)
-		append_str(array, ipaddr_print_prefix(&i->addrs[n].addr, buf,
-		    sizeof(buf)));
+		put_append_str(array, ipaddr_print_prefix(&i->addrs[n].addr,
+		    buf, sizeof(buf)));
 	put_int(o, "demotion", i->i.demotion);
 	array = put_array(o, "installed");
 	for (n = 0; n < i->naddrs; n++)
@@ -252,7 +148,7 @@ json_iface(void *arg, const struct show_iface *i)
 
 	if (j->ifaces == NULL)
 		return;
-	o = append_object(j->ifaces);
+	o = put_append(j->ifaces);
 	put_str(o, "name", i->i.name);
 	put_str(o, "carpdev", i->i.carpdev);
 	put_str(o, "state", show_state((uint8_t)show_iface_state(i)));
@@ -265,7 +161,7 @@ json_iface(void *arg, const struct show_iface *i)
 	put_str(o, "demote_style", show_style(i->i.style));
 	array = put_array(o, "groups");
 	for (n = 0; n < i->i.ngroups; n++)
-		append_str(array, i->i.groups[n]);
+		put_append_str(array, i->i.groups[n]);
 	array = put_array(o, "vhids");
 	for (n = 0; n < i->nvhids; n++)
 		put_vhid(array, &i->vhids[n]);
@@ -280,18 +176,18 @@ json_group(void *arg, const struct show_group *g)
 
 	if (j->groups == NULL)
 		return;
-	o = append_object(j->groups);
+	o = put_append(j->groups);
 	put_str(o, "name", g->g.name);
 	put_int(o, "demotion", g->g.demotion);
 	entries = put_array(o, "entries");
 	for (n = 0; n < g->nentries; n++) {
-		o = append_object(entries);
+		o = put_append(entries);
 		put_str(o, "owner", g->entries[n].owner);
 		put_str(o, "reason", g->entries[n].reason);
 		put_int(o, "amount", g->entries[n].amount);
 		put_time(o, "since", g->entries[n].since_ms);
-		put(o, "expires_s", g->entries[n].expires < 0 ? json_null() :
-		    json_integer(g->entries[n].expires));
+		put_new(o, "expires_s", g->entries[n].expires < 0 ?
+		    json_null() : json_integer(g->entries[n].expires));
 	}
 }
 
@@ -312,13 +208,13 @@ json_peer(void *arg, const struct ctl_peer *p)
 
 	if (j->peers == NULL)
 		return;
-	o = append_object(j->peers);
+	o = put_append(j->peers);
 	put_str(o, "interface", p->name);
 	put_int(o, "vhid", p->vhid);
 	put_str(o, "address", ipaddr_print(&p->addr, buf, sizeof(buf)));
 	put_node(o, "node", p->ours ? p->node : 0);
 	put_bool(o, "verified", p->verified);
-	put(o, "drop", p->verified ? json_null() :
+	put_new(o, "drop", p->verified ? json_null() :
 	    json_string(show_drop(p->drop)));
 	put_bool(o, "ours", p->ours);
 	put_int(o, "advbase", p->advbase);
@@ -338,7 +234,7 @@ json_history(void *arg, const struct ctl_history *h)
 
 	if (j->history == NULL)
 		return;
-	o = append_object(j->history);
+	o = put_append(j->history);
 	put_time(o, "at", h->at_ms);
 	put_str(o, "interface", h->name);
 	put_int(o, "vhid", h->vhid);

@@ -11,9 +11,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "put.h"
 #include "show.h"
 
-#define TIME_STRLEN	32
+#define TIME_STRLEN	PUT_TIME_STRLEN
 
 struct text {
 	FILE		*f;
@@ -46,24 +47,6 @@ local_time(uint64_t ms, char *buf, size_t len)
 	return (buf);
 }
 
-/* 42s, 3m05s, 2h03m, 4d02h: two units say enough. */
-static const char *
-duration(uint64_t sec, char *buf, size_t len)
-{
-	if (sec < 60)
-		snprintf(buf, len, "%us", (unsigned int)sec);
-	else if (sec < 3600)
-		snprintf(buf, len, "%um%02us", (unsigned int)(sec / 60),
-		    (unsigned int)(sec % 60));
-	else if (sec < 86400)
-		snprintf(buf, len, "%uh%02um", (unsigned int)(sec / 3600),
-		    (unsigned int)(sec % 3600 / 60));
-	else
-		snprintf(buf, len, "%" PRIu64 "d%02uh", sec / 86400,
-		    (unsigned int)(sec % 86400 / 3600));
-	return (buf);
-}
-
 /* "since 2026-11-22 04:03:11 (2h03m)" */
 static void
 print_since(const struct text *t, uint64_t ms)
@@ -72,7 +55,7 @@ print_since(const struct text *t, uint64_t ms)
 
 	fprintf(t->f, "since %s", local_time(ms, at, sizeof(at)));
 	if (t->now >= ms / 1000 && t->now != 0)
-		fprintf(t->f, " (%s)", duration(t->now - ms / 1000, ago,
+		fprintf(t->f, " (%s)", put_duration(t->now - ms / 1000, ago,
 		    sizeof(ago)));
 }
 
@@ -87,7 +70,7 @@ text_global(void *arg, const struct ctl_global *g)
 		return;
 	fprintf(t->f, "carpd: node %s, up %s, preempt %s, log %u%s%s\n",
 	    show_node(g->node, node),
-	    duration(g->uptime_ms / 1000, up, sizeof(up)),
+	    put_duration(g->uptime_ms / 1000, up, sizeof(up)),
 	    g->preempt ? "yes" : "no", g->log, g->verbose ? ", verbose" : "",
 	    g->allow ? "" : ", disabled");
 }
@@ -245,7 +228,7 @@ print_entry(const struct text *t, const struct ctl_entry *e)
 	print_since(t, e->since_ms);
 	if (e->expires >= 0)
 		fprintf(t->f, ", expires in %s",
-		    duration((uint64_t)e->expires, left, sizeof(left)));
+		    put_duration((uint64_t)e->expires, left, sizeof(left)));
 	fputc('\n', t->f);
 }
 

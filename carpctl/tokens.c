@@ -30,7 +30,7 @@ enum table {
 	T_STOP,		/* nothing may follow */
 	T_MAIN, T_SHOW, T_SHOW_OPTS, T_DEMOTE, T_DEMOTE_GROUP, T_STATE,
 	T_STATE_NAME, T_SET, T_SET_IFACE, T_SET_VHID, T_SET_SKEW, T_SET_BASE,
-	T_SET_GROUP, T_SET_PREEMPT, T_LOG, TABLES
+	T_SET_GROUP, T_SET_PREEMPT, T_LOG, T_SYNC, TABLES
 };
 
 /* What the flags of TOKEN_OPT set. */
@@ -60,6 +60,7 @@ static const struct token t_main[] = {
 	{ TOKEN_WORD, "reload", ACTION_RELOAD, T_STOP, 0, 0 },
 	{ TOKEN_WORD, "log", ACTION_LOG, T_LOG, 0, 0 },
 	{ TOKEN_WORD, "monitor", ACTION_MONITOR, T_STOP, 0, 0 },
+	{ TOKEN_WORD, "sync", ACTION_NONE, T_SYNC, 0, 0 },
 	END
 };
 
@@ -72,6 +73,7 @@ static const struct token t_show[] = {
 	{ TOKEN_WORD, "counters", ACTION_SHOW_COUNTERS, T_SHOW_OPTS, 0, 0 },
 	{ TOKEN_WORD, "peers", ACTION_SHOW_PEERS, T_SHOW_OPTS, 0, 0 },
 	{ TOKEN_WORD, "history", ACTION_SHOW_HISTORY, T_SHOW_OPTS, 0, 0 },
+	{ TOKEN_WORD, "sync", ACTION_SHOW_SYNC, T_SHOW_OPTS, 0, 0 },
 	END
 };
 
@@ -154,6 +156,12 @@ static const struct token t_log[] = {
 	END
 };
 
+static const struct token t_sync[] = {
+	{ TOKEN_WORD, "now", ACTION_SYNC_NOW, T_STOP, 0, 0 },
+	{ TOKEN_WORD, "flush", ACTION_SYNC_FLUSH, T_STOP, 0, 0 },
+	END
+};
+
 static const struct token *const tables[TABLES] = {
 	[T_STOP] = t_stop,
 	[T_MAIN] = t_main,
@@ -170,7 +178,8 @@ static const struct token *const tables[TABLES] = {
 	[T_SET_BASE] = t_set_base,
 	[T_SET_GROUP] = t_set_group,
 	[T_SET_PREEMPT] = t_set_preempt,
-	[T_LOG] = t_log
+	[T_LOG] = t_log,
+	[T_SYNC] = t_sync
 };
 
 static bool
@@ -353,7 +362,7 @@ print_expected(const struct token *table, FILE *f)
 static int
 check_result(const struct tokens_result *r, FILE *err)
 {
-	if (r->json && (r->check || r->action > ACTION_SHOW_HISTORY)) {
+	if (r->json && (r->check || r->action > ACTION_SHOW_SYNC)) {
 		fputs("-j: only for show, and not with --check\n", err);
 		return (-1);
 	}

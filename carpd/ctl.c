@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: ISC
  *
  * The engine's answers to carpctl: one request, its objects, then CTL_END,
- * or CTL_OK or CTL_FAIL with a text.  The mode of the socket is the
+ * or CTL_OK or CTL_FAIL with a text; and to pfsyncd, whose connection may hold
+ * a demotion and watch the number of MASTERs.  The mode of the socket is the
  * authority (carpctl(8)); a client that breaks the protocol is closed.
  */
 #include <errno.h>
@@ -15,6 +16,8 @@
 #include "engine.h"
 
 #define OWNER_OPERATOR	"operator"
+#define OWNER_PFSYNCD	"pfsyncd"
+#define HOLD_TIME	120		/* s, at most, without `sync wait` */
 #define NELEM(a)	(sizeof(a) / sizeof((a)[0]))
 
 static void
@@ -109,11 +112,25 @@ show_vhid(const struct vif *f, const struct node *n, struct control_client *cl)
 }
 
 static void
+show_addrs(struct vif *f, struct control_client *cl)
+{
+	struct ctl_addr a;
+	size_t k;
+
+	for (k = 0; k < f->c.naddrs; k++) {
+		memset(&a, 0, sizeof(a));
+		(void)strlcpy(a.name, f->c.name, sizeof(a.name));
+		a.addr = f->c.addrs[k];
+		a.plen = f->shown[k].plen;
+		reply(cl, IMSG_CTL_ADDR, &a, sizeof(a));
+	}
+}
+
+static void
 show_iface(struct vif *f, struct control_client *cl)
 {
 	const struct dev *d = f->dev;
 	struct ctl_iface i;
-	struct ctl_addr a;
 	size_t k;
 
 	memset(&i, 0, sizeof(i));
@@ -132,13 +149,7 @@ show_iface(struct vif *f, struct control_client *cl)
 	reply(cl, IMSG_CTL_IFACE, &i, sizeof(i));
 	for (k = 0; k < f->nnodes; k++)
 		show_vhid(f, f->nodes[k], cl);
-	for (k = 0; k < f->c.naddrs; k++) {
-		memset(&a, 0, sizeof(a));
-		(void)strlcpy(a.name, f->c.name, sizeof(a.name));
-		a.addr = f->c.addrs[k];
-		a.plen = f->shown[k].plen;
-		reply(cl, IMSG_CTL_ADDR, &a, sizeof(a));
-	}
+	show_addrs(f, cl);
 }
 
 static void
@@ -614,6 +625,216 @@ ctl_log(struct engine *e, struct control_client *cl, const struct ctl_flag *m)
 	ok(cl);
 }
 
+/* ---- pfsyncd ---- */
+
+static struct hold *
+hold_find(struct engine *e, uint32_t client, const char *reason)
+{
+	struct hold *h;
+
+	for (h = e->holds; h < e->holds + ENGINE_HOLDS_MAX; h++)
+		if (h->client == client && (reason == NULL ||
+		    strcmp(h->reason, reason) == 0))
+			return (h);
+	return (NULL);
+}
+
+/* The hold of that reason, whoever has it, or a new one; NULL: no room. */
+static struct hold *
+hold_take(struct engine *e, uint32_t client, const char *reason)
+{
+	int64_t most = e->g.sync_wait != 0 ? e->g.sync_wait : HOLD_TIME;
+	struct hold *h;
+
+	if ((h = hold_find(e, client, reason)) != NULL)
+		return (h);
+	/* of a connection that is not known to be dead yet */
+	for (h = e->holds; h < e->holds + ENGINE_HOLDS_MAX; h++)
+		if (h->client != 0 && strcmp(h->reason, reason) == 0)
+			break;
+	if (h == e->holds + ENGINE_HOLDS_MAX &&
+	    (h = hold_find(e, 0, NULL)) == NULL)
+		return (NULL);
+	h->client = client;
+	(void)strlcpy(h->reason, reason, sizeof(h->reason));
+	h->until = monotime_add(monotime_now(), most * MONOTIME_SEC);
+	return (h);
+}
+
+static void
+hold_release(struct engine *e, struct hold *h)
+{
+	(void)ledger_set(e, OWNER_PFSYNCD, "carp", h->reason, 0, 0);
+	memset(h, 0, sizeof(*h));
+}
+
+/* All that a client holds. */
+static void
+hold_forget(struct engine *e, uint32_t client)
+{
+	struct hold *h;
+
+	while ((h = hold_find(e, client, NULL)) != NULL)
+		hold_release(e, h);
+}
+
+/* A reason goes into logs and onto terminals. */
+static bool
+reason_ok(const char *s)
+{
+	size_t len = strnlen(s, DEMOTE_REASON_MAX);
+
+	return (len != 0 && len < DEMOTE_REASON_MAX &&
+	    strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "0123456789_-. ") == len);
+}
+
+/*
+ * The time counts from when a reason came up: saying it again does not make it
+ * longer, and after its end it holds nothing.  0 takes one reason back, or all
+ * when none is named.
+ */
+static void
+ctl_hold(struct engine *e, struct control_client *cl, const struct ctl_hold *m)
+{
+	uint32_t client = control_client_id(cl);
+	struct hold *h;
+	int64_t left;
+
+	if (m->amount == 0 && m->reason[0] == '\0') {
+		hold_forget(e, client);
+		ok(cl);
+		return;
+	}
+	if (!reason_ok(m->reason) || m->amount < 0 || m->amount > DEMOTE_MAX) {
+		fail(cl, "a hold is 0 to %d, for a reason", DEMOTE_MAX);
+		return;
+	}
+	if (m->amount == 0) {
+		if ((h = hold_find(e, client, m->reason)) != NULL)
+			hold_release(e, h);
+		ok(cl);
+		return;
+	}
+	if ((h = hold_take(e, client, m->reason)) == NULL) {
+		fail(cl, "too many reasons");
+		return;
+	}
+	left = monotime_sub(h->until, monotime_now());
+	if (left > 0 && !ledger_set(e, OWNER_PFSYNCD, "carp", m->reason,
+	    m->amount, left))
+		fail(cl, "the demotion ledger is full");
+	else
+		ok(cl);
+}
+
+static void
+ctl_synced(struct engine *e, struct control_client *cl)
+{
+	e->synced = true;
+	ledger_startup(e);
+	ok(cl);
+}
+
+/* FNV-1a: to see a change, not to withstand anybody. */
+static uint64_t
+digest(uint64_t h, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	while (len-- > 0)
+		h = (h ^ *p++) * 0x100000001b3ULL;
+	return (h);
+}
+
+static void
+watch_look(struct engine *e, struct watch *w)
+{
+	const struct vif *f;
+	size_t i;
+
+	memset(w, 0, sizeof(*w));
+	w->addrs = 0xcbf29ce484222325ULL;
+	TAILQ_FOREACH(f, &e->vifs, entry) {
+		if (f->dying)
+			continue;
+		w->addrs = digest(w->addrs, f->c.addrs,
+		    f->c.naddrs * sizeof(f->c.addrs[0]));
+		w->m.vhids += (uint32_t)f->nnodes;
+		for (i = 0; i < f->nnodes; i++)
+			w->m.masters += f->nodes[i]->v.state == VHOST_MASTER;
+	}
+}
+
+static void
+watch_tell(struct engine *e, struct control_client *cl, const struct watch *w)
+{
+	struct vif *f;
+
+	reply(cl, IMSG_CTL_MASTERS, &w->m, sizeof(w->m));
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		if (!f->dying)
+			show_addrs(f, cl);
+	reply(cl, IMSG_CTL_END, NULL, 0);
+}
+
+/* What has changed since is told first: all know the same from then on. */
+static void
+ctl_watch(struct engine *e, struct control_client *cl)
+{
+	uint32_t id = control_client_id(cl);
+	size_t i, at = CONTROL_CLIENTS_MAX;
+
+	ctl_watch_cb(e);
+	for (i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (e->watcher[i] == id || (e->watcher[i] == 0 &&
+		    at == CONTROL_CLIENTS_MAX))
+			at = i;
+	if (at == CONTROL_CLIENTS_MAX) {
+		fail(cl, "too many watch");
+		return;
+	}
+	e->watcher[at] = id;
+	watch_tell(e, cl, &e->watched);
+}
+
+void
+ctl_watch_cb(void *arg)
+{
+	struct engine *e = arg;
+	struct control_client *cl;
+	struct watch w;
+	size_t i;
+
+	watch_look(e, &w);
+	if (memcmp(&w, &e->watched, sizeof(w)) == 0)
+		return;
+	e->watched = w;
+	for (i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (e->watcher[i] != 0 && (cl = control_find(e->control,
+		    e->watcher[i])) != NULL)
+			watch_tell(e, cl, &w);
+}
+
+/* Not from here: an election is being carried out. */
+void
+ctl_changed(struct engine *e)
+{
+	ev_timer_at(e->watch_timer, monotime_now());
+}
+
+void
+ctl_closed(uint32_t client, void *arg)
+{
+	struct engine *e = arg;
+	size_t i;
+
+	for (i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (e->watcher[i] == client)
+			e->watcher[i] = 0;
+	hold_forget(e, client);
+}
+
 void
 ctl_dispatch(struct control_client *cl, struct imsg *im, void *arg)
 {
@@ -652,6 +873,15 @@ ctl_dispatch(struct control_client *cl, struct imsg *im, void *arg)
 		return;
 	case IMSG_CTL_MONITOR:
 		control_subscribe(cl);
+		return;
+	case IMSG_CTL_HOLD:
+		ctl_hold(e, cl, im->data);
+		return;
+	case IMSG_CTL_SYNCED:
+		ctl_synced(e, cl);
+		return;
+	case IMSG_CTL_WATCH:
+		ctl_watch(e, cl);
 		return;
 	default:
 		control_finish(cl);

@@ -298,6 +298,7 @@ parent_msg(struct channel *c, struct imsg *im, void *arg)
 		return;
 	case IMSG_CTL_SOCKET:
 		e->control = control_new(fd, ctl_dispatch, e);
+		control_on_close(e->control, ctl_closed, e);
 		return;
 	case IMSG_KIF_SOCKET:
 		if ((e->kif = kif_from_fd(fd, dev_kif_event, e)) == NULL)
@@ -368,6 +369,7 @@ engine_new(int fd)
 	e->ledger_timer = ev_timer_new(ledger_expire, e);
 	e->sweep_timer = ev_timer_new(sweep_cb, e);
 	e->pulse_timer = ev_timer_new(pulse_cb, e);
+	e->watch_timer = ev_timer_new(ctl_watch_cb, e);
 	e->parent = channel_new(fd, parent_msg, parent_gone, e);
 	log_set_sink(log_to_parent, e);
 	return (e);

@@ -27,6 +27,7 @@
 #define ENGINE_LEDGER_MAX	1024
 #define ENGINE_DROPLOG_MAX	64	/* reason and peer pairs remembered */
 #define ENGINE_GONE_TIME	(10 * MONOTIME_SEC)
+#define ENGINE_HOLDS_MAX	16	/* reasons that pfsyncd may hold */
 
 /* Counters under netstat's names, then ours. */
 enum engine_counter {
@@ -127,6 +128,19 @@ struct history {
 	uint64_t		 at_ms;
 };
 
+/* What a client, pfsyncd, holds against group carp; see ctl_hold. */
+struct hold {
+	uint32_t		 client;	/* 0: free */
+	char			 reason[DEMOTE_REASON_MAX];
+	monotime_t		 until;		/* never beyond */
+};
+
+/* What the watchers were told last. */
+struct watch {
+	struct ctl_masters	 m;
+	uint64_t		 addrs;		/* a digest of all addresses */
+};
+
 struct engine {
 	struct channel		*parent;
 	struct control		*control;
@@ -155,6 +169,11 @@ struct engine {
 	uint64_t		 count[COUNT_MAX];
 	struct msg_parent_counters parent_count;
 	uint32_t		 counters_client[CONTROL_CLIENTS_MAX];
+	uint32_t		 watcher[CONTROL_CLIENTS_MAX];
+	struct watch		 watched;
+	struct ev_timer		*watch_timer;
+	struct hold		 holds[ENGINE_HOLDS_MAX];
+	bool			 synced;	/* pfsyncd has the states */
 	struct drop_log {
 		struct ipaddr	 addr;
 		int		 drop;
@@ -229,7 +248,10 @@ int		 ledger_vif(const struct vif *f);	/* 0..255 */
 void		 ledger_tell(struct vif *f);
 /* Hold or release what the loss of d holds. */
 void		 ledger_dev(struct dev *d);
-/* Release the startup demotion when everything has been looked at. */
+/*
+ * Release the startup demotion when everything has been looked at, and with
+ * `sync wait` pfsyncd has the states.
+ */
 void		 ledger_startup(struct engine *e);
 /* Timer callback: entries with an end. */
 void		 ledger_expire(void *engine);
@@ -273,6 +295,12 @@ void		 vif_apply(struct engine *e, const struct config *c);
 /* A message of a client. */
 void		 ctl_dispatch(struct control_client *cl, struct imsg *im,
 		    void *arg);
+/* That client is gone, and with it what it held. */
+void		 ctl_closed(uint32_t client, void *engine);
+/* MASTERs or addresses may have changed: tell who watches, from the loop. */
+void		 ctl_changed(struct engine *e);
+/* Timer callback for that. */
+void		 ctl_watch_cb(void *engine);
 /* The parent's answers arrived. */
 void		 ctl_counters(struct engine *e);
 void		 ctl_reloaded(struct engine *e, const struct msg_result *r);

@@ -189,13 +189,16 @@ dev_waits(const struct dev *d)
 	return (false);
 }
 
-/* Ready: every carpdev that is there has shown that it passes something. */
+/*
+ * Ready: every carpdev that is there has shown that it passes something, and
+ * the states are in where they are waited for.
+ */
 void
 ledger_startup(struct engine *e)
 {
 	struct dev *d;
 
-	if (!e->configured || e->g.sync_wait != 0 ||
+	if (!e->configured || (e->g.sync_wait != 0 && !e->synced) ||
 	    demote_get(&e->ledger, "carpd", "carp", "startup") == 0)
 		return;
 	TAILQ_FOREACH(d, &e->devs, entry)

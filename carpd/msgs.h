@@ -124,6 +124,16 @@ struct ctl_flag {		/* ALLOW: on/off; LOG: verbose/brief */
 	uint32_t	 on;
 };
 
+/*
+ * pfsyncd's connection: an entry in the demotion ledger (group carp) that
+ * lives as long as the connection and at most `sync wait` seconds, or 120 when
+ * none is set; amount 0 takes it back.
+ */
+struct ctl_hold {
+	int32_t		 amount;	/* 0..255 */
+	char		 reason[DEMOTE_REASON_MAX];	/* "bulk", "syncdev" */
+};
+
 struct ctl_global {
 	uint64_t	 now;		/* seconds since 1970 */
 	uint32_t	 node;
@@ -187,6 +197,15 @@ struct ctl_entry {		/* follows its ctl_group */
 	int32_t		 amount;
 	int32_t		 expires;	/* seconds from now, -1: never */
 	uint64_t	 since_ms;	/* milliseconds since 1970 */
+};
+
+/*
+ * CTL_WATCH is answered with this and one CTL_ADDR for each address of the
+ * configuration, then CTL_END; the same again at each change of either.
+ */
+struct ctl_masters {
+	uint32_t	 masters;	/* vhids that are MASTER here */
+	uint32_t	 vhids;
 };
 
 struct ctl_counter {
@@ -255,6 +274,10 @@ struct ctl_history {
 	X(CTL_RELOAD,	MSG_FROM_CLIENT, struct msg_none, 0, 0)		\
 	X(CTL_LOG,	MSG_FROM_CLIENT, struct ctl_flag, 0, 0)		\
 	X(CTL_MONITOR,	MSG_FROM_CLIENT, struct msg_none, 0, 0)		\
+	/* pfsyncd -> engine: ledger; states are in; tell me of changes */ \
+	X(CTL_HOLD,	MSG_FROM_CLIENT, struct ctl_hold, 0, 0)		\
+	X(CTL_SYNCED,	MSG_FROM_CLIENT, struct msg_none, 0, 0)		\
+	X(CTL_WATCH,	MSG_FROM_CLIENT, struct msg_none, 0, 0)		\
 	/* engine -> carpctl */						\
 	X(CTL_GLOBAL,	MSG_FROM_ENGINE, struct ctl_global, 0, 0)	\
 	X(CTL_IFACE,	MSG_FROM_ENGINE, struct ctl_iface, 0, 0)	\
@@ -266,6 +289,7 @@ struct ctl_history {
 	X(CTL_PEER,	MSG_FROM_ENGINE, struct ctl_peer, 0, 0)		\
 	X(CTL_HISTORY,	MSG_FROM_ENGINE, struct ctl_history, 0, 0)	\
 	X(CTL_EVENT,	MSG_FROM_ENGINE, struct msg_text, 0, 1)		\
+	X(CTL_MASTERS,	MSG_FROM_ENGINE, struct ctl_masters, 0, 0)	\
 	X(CTL_OK,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
 	X(CTL_FAIL,	MSG_FROM_ENGINE, struct msg_text, 0, 1)		\
 	X(CTL_END,	MSG_FROM_ENGINE, struct msg_none, 0, 0)

@@ -229,6 +229,7 @@ record_state(struct node *n, const struct vhost_action *a)
 	bool init = a->from == VHOST_INIT || a->to == VHOST_INIT;
 
 	n->since_ms = engine_wall_ms();
+	ctl_changed(e);
 	if (a->to == VHOST_MASTER) {
 		e->count[COUNT_PREEMPT]++;
 		n->was_master = false;

@@ -245,6 +245,7 @@ vif_apply(struct engine *e, const struct config *c)
 		dev_eval(d);
 	}
 	ledger_startup(e);
+	ctl_changed(e);
 	e->want_ready = true;
 	engine_sweep(e);
 	if (kif_dump(e->kif) == -1)

@@ -19,7 +19,8 @@
 # PYTESTS in the environment names other pytest files or directories.
 #
 # tests/config: NAME.conf is printed by `carpd -nn` as NAME.ok, and NAME.ok as
-# itself, with the passes masked; NAME.bad is refused by `carpd -n` with exactly NAME.err.
+# itself, with the passes masked; NAME.bad is refused by `carpd -n` with exactly
+# NAME.err.  tests/config/pfsyncd: the same of `pfsyncd`, with the keys masked.
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -76,35 +77,36 @@ same() {	# same TEXT EXPECTED ACTUAL
 	fi
 }
 
-# The files of a working tree are readable by all, which carpd refuses.
+# configs DAEMON DIRECTORY MASK: MASK is what sed does to a secret.  The files
+# of a working tree are readable by all, which the daemons refuse.
 configs() {
-	[ -d tests/config ] || return
-	before=$passed carpd=$PWD/carpd/carpd
-	cp -R tests/config "$tmp/config"
+	[ -d "$2" ] || return
+	before=$passed daemon=$PWD/$1/$1
+	rm -rf "$tmp/config"
+	cp -R "$2" "$tmp/config"
 	chmod -R go-rwx "$tmp/config"
-	for f in tests/config/*.ok; do
+	for f in "$2"/*.ok; do
 		[ -e "$f" ] || continue
 		n=${f##*/}; n=${n%.ok}
-		sed 's/^\(	pass\) ".*"$/\1 "***"/' "$f" >"$tmp/masked"
+		sed "$3" "$f" >"$tmp/masked"
 		for form in conf ok; do
-			(cd "$tmp/config" && "$carpd" -nn -f "$n.$form") \
+			(cd "$tmp/config" && "$daemon" -nn -f "$n.$form") \
 			    >"$tmp/printed" 2>"$tmp/said" ||
 			    cat "$tmp/said" >>"$tmp/printed"
-			same "tests/config/$n.$form prints $n.ok" "$tmp/masked" \
+			same "$2/$n.$form prints $n.ok" "$tmp/masked" \
 			    "$tmp/printed"
 		done
 	done
-	for f in tests/config/*.err; do
+	for f in "$2"/*.err; do
 		[ -e "$f" ] || continue
 		n=${f##*/}; n=${n%.err}
 		rc=0
-		(cd "$tmp/config" && "$carpd" -n -f "$n.bad") \
+		(cd "$tmp/config" && "$daemon" -n -f "$n.bad") \
 		    >"$tmp/printed" 2>&1 || rc=$?
 		[ $rc = 1 ] || echo "(exit status $rc)" >>"$tmp/printed"
-		same "tests/config/$n.bad is refused with $n.err" "$f" \
-		    "$tmp/printed"
+		same "$2/$n.bad is refused with $n.err" "$f" "$tmp/printed"
 	done
-	echo "ok    tests/config: $((passed - before))"
+	echo "ok    $2: $((passed - before))"
 }
 
 shell_test() {
@@ -157,7 +159,8 @@ namespaces() {
 for t in "$@"; do
 	unit "$t"
 done
-configs
+configs carpd tests/config 's/^\(	pass\) ".*"$/\1 "***"/'
+configs pfsyncd tests/config/pfsyncd 's/^key "[^"]*"/key "***"/'
 for t in tests/shell/*.t; do
 	[ ! -e "$t" ] || shell_test "$t"
 done

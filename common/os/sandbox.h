@@ -14,7 +14,15 @@
 
 enum sandbox_role {
 	SANDBOX_CARPD_ENGINE,	/* no capability, no files, no sockets */
-	SANDBOX_CARPD_PARENT	/* only the capabilities of its verbs */
+	SANDBOX_CARPD_PARENT,	/* only the capabilities of its verbs */
+	SANDBOX_PFSYNCD_ENGINE,	/* as carpd's; may fill a file it was given */
+	/*
+	 * As the engine, but it opens sockets to the packet filter's state
+	 * table, and has the right to change that.
+	 */
+	SANDBOX_PFSYNCD_TABLE,
+	SANDBOX_PFSYNCD_PARENT,	/* only the capabilities of its verbs */
+	SANDBOX_ROLES
 };
 
 /*
@@ -25,7 +33,7 @@ enum sandbox_role {
 const char	*sandbox_realtime(int prio);
 /*
  * chroot to an empty directory, become uid/gid, no_new_privs, role's filter.
- * uid 0 with SANDBOX_CARPD_PARENT keeps the user.  fatal() on failure.
+ * A parent with uid 0 keeps the user.  fatal() on failure.
  */
 void		 sandbox_enter(enum sandbox_role role, uid_t uid, gid_t gid);
 

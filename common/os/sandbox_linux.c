@@ -2,11 +2,12 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * Linux: real-time habits first, then shed rights.  The engine keeps nothing
+ * Linux: real-time habits first, then shed rights.  An engine keeps nothing
  * but its descriptors: empty root, own user, no capability, no way back to
  * any, and a list of system calls that neither opens nor creates anything.
- * The parent stays root by name and keeps the capabilities of its verbs.
- * capabilities(7), prctl(2), seccomp(2), seccomp_rule_add(3).
+ * pfsyncd's table process is such a child with one capability and one kind of
+ * socket.  A parent stays root by name and keeps the capabilities of its
+ * verbs.  capabilities(7), prctl(2), seccomp(2), seccomp_rule_add(3).
  *
  * A call outside the list fails with EPERM (and leaves a line in the audit
  * log); with CARPD_SANDBOX_KILL=1 in the environment it ends the process, so
@@ -16,7 +17,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+
+#include <linux/netlink.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -162,13 +166,13 @@ enter_empty_root(void)
 /* -- capabilities -- */
 
 /*
- * What the parent's verbs take while it runs.  Not here, because it is done
- * before: SYS_CHROOT, SETUID, SETGID (the engine is started by then, and is
- * not started again), SYS_NICE, IPC_LOCK, SYS_RESOURCE (sandbox_realtime()),
- * CHOWN (the control socket).  Writing net sysctls takes root's user id or
- * NET_ADMIN.
+ * What the verbs of carpd's parent take while it runs.  Not here, because it
+ * is done before: SYS_CHROOT, SETUID, SETGID (the engine is started by then,
+ * and is not started again), SYS_NICE, IPC_LOCK, SYS_RESOURCE
+ * (sandbox_realtime()), CHOWN (the control socket).  Writing net sysctls takes
+ * root's user id or NET_ADMIN.
  */
-static const cap_value_t parent_caps[] = {
+static const cap_value_t carpd_parent_caps[] = {
 	CAP_NET_ADMIN,		/* addresses, filter entries, tc, sysctls */
 	CAP_NET_RAW,		/* packet sockets of a new carpdev */
 	CAP_BPF,		/* maps and classifier of a new carpdev */
@@ -187,15 +191,44 @@ static const cap_value_t parent_caps[] = {
 	CAP_KILL		/* the engine has another user */
 };
 
+/*
+ * The same of pfsyncd's.  Here, too, the children are started before and not
+ * again; what it opens by name belongs to root.
+ */
+static const cap_value_t pfsyncd_parent_caps[] = {
+	CAP_NET_ADMIN,		/* conntrack's sysctl, receive buffers */
+	CAP_NET_RAW,		/* sockets of a syncdev that comes late */
+	CAP_DAC_READ_SEARCH,	/* reload reads the files that start could */
+	CAP_KILL		/* the children have another user */
+};
+
+/*
+ * ctnetlink asks for the sender's right with each message: a descriptor that
+ * was opened by somebody else is not enough.
+ */
+static const cap_value_t table_caps[] = { CAP_NET_ADMIN };
+
+#define LIST(a)		(a), sizeof(a) / sizeof((a)[0])
+
+static const struct role {
+	bool			 child;	/* empty root, filter, never root */
+	const cap_value_t	*caps;
+	size_t			 ncaps;
+} roles[SANDBOX_ROLES] = {
+	[SANDBOX_CARPD_ENGINE] = { true, NULL, 0 },
+	[SANDBOX_CARPD_PARENT] = { false, LIST(carpd_parent_caps) },
+	[SANDBOX_PFSYNCD_ENGINE] = { true, NULL, 0 },
+	[SANDBOX_PFSYNCD_TABLE] = { true, LIST(table_caps) },
+	[SANDBOX_PFSYNCD_PARENT] = { false, LIST(pfsyncd_parent_caps) },
+};
+
 static bool
 wants(enum sandbox_role role, cap_value_t cap)
 {
 	size_t	 i;
 
-	if (role != SANDBOX_CARPD_PARENT)
-		return (false);
-	for (i = 0; i < sizeof(parent_caps) / sizeof(parent_caps[0]); i++) {
-		if (parent_caps[i] == cap)
+	for (i = 0; i < roles[role].ncaps; i++) {
+		if (roles[role].caps[i] == cap)
 			return (true);
 	}
 	return (false);
@@ -241,11 +274,11 @@ limit_caps(enum sandbox_role role)
 	cap_free(then);
 }
 
-/* The user's id; capabilities outlive this only for the parent. */
+/* The user's id; capabilities outlive this only for who wants some. */
 static void
 become(enum sandbox_role role, uid_t uid, gid_t gid)
 {
-	if (role == SANDBOX_CARPD_PARENT && prctl(PR_SET_KEEPCAPS, 1) == -1)
+	if (roles[role].ncaps > 0 && prctl(PR_SET_KEEPCAPS, 1) == -1)
 		fatal("PR_SET_KEEPCAPS");
 	if (setgroups(0, NULL) == -1 || setresgid(gid, gid, gid) == -1 ||
 	    setresuid(uid, uid, uid) == -1)
@@ -257,8 +290,9 @@ become(enum sandbox_role role, uid_t uid, gid_t gid)
 #ifdef SANITIZED
 /* A sanitizer maps, opens and traces as it likes: no list would be one. */
 static void
-filter_calls(bool kill)
+filter_calls(enum sandbox_role role, bool kill)
 {
+	(void)role;
 	(void)kill;
 	log_warnx("built with a sanitizer: no system call filter");
 }
@@ -347,8 +381,56 @@ catch_refused(void)
 
 static const int fcntl_cmds[] = { F_GETFD, F_SETFD, F_GETFL, F_SETFL };
 
+/*
+ * pfsyncd's engine makes its hint file grow and maps it.  fstat(2) is a call
+ * by name here and there, with an empty name; there are no others to be found
+ * in an empty root.
+ */
 static void
-filter_calls(bool kill)
+allow_file(scmp_filter_ctx ctx)
+{
+	static const int	 calls[] = {
+		SCMP_SYS(ftruncate), SCMP_SYS(ftruncate64),
+		SCMP_SYS(fallocate), SCMP_SYS(pread64), SCMP_SYS(pwrite64),
+		SCMP_SYS(fstat), SCMP_SYS(fstat64)
+	};
+	size_t			 i;
+
+	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		allow(ctx, calls[i]);
+	allow_if(ctx, SCMP_SYS(newfstatat), SCMP_A3(SCMP_CMP_EQ,
+	    AT_EMPTY_PATH, 0));
+}
+
+/*
+ * Sockets to netfilter, and what is set on them.  Whom they could talk to
+ * beyond conntrack is what the capability allows anyway.
+ */
+static void
+allow_table(scmp_filter_ctx ctx)
+{
+	static const scmp_datum_t	 opts[] = {
+		SO_RCVBUFFORCE, SO_ATTACH_FILTER
+	};
+	size_t				 i;
+
+	if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+	    SCMP_A0(SCMP_CMP_EQ, AF_NETLINK, 0),
+	    SCMP_A2(SCMP_CMP_EQ, NETLINK_NETFILTER, 0)) != 0)
+		fatalx("system call filter: socket");
+	allow(ctx, SCMP_SYS(bind));
+	allow_if(ctx, SCMP_SYS(setsockopt), SCMP_A1(SCMP_CMP_EQ,
+	    SOL_NETLINK, 0));
+	for (i = 0; i < sizeof(opts) / sizeof(opts[0]); i++) {
+		if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt),
+		    2, SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET, 0),
+		    SCMP_A2(SCMP_CMP_EQ, opts[i], 0)) != 0)
+			fatalx("system call filter: setsockopt");
+	}
+}
+
+static void
+filter_calls(enum sandbox_role role, bool kill)
 {
 	scmp_filter_ctx	 ctx;
 	size_t		 i;
@@ -361,6 +443,10 @@ filter_calls(bool kill)
 		fatalx("system call filter");
 	for (i = 0; i < sizeof(plain_calls) / sizeof(plain_calls[0]); i++)
 		allow(ctx, plain_calls[i]);
+	if (role == SANDBOX_PFSYNCD_ENGINE)
+		allow_file(ctx);
+	if (role == SANDBOX_PFSYNCD_TABLE)
+		allow_table(ctx);
 	for (i = 0; i < sizeof(fcntl_cmds) / sizeof(fcntl_cmds[0]); i++) {
 		allow_if(ctx, SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_EQ,
 		    (scmp_datum_t)fcntl_cmds[i], 0));
@@ -390,11 +476,11 @@ void
 sandbox_enter(enum sandbox_role role, uid_t uid, gid_t gid)
 {
 	const char	*kill = getenv("CARPD_SANDBOX_KILL");
-	bool		 engine = role == SANDBOX_CARPD_ENGINE;
+	bool		 child = roles[role].child;
 
-	if (engine && uid == 0)
-		fatalx("the engine must not run as root");
-	if (engine) {
+	if (child && uid == 0)
+		fatalx("this process must not run as root");
+	if (child) {
 		tzset();	/* reads its file now or never */
 		enter_empty_root();
 	}
@@ -404,14 +490,14 @@ sandbox_enter(enum sandbox_role role, uid_t uid, gid_t gid)
 	limit_caps(role);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		fatal("PR_SET_NO_NEW_PRIVS");
-	if (!engine)
+	if (!child)
 		return;
 #ifndef SANITIZED
 	/* neither core files nor debuggers get at the keys */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
 		fatal("PR_SET_DUMPABLE");
 #endif
-	filter_calls(kill != NULL && strcmp(kill, "1") == 0);
+	filter_calls(role, kill != NULL && strcmp(kill, "1") == 0);
 }
 
 unsigned int

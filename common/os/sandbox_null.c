@@ -21,7 +21,8 @@ sandbox_realtime(int prio)
 void
 sandbox_enter(enum sandbox_role role, uid_t uid, gid_t gid)
 {
-	if (uid == 0 && role == SANDBOX_CARPD_PARENT)
+	if (uid == 0 && (role == SANDBOX_CARPD_PARENT ||
+	    role == SANDBOX_PFSYNCD_PARENT))
 		return;
 	if (setgroups(0, NULL) == -1 || setgid(gid) == -1 ||
 	    setuid(uid) == -1)

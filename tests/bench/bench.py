@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 # Copyright (c) 2026 the carpd authors
 # SPDX-License-Identifier: ISC
-"""Figures, one JSON line each: carpd beside keepalived and ucarp.
+"""Figures, one JSON line each: carpd beside keepalived and ucarp, pfsyncd
+beside conntrackd and the bare kernel.
 
-    bench.py [RUNS [outage|promotion|rest]...]
+    bench.py [RUNS [PART]...]
 
 The same network, stream and events for all three, each with its ordinary
 timers (one advertisement a second, the second node 100/256 s behind, or VRRP
@@ -16,6 +17,8 @@ promotion   carpd: from the advertisement that demotes Mickey, leaving him, to
             the first packet that Minnie forwards, on the switches' clocks.
 rest        CPU per advertisement sent (MASTER) or heard (BACKUP), RSS and PSS
             of each process.
+kernel rate steady real bulk cut overrun takeover memory
+            pfsyncd's: sync_bench.py.  BENCH_LONG=1 adds 500 k and 1 M states.
 
 Compare what stands in one run; absolute figures are this machine's.
 """
@@ -28,6 +31,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import sync_bench  # noqa: E402
 from advert import parse  # noqa: E402
 from lab import (PASS, VIP_LAN, VIP_WAN, Capture, Daemon, Lab,  # noqa: E402
                  Stream, Timeout, children, config, now_ns, wait_for)
@@ -312,7 +317,7 @@ def main(argv):
         print("bench: needs root, for network namespaces", file=sys.stderr)
         return 1
     runs = int(argv[1]) if len(argv) > 1 else 3
-    parts = argv[2:] or ["outage", "promotion", "rest"]
+    parts = argv[2:] or ["outage", "promotion", "rest", *sync_bench.PARTS]
     Lab.sweep("bench")
     kinds = [k for k in (Carpd, Keepalived, Ucarp)
              if k is Carpd or shutil.which(k.name)]
@@ -323,6 +328,8 @@ def main(argv):
             rest(kind)
     if "promotion" in parts:
         promotions(max(runs, 5))
+    if set(parts) & set(sync_bench.PARTS):
+        sync_bench.main(parts, runs)
     return 0
 
 

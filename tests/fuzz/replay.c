@@ -51,15 +51,16 @@ feed_file(const char *path)
 int
 main(int argc, char *argv[])
 {
-	const char *base = strrchr(argv[0], '/');
+	const char *base = strrchr(argv[0], '/'), *end;
 	char dir[128], path[512];
 	struct dirent *e;
 	int n = 0;
 	DIR *d;
 
 	base = base == NULL ? argv[0] : base + 1;
+	end = strstr(base, "_fuzz");
 	(void)snprintf(dir, sizeof(dir), "tests/fuzz/corpus/%.*s",
-	    (int)strcspn(base, "_"), base);
+	    end == NULL ? (int)strlen(base) : (int)(end - base), base);
 	if (argc > 1)
 		(void)snprintf(dir, sizeof(dir), "%s", argv[1]);
 	if ((d = opendir(dir)) == NULL)

@@ -17,20 +17,23 @@ cd build-fuzz
 san=-fsanitize=address,undefined
 make -s CC=clang HARDEN= LDHARDEN= OPT='-O1 -g' \
     CFLAGS="$san -fsanitize=fuzzer-no-link -fno-sanitize-recover=all" \
-    carpd/libcarpd.a common/libcommon.a
+    carpd/libcarpd.a pfsyncd/libpfsyncd.a common/libcommon.a
 [ $# -gt 0 ] || set -- tests/fuzz/*_fuzz.c
 rc=0
 for t in "$@"; do
 	name=${t##*/}
 	name=${name%_fuzz.c}
+	# which daemon's objects it is linked with
+	kind=fz
+	! grep -q "pfsyncd/" "$t" || kind=fs
 	make -s CC=clang HARDEN= LDHARDEN= OPT='-O1 -g' \
 	    CFLAGS="$san,fuzzer -fno-sanitize-recover=all" \
-	    "tests/fuzz/${name}_fuzz.fz"
+	    "tests/fuzz/${name}_fuzz.$kind"
 	mkdir -p "found/$name"
 	dict=
 	[ ! -e "tests/fuzz/$name.dict" ] || dict="-dict=tests/fuzz/$name.dict"
 	# shellcheck disable=SC2086
-	if ! "tests/fuzz/${name}_fuzz.fz" $dict -max_total_time="$seconds" \
+	if ! "tests/fuzz/${name}_fuzz.$kind" $dict -max_total_time="$seconds" \
 	    -print_final_stats=1 -max_len=4096 "found/$name" \
 	    "$root/tests/fuzz/corpus/$name" >"found/$name.log" 2>&1; then
 		rc=1

@@ -27,15 +27,48 @@ LAB = Path(__file__).resolve().parent
 TREE = LAB.parents[1]
 TOPO = str(LAB / "topo.sh")
 STREAM = str(LAB / "stream")
+FLOWS = str(LAB / "flows")
 CARPD = str(TREE / "carpd" / "carpd")
+PFSYNCD = str(TREE / "pfsyncd" / "pfsyncd")
 CARPCTL = str(TREE / "carpctl" / "carpctl")
 
 USER = "nobody"             # a fresh machine has no _carpd
 ECHO_PORT = 7007
+SINK_PORT = 7008            # TCP, through the SNAT
+DNAT_PORT = 8080            # TCP, on the virtual address of the WAN
 SERVER4, SERVER6 = "172.16.240.10", "2001:db8:240::10"
 VIP_LAN, VIP_WAN = "172.16.0.202", "172.16.240.202"
 VIP6_LAN, VIP6_WAN = "2001:db8:16::202", "2001:db8:240::202"
 PASS = "mekmitasdigoat"
+CLIENT4 = "172.16.0.10"
+REAL_NET = "10.128.0.0/9"       # where `flows real` comes from
+DST_NET = "198.18.0.0/15"       # and where it goes
+
+NAT_RULES = """
+table ip nat {
+    chain prerouting {
+        type nat hook prerouting priority dstnat;
+        iifname "wan0" ip daddr 172.16.240.202 tcp dport 8080 \
+            dnat to 172.16.0.10
+    }
+    chain postrouting {
+        type nat hook postrouting priority srcnat;
+        oifname "wan0" ip saddr { 172.16.0.0/24, 10.0.0.0/8 } \
+            snat to 172.16.240.202
+    }
+}
+table inet fw {
+    chain forward {
+        type filter hook forward priority filter; policy drop;
+        ct state established,related accept
+        ct state invalid counter drop
+        tcp flags & (fin | syn | rst | ack) != syn ct state new counter drop
+        iifname "lan0" oifname "wan0" accept
+        iifname "wan0" oifname "lan0" ct status dnat accept
+    }
+    %s
+}
+"""
 
 # A build with sanitizers: what they say fails whatever was tested.
 SANITIZER = r"(Address|Leak|Thread|Memory)Sanitizer|: runtime error: "
@@ -96,11 +129,12 @@ def children(pid):
 class Process:
     """A process in a namespace whose output lines are kept with their times."""
 
-    def __init__(self, lab, host, argv):
+    def __init__(self, lab, host, argv, asks=False):
         self.lines = []
         self.argv = argv
         cmd = ["ip", "netns", "exec", lab.ns(host)] + argv if host else argv
-        self.popen = subprocess.Popen(cmd, stdin=subprocess.DEVNULL,
+        self.popen = subprocess.Popen(cmd, stdin=subprocess.PIPE if asks
+                                      else subprocess.DEVNULL,
                                       stdout=subprocess.PIPE,
                                       stderr=subprocess.STDOUT, text=True,
                                       errors="replace",
@@ -128,6 +162,11 @@ class Process:
     def text(self):
         return "\n".join(text for _, text in self.lines)
 
+    def say(self, line):
+        """Write a line to one that was started with asks."""
+        self.popen.stdin.write(line + "\n")
+        self.popen.stdin.flush()
+
     def running(self):
         return self.popen.poll() is None
 
@@ -141,6 +180,9 @@ class Process:
                  lambda: "end of %s, which said:\n%s" %
                  (" ".join(self.argv), self.text()))
         self.reader.join(1)
+        if self.popen.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.popen.stdin.close()
         return self.popen.returncode
 
     def end(self, timeout=5.0):
@@ -227,14 +269,18 @@ class Lab:
     def ip(self, host, *args, check=True):
         return self.run(host, "ip", *args, check=check)
 
-    def spawn(self, host, *cmd):
-        return Process(self, host, list(cmd))
+    def spawn(self, host, *cmd, asks=False):
+        return Process(self, host, list(cmd), asks)
 
     def unplug(self, host, net):
         self.topo("unplug", host, net)
 
     def plug(self, host, net):
         self.topo("plug", host, net)
+
+    def reboot(self, host):
+        """Power cut: its processes, rules and connections are gone."""
+        self.topo("reboot", host)
 
     def pings(self, host, dst):
         """Is dst answering host?"""
@@ -264,6 +310,23 @@ class Lab:
         """ % ECHO_PORT
         for host in ("fw1", "fw2"):
             self.run(host, "nft", "-f", "-", data=rules)
+
+    def nat(self, hosts=("fw1", "fw2"), more=""):
+        """As a site with one public address has it: policy drop, only a SYN
+        begins a connection, SNAT to the virtual address, a port on it leads
+        inside; and the kernel takes up nothing in the middle."""
+        for host in hosts:
+            self.run(host, "nft", "-f", "-", data=NAT_RULES % more)
+            self.sysctl(host, nf_conntrack_tcp_loose=0,
+                        nf_conntrack_tcp_be_liberal=0)
+            self.ip(host, "route", "replace", REAL_NET, "via", CLIENT4)
+            self.ip(host, "route", "replace", DST_NET, "via", SERVER4)
+
+    def sysctl(self, host, **values):
+        """net.netfilter's, of that host."""
+        for key, value in values.items():
+            self.run(host, "sysctl", "-qw", "net.netfilter.%s=%s" %
+                     (key, value))
 
 
 # What a test may change and carpd must leave as it was.
@@ -343,17 +406,22 @@ carp1 on %s {
        wan, base, skew, password, VIP_WAN, more_wan)
 
 
-class Daemon:
-    """carpd on one host, with its file, socket and log."""
+class Service:
+    """A daemon of ours on one host, with its file, socket and log."""
+
+    what = None                 # for messages
+    path = None
+    suffix = ""                 # of the files' names
+    socket_flag = None          # carpctl's
 
     def __init__(self, lab, host, text, name=None):
         self.lab = lab
         self.host = host
         self.name = name or host
-        self.conf = lab.dir / (self.name + ".conf")
-        self.sock = str(lab.dir / (self.name + ".sock"))
+        self.conf = lab.dir / (self.name + self.suffix + ".conf")
+        self.sock = str(lab.dir / (self.name + self.suffix + ".sock"))
         self.proc = None
-        self.engine = None
+        self.kids = []
         self.log = []               # of the runs before this one
         self.write(text)
 
@@ -362,14 +430,14 @@ class Daemon:
         self.conf.chmod(0o600)
 
     def argv(self, *more):
-        return [CARPD, "-d", "-f", str(self.conf), "-s", self.sock,
+        return [self.path, "-d", "-f", str(self.conf), "-s", self.sock,
                 "-u", USER, *more]
 
     def start(self, wait=True, more=()):
         if self.proc is not None:
             self.log += self.proc.lines
         self.proc = self.lab.spawn(self.host, *self.argv(*more))
-        self.engine = None
+        self.kids = []
         if wait:
             self.wait_up()
         return self
@@ -377,22 +445,29 @@ class Daemon:
     def wait_up(self, timeout=10.0):
         def answers():
             if not self.proc.running():
-                raise AssertionError("carpd on %s ended, status %d:\n%s" % (
-                    self.host, self.proc.popen.returncode, self.proc.text()))
+                raise AssertionError("%s on %s ended, status %d:\n%s" % (
+                    self.what, self.host, self.proc.popen.returncode,
+                    self.proc.text()))
             return self.show() is not None
-        wait_for(answers, timeout, lambda: "carpd on %s answers; log:\n%s" %
-                 (self.host, self.proc.text()))
-        self.engine = children(self.proc.pid)[0]
+        wait_for(answers, timeout, lambda: "%s on %s answers; log:\n%s" %
+                 (self.what, self.host, self.proc.text()))
+        self.kids = children(self.proc.pid)
 
     def running(self):
         return self.proc is not None and self.proc.running()
 
     def pids(self):
-        """Parent and engine."""
-        return [p for p in (self.proc.pid, self.engine) if p]
+        """Parent and children."""
+        return [self.proc.pid, *self.kids]
+
+    def text(self):
+        """All it has said, in all its runs."""
+        return "\n".join(text for _, text in
+                         self.log + list(self.proc.lines if self.proc else []))
 
     def ctl(self, *args, timeout=10):
-        return subprocess.run([CARPCTL, "-s", self.sock, *args], text=True,
+        return subprocess.run([CARPCTL, self.socket_flag, self.sock, *args],
+                              text=True,
                               stdin=subprocess.DEVNULL, timeout=timeout,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -407,6 +482,60 @@ class Daemon:
         """`carpctl show -j`, or None without a daemon."""
         done = self.ctl("show", *what, "-j")
         return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def stop(self, timeout=5.0):
+        """In order: SIGTERM, and wait for all of it."""
+        pids = self.pids()
+        status = self.proc.end(timeout)
+        self._gone(pids)
+        return status
+
+    def kill(self, *pids):
+        """kill -9, and wait for those to be dead."""
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in pids:
+            if pid == self.proc.pid:
+                self.proc.wait()
+        self._gone(pids)
+
+    def kill_parent(self):
+        self.kill(self.proc.pid)
+
+    def kill_all(self):
+        """The machine's power button for processes: nobody may say a word."""
+        self.freeze()
+        self.kill(*self.pids())
+
+    def freeze(self):
+        for pid in self.pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self):
+        for pid in reversed(self.pids()):
+            os.kill(pid, signal.SIGCONT)
+
+    def wait_gone(self, timeout=5.0):
+        """All of it has ended by itself."""
+        self._gone(self.pids(), timeout)
+        self.proc.wait(timeout)
+
+    def _gone(self, pids, timeout=5.0):
+        wait_for(lambda: not any(alive(p) for p in pids), timeout,
+                 "end of %s's processes on %s" % (self.what, self.host))
+
+
+class Daemon(Service):
+    """carpd on one host."""
+
+    what = "carpd"
+    path = CARPD
+    socket_flag = "-s"
+
+    @property
+    def engine(self):
+        return self.kids[0] if self.kids else None
 
     def vhid(self, iface, vhid=None):
         """The entry of an interface's (only) vhid, or None."""
@@ -456,50 +585,8 @@ class Daemon:
         shown = self.show("counters")
         return shown.get("counters", shown)
 
-    def stop(self, timeout=5.0):
-        """In order: SIGTERM, and wait for all of it."""
-        pids = self.pids()
-        status = self.proc.end(timeout)
-        self._gone(pids)
-        return status
-
-    def kill(self, *pids):
-        """kill -9, and wait for those to be dead."""
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in pids:
-            if pid == self.proc.pid:
-                self.proc.wait()
-        self._gone(pids)
-
     def kill_engine(self):
         self.kill(self.engine)
-
-    def kill_parent(self):
-        self.kill(self.proc.pid)
-
-    def kill_all(self):
-        """The machine's power button for processes: nobody may say a word."""
-        self.freeze()
-        self.kill(*self.pids())
-
-    def freeze(self):
-        for pid in self.pids():
-            os.kill(pid, signal.SIGSTOP)
-
-    def thaw(self):
-        for pid in reversed(self.pids()):
-            os.kill(pid, signal.SIGCONT)
-
-    def wait_gone(self, timeout=5.0):
-        """All of it has ended by itself."""
-        self._gone(self.pids(), timeout)
-        self.proc.wait(timeout)
-
-    def _gone(self, pids, timeout=5.0):
-        wait_for(lambda: not any(alive(p) for p in pids), timeout,
-                 "end of carpd's processes on %s" % self.host)
 
 
 class Stream:

@@ -2,10 +2,12 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * A packet stream that measures an outage from where it hurts: the client.
+ * Streams that measure an outage from where it hurts: the client.
  *
  *	stream send DST PORT INTERVAL_US COUNT|0 LOG
  *	stream echo PORT
+ *	stream tcp DST PORT INTERVAL_US
+ *	stream sink PORT
  *
  * `send` sends numbered UDP packets on an absolute schedule and notes when the
  * echo of each came back; LOG, written at the end or on SIGTERM, has one line
@@ -15,17 +17,32 @@
  *
  * with times in nanoseconds of CLOCK_MONOTONIC.  SIGUSR1 makes it print one
  * line of progress: packets sent, packets echoed, send time of the last one
- * that was.  `echo` returns whatever arrives.  Both print "ready" first.  What
- * the figures mean is report.py's business.
+ * that was.  `echo` returns whatever arrives.  What the figures mean is
+ * report.py's business.
+ *
+ * `tcp` holds one connection to a `sink`, which returns every byte, sends a
+ * chunk each interval, and compares each byte that comes back with what stood
+ * at its place.  It takes commands, one a line, and ends with its input:
+ *
+ *	mark		measure from here on
+ *	bulk N		move N bytes there and back as fast as they go
+ *	report		one line of JSON: bytes, whether intact and alive, the
+ *			longest time without any byte since the mark while some
+ *			were owed
+ *
+ * All print "ready" first.
  */
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <netdb.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -42,6 +59,9 @@
 #define NSEC		1000000000LL
 #define LINGER_MS	500		/* for the last echoes */
 #define RT_PRIORITY	5		/* below the daemons under test */
+#define CHUNK		512		/* bytes of a connection's interval */
+#define CONNECT_MS	5000
+#define TCPBUF		(1 << 16)
 
 struct packet {
 	uint32_t	 magic;
@@ -89,7 +109,9 @@ static void
 usage(void)
 {
 	fprintf(stderr, "usage: stream send DST PORT INTERVAL_US COUNT LOG\n"
-	    "       stream echo PORT\n");
+	    "       stream echo PORT\n"
+	    "       stream tcp DST PORT INTERVAL_US\n"
+	    "       stream sink PORT\n");
 	exit(2);
 }
 
@@ -116,18 +138,22 @@ realtime(void)
 }
 
 static int
-open_to(const char *dst, const char *port)
+open_to(const char *dst, const char *port, int type)
 {
 	struct addrinfo	 hints, *ai;
+	struct timeval	 tv = { .tv_sec = CONNECT_MS / 1000 };
 	int		 fd, error;
 
 	memset(&hints, 0, sizeof(hints));
-	hints.ai_socktype = SOCK_DGRAM;
+	hints.ai_socktype = type;
 	hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
 	if ((error = getaddrinfo(dst, port, &hints, &ai)) != 0)
 		errx(2, "%s port %s: %s", dst, port, gai_strerror(error));
-	if ((fd = socket(ai->ai_family, SOCK_DGRAM, 0)) == -1)
+	if ((fd = socket(ai->ai_family, type, 0)) == -1)
 		err(1, "socket");
+	/* how long a connect() may take */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)) == -1)
+		err(1, "SO_SNDTIMEO");
 	if (connect(fd, ai->ai_addr, ai->ai_addrlen) == -1)
 		err(1, "connect to %s", dst);
 	freeaddrinfo(ai);
@@ -258,17 +284,18 @@ catch_signals(void)
 		err(1, "sigaction");
 }
 
-/* The receiver's thread must not take the signals that wake the sender. */
+/* A thread must not take the signals that wake the first one. */
 static void
-start_receiver(struct stream *s)
+start_thread(void *(*fn)(void *), void *arg)
 {
 	pthread_t	 thread;
 	sigset_t	 all, old;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	if ((errno = pthread_create(&thread, NULL, receiver, s)) != 0)
+	if ((errno = pthread_create(&thread, NULL, fn, arg)) != 0)
 		err(1, "pthread_create");
+	pthread_detach(thread);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
@@ -286,7 +313,7 @@ do_send(char **argv)
 	struct stream	 s;
 
 	memset(&s, 0, sizeof(s));
-	s.fd = open_to(argv[0], argv[1]);
+	s.fd = open_to(argv[0], argv[1], SOCK_DGRAM);
 	s.interval = (int64_t)number(argv[2], 10000000) * 1000;
 	s.count = number(argv[3], PACKETS_MAX);
 	if (s.interval == 0)
@@ -298,7 +325,7 @@ do_send(char **argv)
 		err(1, "mmap");
 	catch_signals();
 	realtime();
-	start_receiver(&s);
+	start_thread(receiver, &s);
 	ready();
 	sender(&s);
 	linger(&s);
@@ -306,25 +333,37 @@ do_send(char **argv)
 	return (0);
 }
 
+/* A socket for all addresses of both families. */
 static int
-do_echo(const char *port)
+bind_to(const char *port, int type)
 {
 	struct sockaddr_in6	 sin6;
-	struct sockaddr_storage	 from;
-	socklen_t		 len;
-	ssize_t			 n;
-	char			 buf[2048];
-	int			 fd, off = 0;
+	int			 fd, off = 0, on = 1;
 
 	memset(&sin6, 0, sizeof(sin6));
 	sin6.sin6_family = AF_INET6;
 	sin6.sin6_port = htons((in_port_t)number(port, 65535));
-	if ((fd = socket(AF_INET6, SOCK_DGRAM, 0)) == -1)
+	if ((fd = socket(AF_INET6, type, 0)) == -1)
 		err(1, "socket");
 	if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == -1)
 		err(1, "IPV6_V6ONLY");
+	if (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR,
+	    &on, sizeof(on)) == -1)
+		err(1, "SO_REUSEADDR");
 	if (bind(fd, (struct sockaddr *)&sin6, sizeof(sin6)) == -1)
 		err(1, "bind to port %s", port);
+	return (fd);
+}
+
+static int
+do_echo(const char *port)
+{
+	struct sockaddr_storage	 from;
+	socklen_t		 len;
+	ssize_t			 n;
+	char			 buf[2048];
+	int			 fd = bind_to(port, SOCK_DGRAM);
+
 	catch_signals();
 	realtime();
 	ready();
@@ -339,6 +378,239 @@ do_echo(const char *port)
 	return (0);
 }
 
+/* ---- a connection ---- */
+
+struct conn {
+	int		 fd;
+	int		 error;		/* errno of its death */
+	int64_t		 interval;
+	int64_t		 next;		/* when the next chunk is due */
+	int64_t		 heard;		/* last byte, or the first one owed */
+	int64_t		 stall;		/* longest silence since the mark */
+	int64_t		 bulk_start, bulk_end;
+	uint64_t	 goal;		/* bytes to have been sent by now */
+	uint64_t	 sent, got, wrong;
+	uint64_t	 bulk;		/* position that ends the bulk */
+	bool		 eof;		/* no more commands */
+};
+
+/* The byte at a place of the stream; any shift by less than 2^32 shows. */
+static uint8_t
+pattern(uint64_t at)
+{
+	return ((uint8_t)((at * 0x9e3779b97f4a7c15ULL) >> 56));
+}
+
+static void
+conn_died(struct conn *c, int error)
+{
+	if (c->error == 0)
+		c->error = error;
+}
+
+/* A silence counts only while bytes are owed. */
+static void
+conn_silence(struct conn *c, int64_t now)
+{
+	if (c->got < c->sent && now - c->heard > c->stall)
+		c->stall = now - c->heard;
+}
+
+static void
+conn_send(struct conn *c)
+{
+	uint8_t		 buf[TCPBUF];
+	uint64_t	 left = c->goal - c->sent;
+	size_t		 len = left < sizeof(buf) ? (size_t)left : sizeof(buf);
+	size_t		 i;
+	ssize_t		 n;
+
+	for (i = 0; i < len; i++)
+		buf[i] = pattern(c->sent + i);
+	n = send(c->fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n == -1) {
+		if (errno != EAGAIN && errno != EINTR)
+			conn_died(c, errno);
+		return;
+	}
+	if (c->got == c->sent)
+		c->heard = now_ns();
+	c->sent += (uint64_t)n;
+}
+
+static void
+conn_recv(struct conn *c)
+{
+	uint8_t		 buf[TCPBUF];
+	ssize_t		 i, n;
+
+	n = recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT);
+	if (n <= 0) {
+		if (n == 0)
+			conn_died(c, EPIPE);
+		else if (errno != EAGAIN && errno != EINTR)
+			conn_died(c, errno);
+		return;
+	}
+	conn_silence(c, now_ns());
+	c->heard = now_ns();
+	for (i = 0; i < n; i++)
+		c->wrong += buf[i] != pattern(c->got + (uint64_t)i);
+	c->got += (uint64_t)n;
+	if (c->bulk_end == 0 && c->got >= c->bulk)
+		c->bulk_end = c->heard;
+}
+
+static void
+conn_report(struct conn *c)
+{
+	int64_t	 now = now_ns();
+
+	conn_silence(c, now);
+	printf("{\"sent\":%" PRIu64 ",\"got\":%" PRIu64 ",\"wrong\":%" PRIu64
+	    ",\"alive\":%s,\"error\":\"%s\",\"stall_ms\":%.1f,"
+	    "\"heard_ns\":%" PRId64 ",\"bulk\":%s,\"bulk_ms\":%.1f}\n",
+	    c->sent, c->got, c->wrong, c->error == 0 ? "true" : "false",
+	    c->error == 0 ? "" : strerror(c->error), (double)c->stall / 1e6,
+	    c->heard, c->bulk_end != 0 ? "true" : "false",
+	    (double)((c->bulk_end != 0 ? c->bulk_end : now) -
+	    c->bulk_start) / 1e6);
+	fflush(stdout);
+}
+
+static void
+conn_command(struct conn *c, const char *cmd)
+{
+	int64_t	 now = now_ns();
+
+	if (strcmp(cmd, "report") == 0) {
+		conn_report(c);
+	} else if (strcmp(cmd, "mark") == 0) {
+		c->stall = 0;
+		if (c->heard < now)
+			c->heard = now;
+	} else if (strncmp(cmd, "bulk ", 5) == 0) {
+		c->goal += number(cmd + 5, UINT32_MAX);
+		c->bulk = c->goal;
+		c->bulk_start = now;
+		c->bulk_end = 0;
+	} else
+		errx(2, "no such command: %s", cmd);
+}
+
+static void
+conn_commands(struct conn *c)
+{
+	static char	 buf[256];
+	static size_t	 len;
+	char		*nl;
+	ssize_t		 n;
+
+	n = read(STDIN_FILENO, buf + len, sizeof(buf) - 1 - len);
+	if (n <= 0) {
+		c->eof = true;
+		return;
+	}
+	len += (size_t)n;
+	buf[len] = '\0';
+	while ((nl = strchr(buf, '\n')) != NULL) {
+		*nl++ = '\0';
+		conn_command(c, buf);
+		len -= (size_t)(nl - buf);
+		memmove(buf, nl, len + 1);
+	}
+	if (len == sizeof(buf) - 1)
+		errx(2, "a command without end");
+}
+
+static void
+conn_step(struct conn *c)
+{
+	struct pollfd	 pfd[2] = { { .fd = STDIN_FILENO, .events = POLLIN },
+			    { .fd = c->error == 0 ? c->fd : -1,
+			    .events = POLLIN } };
+	int64_t		 now = now_ns();
+	int		 ms;
+
+	if (now >= c->next) {
+		if (c->goal == c->sent)
+			c->goal += CHUNK;
+		c->next += c->interval;
+		if (c->next < now)
+			c->next = now;
+	}
+	ms = (int)((c->next - now) / (NSEC / 1000)) + 1;
+	if (c->goal > c->sent)
+		pfd[1].events |= POLLOUT;
+	if (poll(pfd, 2, ms) == -1 && errno != EINTR)
+		err(1, "poll");
+	if (pfd[1].revents & ~POLLOUT)
+		conn_recv(c);
+	if (c->error == 0 && pfd[1].revents & POLLOUT && c->goal > c->sent)
+		conn_send(c);
+	if (pfd[0].revents)
+		conn_commands(c);
+}
+
+static int
+do_tcp(char **argv)
+{
+	struct conn	 c;
+	int		 on = 1;
+
+	memset(&c, 0, sizeof(c));
+	c.interval = (int64_t)number(argv[2], 10000000) * 1000;
+	if (c.interval == 0)
+		errx(2, "an interval of 0 is a flood");
+	c.fd = open_to(argv[0], argv[1], SOCK_STREAM);
+	if (setsockopt(c.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1)
+		err(1, "TCP_NODELAY");
+	catch_signals();
+	c.next = c.heard = now_ns();
+	c.bulk_end = c.bulk_start = c.next;
+	ready();
+	while (!stop && !c.eof)
+		conn_step(&c);
+	return (0);
+}
+
+static void *
+sink_conn(void *arg)
+{
+	int	 fd = (int)(intptr_t)arg;
+	char	*buf, *p;
+	ssize_t	 n, m;
+
+	if ((buf = malloc(TCPBUF)) == NULL)
+		err(1, NULL);
+	while ((n = recv(fd, buf, TCPBUF, 0)) > 0)
+		for (p = buf; n > 0; p += m, n -= m)
+			if ((m = send(fd, p, (size_t)n, MSG_NOSIGNAL)) == -1)
+				break;
+	free(buf);
+	close(fd);
+	return (NULL);
+}
+
+static int
+do_sink(const char *port)
+{
+	int	 fd = bind_to(port, SOCK_STREAM), on = 1, got;
+
+	if (listen(fd, 128) == -1)
+		err(1, "listen");
+	catch_signals();
+	ready();
+	while (!stop) {
+		if ((got = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) == -1)
+			continue;
+		(void)setsockopt(got, IPPROTO_TCP, TCP_NODELAY, &on,
+		    sizeof(on));
+		start_thread(sink_conn, (void *)(intptr_t)got);
+	}
+	return (0);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -346,5 +618,9 @@ main(int argc, char *argv[])
 		return (do_send(argv + 2));
 	if (argc == 3 && strcmp(argv[1], "echo") == 0)
 		return (do_echo(argv[2]));
+	if (argc == 5 && strcmp(argv[1], "tcp") == 0)
+		return (do_tcp(argv + 2));
+	if (argc == 3 && strcmp(argv[1], "sink") == 0)
+		return (do_sink(argv[2]));
 	usage();
 }

@@ -11,6 +11,7 @@
 #   topo.sh plug   PREFIX HOST NET      put it back
 #   topo.sh block  PREFIX HOST NET      silent fault: the switch drops all to and from
 #   topo.sh unblock PREFIX HOST NET     HOST, but the carrier stays up
+#   topo.sh reboot PREFIX HOST          HOST dies, and is there again as after `up`
 #   topo.sh vip    PREFIX HOST [add|del] give/take the virtual addresses by hand (no daemon)
 #   topo.sh check  PREFIX               self-test: wiring, forwarding through fw1 and fw2
 #   topo.sh pids   PREFIX [HOST]        processes that run in the network
@@ -143,6 +144,11 @@ setctl() {
 	ip netns exec "$1" sh -c '[ ! -e "/proc/sys/$1" ] || echo "$2" > "/proc/sys/$1"' sh "$2" "$3"
 }
 
+# end_all NAMESPACE - at once
+end_all() {
+	for p in $(ns_pids "$1"); do kill -KILL "$p" 2>/dev/null; done
+}
+
 # down: end processes by pid, then remove the namespaces (their veths go with them)
 cmd_down() {
 	P=$1
@@ -166,8 +172,7 @@ cmd_down() {
 			n=$((n + 1))
 		done
 		for h in $ALL; do
-			ns_exists "$P-$h" || continue
-			for p in $(ns_pids "$P-$h"); do kill -KILL "$p" 2>/dev/null; done
+			! ns_exists "$P-$h" || end_all "$P-$h"
 		done
 	fi
 	rc=0
@@ -191,49 +196,82 @@ cable() {
 	fi
 }
 
-build() {
-	for h in $ALL; do
-		ip netns add "$P-$h" || return 1
-		ip -n "$P-$h" link set dev lo up || return 1
-		setctl "$P-$h" net/ipv6/conf/all/accept_dad 0
-		setctl "$P-$h" net/ipv6/conf/default/accept_dad 0
-		setctl "$P-$h" net/ipv6/conf/default/accept_ra 0
-	done
-	for s in $SWITCHES; do
-		ip -n "$P-$s" link add dev br0 type bridge stp_state 0 forward_delay 0 \
-			mcast_snooping 0 || return 1
-		setctl "$P-$s" net/ipv6/conf/br0/disable_ipv6 1
-		ip -n "$P-$s" link set dev br0 up || return 1
-	done
-	cable client eth0  lan  01 $CLIENT $LAN4 $LAN6 || return 1
-	cable server eth0  wan  02 $SERVER $WAN4 $WAN6 || return 1
-	cable fw1    lan0  lan  01 $FW1    $LAN4 $LAN6 || return 1
-	cable fw2    lan0  lan  01 $FW2    $LAN4 $LAN6 || return 1
-	cable fw1    wan0  wan  02 $FW1    $WAN4 $WAN6 || return 1
-	cable fw2    wan0  wan  02 $FW2    $WAN4 $WAN6 || return 1
-	cable fw1    sync0 sync 03 $FW1    $SYN4 $SYN6 || return 1
-	cable fw2    sync0 sync 03 $FW2    $SYN4 $SYN6 || return 1
+# host HOST: its namespace, cables, addresses and settings
+host() {
+	ip netns add "$P-$1" || return 1
+	ip -n "$P-$1" link set dev lo up || return 1
+	setctl "$P-$1" net/ipv6/conf/all/accept_dad 0
+	setctl "$P-$1" net/ipv6/conf/default/accept_dad 0
+	setctl "$P-$1" net/ipv6/conf/default/accept_ra 0
+	case $1 in
+	client)	cable client eth0 lan 01 $CLIENT $LAN4 $LAN6 || return 1
+		gateway client $LAN4 $LAN6 || return 1 ;;
+	server)	cable server eth0 wan 02 $SERVER $WAN4 $WAN6 || return 1
+		gateway server $WAN4 $WAN6 || return 1 ;;
+	fw1)	firewall fw1 $FW1 || return 1 ;;
+	fw2)	firewall fw2 $FW2 || return 1 ;;
+	esac
 	for s in $SWITCHES; do	# the switch itself speaks no IPv6 on its ports
-		for h in $HOSTS; do
-			setctl "$P-$s" "net/ipv6/conf/$h/disable_ipv6" 1
-		done
+		setctl "$P-$s" "net/ipv6/conf/$1/disable_ipv6" 1
 	done
-	for h in fw1 fw2; do
-		setctl "$P-$h" net/ipv4/ip_forward 1 || return 1
-		setctl "$P-$h" net/ipv6/conf/all/forwarding 1
-		# a gateway that shares its subnet with its peer would send redirects
-		for i in all default lan0 wan0 sync0; do
-			setctl "$P-$h" "net/ipv4/conf/$i/send_redirects" 0
-			setctl "$P-$h" "net/ipv4/conf/$i/rp_filter" 0
-		done
+}
+
+# gateway HOST NET4 NET6
+gateway() {
+	ip -n "$P-$1" route add default via "$2.$VIRT" || return 1
+	[ ! -e /proc/sys/net/ipv6 ] ||
+	    ip -n "$P-$1" -6 route add default via "$3:$VIRT" dev eth0
+}
+
+# firewall HOST LAST-OCTET
+firewall() {
+	cable "$1" lan0  lan  01 "$2" $LAN4 $LAN6 || return 1
+	cable "$1" wan0  wan  02 "$2" $WAN4 $WAN6 || return 1
+	cable "$1" sync0 sync 03 "$2" $SYN4 $SYN6 || return 1
+	setctl "$P-$1" net/ipv4/ip_forward 1 || return 1
+	setctl "$P-$1" net/ipv6/conf/all/forwarding 1
+	# a gateway that shares its subnet with its peer would send redirects
+	for i in all default lan0 wan0 sync0; do
+		setctl "$P-$1" "net/ipv4/conf/$i/send_redirects" 0
+		setctl "$P-$1" "net/ipv4/conf/$i/rp_filter" 0
 	done
-	ip -n "$P-client" route add default via $LAN4.$VIRT || return 1
-	ip -n "$P-server" route add default via $WAN4.$VIRT || return 1
-	if [ -e /proc/sys/net/ipv6 ]; then
-		ip -n "$P-client" -6 route add default via $LAN6:$VIRT dev eth0 || return 1
-		ip -n "$P-server" -6 route add default via $WAN6:$VIRT dev eth0 || return 1
-	fi
-	return 0
+}
+
+switch() {
+	ip netns add "$P-$1" || return 1
+	ip -n "$P-$1" link set dev lo up || return 1
+	ip -n "$P-$1" link add dev br0 type bridge stp_state 0 forward_delay 0 \
+		mcast_snooping 0 || return 1
+	setctl "$P-$1" net/ipv6/conf/br0/disable_ipv6 1
+	ip -n "$P-$1" link set dev br0 up
+}
+
+build() {
+	for s in $SWITCHES; do
+		switch "$s" || return 1
+	done
+	for h in $HOSTS; do
+		host "$h" || return 1
+	done
+}
+
+# A power cut: processes, addresses, rules and connections are gone.
+reboot() {
+	end_all "$P-$1"
+	ip netns del "$P-$1" || return 1
+	# a namespace takes its time to die, and its cables with it
+	n=0
+	while [ $n -lt 100 ]; do
+		left=
+		for s in $SWITCHES; do
+			! ip -n "$P-$s" link show dev "$1" >/dev/null 2>&1 ||
+			    left=yes
+		done
+		[ -n "$left" ] || break
+		sleep 0.05
+		n=$((n + 1))
+	done
+	host "$1"
 }
 
 ct_max() {
@@ -368,6 +406,11 @@ unplug|plug|block|unblock)
 	[ $# = 2 ] || usage
 	in_list "$1" "$HOSTS" || die "no such host: $1 ($HOSTS)"
 	port "$cmd" "$1" "$2" ;;
+reboot)
+	[ $# = 1 ] || usage
+	in_list "$1" "$HOSTS" || die "no such host: $1 ($HOSTS)"
+	ns_exists "$P-$1" || die "'$P' is not up"
+	reboot "$1" || die "$1 did not come up again" ;;
 vip)
 	case $1 in fw1|fw2) ;; *) die "vip: fw1 or fw2" ;; esac
 	vip "$1" "${2:-add}" ;;

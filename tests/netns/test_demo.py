@@ -19,14 +19,20 @@ EXPECTED = {            # event: (who is MASTER afterwards, why)
     "kill -9 engine": ("Minnie", "engine died"),
     "restart": ("Mickey", "preempt"),
     "kill -9 parent": ("Minnie", "parent died"),
-    "kill -9 all": ("Minnie", "master down"),
+    "kill -9 carpd": ("Minnie", "master down"),
+    "kill -9 pfsyncd": ("Mickey", "-"),
+    "kill -9 both": ("Minnie", "master down"),
     "LAN cable pulled": ("Minnie", "carp0 peer gone, carp1 peer demoted"),
     "LAN cable back": ("Mickey", "preempt"),
     "machine gone": ("Minnie", "master down"),
     "machine back": ("Mickey", "preempt"),
     "carpctl demote 50": ("Minnie", "peer demoted"),
     "carpctl promote 50": ("Mickey", "preempt"),
+    "without pfsyncd": ("Minnie", "bow-out"),
 }
+PLANNED = ("graceful stop", "return", "kill -9 pfsyncd", "carpctl demote 50",
+           "carpctl promote 50")
+PLANNED_MS = 1000       # of a TCP stream, that never has to send again
 
 
 def labs():
@@ -75,27 +81,47 @@ def test_table_follows_from_the_packet_log(demo):
     interval = int(lines[0].split()[2]) / 1e6
     packets = [tuple(int(x) for x in line.split()[1:3])
                for line in lines if not line.startswith("#")]
-    table = out[out.index("outage ms"):]
+    table = out[out.index("UDP ms"):]
     begins = [e["start_ns"] - EARLY for e in events] + [1 << 62]
     for e, begin, end in zip(events, begins, begins[1:]):
         runs = lost_runs(packets, begin, end)
         lost = sum(n for _, n in runs)
         outage = max((ms - interval for ms, _ in runs), default=0.0)
-        row = re.compile(r"^%s +%s +%.1f +%d +%s$" % (
+        row = re.compile(r"^%s +%s +%.1f +%d +%s +%s +\S+ +%d . %d +%s$" % (
             re.escape(e["event"]), re.escape(e["cause"]), outage, lost,
-            e["master"]), re.M)
+            *(r"dead" if e["event"] == "without pfsyncd" else "%.0f" % e[k]
+              for k in ("snat_ms", "dnat_ms")), *e["states"], e["master"]),
+            re.M)
         assert row.search(table), "%s: outage %.1f ms, %d lost, but:\n%s" % (
             e["event"], outage, lost, table)
 
 
 def test_figures_are_what_the_project_promises(demo):
     _, _, events = demo
-    for e in events:
-        if e["event"] in ("graceful stop", "return", "carpctl demote 50",
-                          "carpctl promote 50"):
+    for e in events[:-1]:
+        if e["event"] in PLANNED:
             assert e["lost"] <= events[0]["lost"], e
-        elif e["event"] != "machine gone":
+            assert max(e["snat_ms"], e["dnat_ms"]) < PLANNED_MS, e
+        elif e["event"] not in ("machine gone", "LAN cable back",
+                                "machine back"):
             assert e["outage_ms"] < 60, e
+
+
+def test_every_connection_lived_and_was_whole(demo):
+    _, _, events = demo
+    for e in events[:-1]:
+        assert e["alive"] and e["wrong"] == 0, e
+        assert min(e["states"]) >= 3, e
+        if "kill" not in e["event"] and e["event"] not in ("graceful stop",
+                                                           "machine gone"):
+            assert e["same"], e
+
+
+def test_the_control_died(demo):
+    """Without pfsyncd, by the gentlest of all ends."""
+    _, _, events = demo
+    assert events[-1]["event"] == "without pfsyncd"
+    assert events[-1]["dead"] == [True, True], events[-1]
 
 
 def test_nothing_is_left(demo):
@@ -109,8 +135,8 @@ def test_interrupted_demo_cleans_up(tmp_path):
                          text=True, env=dict(os.environ,
                                              DEMO_LOG=str(tmp_path)))
     start = now_ns()
-    wait_for(lambda: p.stdout.readline().startswith("The client's stream"),
-             30, "the demo's stream")
+    wait_for(lambda: p.stdout.readline().startswith("The streams flow"),
+             30, "the demo's streams")
     assert labs() != set()
     p.terminate()
     p.communicate(timeout=30)

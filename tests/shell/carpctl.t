@@ -7,6 +7,7 @@
 cd "$(dirname "$0")/../.." || exit 1
 ctl=${CARPCTL:-carpctl/carpctl}
 fake=${FAKECARPD:-tests/shell/fakecarpd}
+fakesync=${FAKEPFSYNCD:-tests/shell/fakepfsyncd}
 golden=tests/shell/golden
 TZ=UTC
 LC_ALL=C
@@ -14,20 +15,30 @@ export TZ LC_ALL
 
 tmp=$(mktemp -d) || exit 1
 sock=$tmp/carpd.sock
+sync=$tmp/pfsyncd.sock
 pid=
+syncpid=
 n=0
 trap 'scene_end; rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM
 
 scene_end() {
 	[ -z "$pid" ] || kill "$pid" 2>/dev/null
+	[ -z "$syncpid" ] || kill "$syncpid" 2>/dev/null
 	pid=
+	syncpid=
 }
 
 # Its listener is ready when fakecarpd returns.
 scene() {
 	scene_end
 	pid=$("$fake" "$sock" "$1") || exit 1
+}
+
+# pfsyncd's, beside or without one of carpd's.
+sync_scene() {
+	[ -z "$syncpid" ] || kill "$syncpid" 2>/dev/null
+	syncpid=$("$fakesync" "$sync" "$1") || exit 1
 }
 
 report() {
@@ -45,7 +56,7 @@ golden() {
 	name=$1
 	shift
 	code=0
-	"$ctl" -s "$sock" "$@" >"$tmp/out" 2>&1 || code=$?
+	"$ctl" -s "$sock" ${syncpid:+-S "$sync"} "$@" >"$tmp/out" 2>&1 || code=$?
 	[ "${GOLDEN:-}" != write ] || cp "$tmp/out" "$golden/$name"
 	ok=0
 	diff -u "$golden/$name" "$tmp/out" >"$tmp/diag" 2>&1 || ok=1
@@ -136,6 +147,68 @@ says 3 "carp0: state transition: BACKUP -> MASTER (bow-out)" \
     -s "$sock" monitor
 says 3 "carpd closed the connection" -s "$sock" mon
 
+# pfsyncd: alone, carpd is not asked
+scene_end
+sync_scene good
+golden sync.txt show sync
+golden sync.json show sync -j
+golden sync.json -j show sync
+says 0 "" -S "$sync" sync now
+says 0 "" -S "$sync" sync flush
+says 3 "$sock: carpd is not running" -s "$sock" -S "$sync" show
+sync_scene bulk
+golden sync_bulk.txt show sync
+golden sync_bulk.json show sync -j
+sync_scene alone
+golden sync_alone.txt show sync
+golden sync_alone.json show sync -j
+sync_scene foreign
+golden sync_foreign.txt show sync
+sync_scene starting
+says 1 "carpctl: starting" -S "$sync" show sync
+sync_scene echo
+says 1 "carpctl: CTL_NOW?[2J" -S "$sync" sync now
+says 1 "carpctl: CTL_FLUSH?[2J" -S "$sync" sync flush
+sync_scene cut
+says 3 "pfsyncd closed the connection" -S "$sync" show sync
+sync_scene nothing
+says 3 "answer not understood" -S "$sync" show sync -j
+sync_scene wild
+says 3 "answer not understood" -S "$sync" show sync
+sync_scene garbage
+says 3 "wrong message size" -S "$sync" show sync
+sync_scene mute
+says 3 "pfsyncd closed the connection" -S "$sync" sync now
+
+# the last line of the one screen
+scene one
+sync_scene good
+golden show_sync.txt show
+both="-s $sock -S $sync"
+# shellcheck disable=SC2086 # two options
+{
+says 0 '"log":2,"verbose":false}' $both show -j
+says 0 MASTER $both show --check
+sync_scene bulk
+says 0 "pfsync: eth2, in sync with 1 of 3 peers, hears 1 pfsync(4) peer,\
+ states local 12345 remote 6789, lag 1.234 ms, bulk running, 4500 of 10000\
+ (45%), 3s left, demotes carp (bulk)" $both show
+sync_scene alone
+says 0 "pfsync: eth2 (no link), no peer heard, states local 12345 remote 0,\
+ bulk waiting" $both show
+sync_scene foreign
+says 0 "pfsync: eth2, hears 1 pfsync(4) peer, states local 12345 remote 6789,\
+ bulk failed, 6789 of 6789 (100%)" $both show
+}
+sync_scene mute
+says 3 "pfsyncd closed the connection" -s "$sock" -S "$sync" show
+says 3 "carp0: carpdev eth0" -s "$sock" -S "$sync" show
+scene one
+says 3 "pfsyncd is not running" -s "$sock" -S "$tmp/none" show
+says 0 "carp0: carpdev eth0" -s "$sock" show
+says 3 "$tmp/none: pfsyncd is not running" -S "$tmp/none" show sync
+says 3 "$tmp/none: pfsyncd is not running" -S "$tmp/none" sync now
+
 scene mute
 says 3 "carpd closed the connection" -s "$sock" show
 says 3 "carpd closed the connection" -s "$sock" show --check
@@ -155,6 +228,8 @@ says 2 "unknown argument: nonsense" nonsense
 says 2 "ambiguous argument: s" s
 says 2 "missing argument" state carp0
 says 2 "unknown argument: more" reload more
+says 2 "expected: now, flush" sync
+says 2 "-j: only for show" -j sync now
 says 2 "expected 0 to 254" set carp0 advskew 255
 says 2 "expected 1 to 255" demote 256
 says 2 "longer than 15 characters" demote -g sixteen_letters_

@@ -18,13 +18,14 @@ FAKE=$tmp
 export RCCTL_CONF RCCTL_SBIN RCCTL_SYSTEMD RCCTL_UID RCCTL_TIMEOUT FAKE
 
 # The parent of a daemon: bash under the daemon's name, with its title as the
-# first argument.  A HUP it writes down, and creates the file `hup`.
+# first argument.  A HUP it writes down, and creates the file NAME.hup.
 mkdir -p "$tmp/sbin" "$tmp/bin" "$tmp/lib"
 cp "$(command -v bash)" "$tmp/lib/carpd"
+cp "$(command -v bash)" "$tmp/lib/pfsyncd"
 cat >"$tmp/lib/parent" <<'PARENT'
-trap 'echo hup >>"$FAKE/log"; touch "$FAKE/hup"' HUP
-trap 'echo term >>"$FAKE/log"; kill "$child"; exit 0' TERM
-echo $$ >"$FAKE/pid"
+trap 'echo "$1 hup" >>"$FAKE/log"; touch "$FAKE/$1.hup"' HUP
+trap 'echo "$1 term" >>"$FAKE/log"; kill "$child"; exit 0' TERM
+echo $$ >"$FAKE/$1.pid"
 while :; do
 	sleep 60 &
 	child=$!
@@ -37,18 +38,19 @@ PARENT
 # and returns when it runs, or fails.
 cat >"$tmp/sbin/carpd" <<'DAEMON'
 #!/usr/bin/env bash
-echo "carpd $*" >>"$FAKE/log"
-if [ -e "$FAKE/broken" ]; then
-	echo "carpd.conf:3: unknown word" >&2
+name=${0##*/}
+echo "$name${*:+ $*}" >>"$FAKE/log"
+if [ -e "$FAKE/$name.broken" ]; then
+	echo "$name.conf:3: unknown word" >&2
 	exit 1
 fi
 case " $* " in
 *" -n "*) exit 0 ;;
 esac
-rm -f "$FAKE/pid"
-(exec -a "carpd: parent" "$FAKE/lib/carpd" "$FAKE/lib/parent") \
+rm -f "$FAKE/$name.pid"
+(exec -a "$name: parent" "$FAKE/lib/$name" "$FAKE/lib/parent" "$name") \
     >/dev/null 2>&1 </dev/null &
-until [ -s "$FAKE/pid" ]; do
+until [ -s "$FAKE/$name.pid" ]; do
 	kill -0 $! || exit 1
 done
 DAEMON
@@ -66,7 +68,9 @@ chmod 755 "$tmp/sbin/carpd" "$tmp/bin/systemctl"
 PATH=$tmp/bin:$PATH
 
 stop_all() {
-	[ ! -s "$tmp/pid" ] || kill "$(cat "$tmp/pid")" 2>/dev/null
+	for file in "$tmp"/*.pid; do
+		[ ! -s "$file" ] || kill "$(cat "$file")" 2>/dev/null
+	done
 }
 
 report() {
@@ -170,10 +174,10 @@ says 0 "" ls failed
 says 0 "" ls stopped
 
 says 0 "carpd(ok)" reload carpd
-await "$tmp/hup"
+await "$tmp/carpd.hup"
 logged "carpd -v -f /etc/other.conf -n
-hup" "reload: configuration test, then a HUP to the parent"
-touch "$tmp/broken"
+carpd hup" "reload: configuration test, then a HUP to the parent"
+touch "$tmp/carpd.broken"
 says 1 "carpd.conf:3: unknown word
 carpd(failed)" reload carpd
 says 1 "carpd.conf:3: unknown word
@@ -181,17 +185,17 @@ carpd(failed)" restart carpd
 says 1 "" -q restart carpd
 says 0 "carpd(ok)" check carpd
 : >"$tmp/log"
-rm "$tmp/broken"
+rm "$tmp/carpd.broken"
 says 0 "carpd(ok)
 carpd(ok)" restart carpd
 logged "carpd -v -f /etc/other.conf -n
-term
+carpd term
 carpd -v -f /etc/other.conf -n
 carpd -v -f /etc/other.conf" "restart: test, stop, start"
 says 0 "doing rc_check
 doing rc_stop
 carpd(ok)" -d stop carpd
-logged "term" "stop: TERM, and its end awaited"
+logged "carpd term" "stop: TERM, and its end awaited"
 says 1 "carpd(failed)" check carpd
 
 says 0 "" disable carpd
@@ -224,16 +228,92 @@ RCCTL_UID=$(id -u)
 export RCCTL_UID
 
 # A process with the daemon's name is not its parent, nor is its engine.
-rm -f "$tmp/pid"
-(exec bash -c 'exec -a "carpd: engine" "$FAKE/lib/carpd" "$FAKE/lib/parent"') \
-    >/dev/null 2>&1 </dev/null &
-await "$tmp/pid"
+rm -f "$tmp/carpd.pid"
+(exec bash -c 'exec -a "carpd: engine" "$FAKE/lib/carpd" "$FAKE/lib/parent" \
+    carpd') >/dev/null 2>&1 </dev/null &
+await "$tmp/carpd.pid"
 says 1 "carpd(failed)" check carpd
 stop_all
 wait
 : >"$tmp/log"
 
+# Both: each for itself, in the given order, and one that fails does not keep
+# the other from it.
+rm -f "$tmp"/*.pid "$tmp"/*.hup "$RCCTL_CONF"
+cp "$tmp/sbin/carpd" "$tmp/sbin/pfsyncd"
+says 0 "carpd
+pfsyncd" ls all
+says 0 "" enable carpd pfsyncd
+says 0 "" set pfsyncd flags -v
+says 0 "carpd_flags=
+pfsyncd_flags=-v" get all
+says 1 "carpd
+pfsyncd" ls failed
+says 0 "carpd(ok)
+pfsyncd(ok)" start carpd pfsyncd
+logged "carpd -n
+carpd
+pfsyncd -v -n
+pfsyncd -v" "start: both, with their flags"
+says 0 "carpd(ok)
+pfsyncd(ok)" check carpd pfsyncd
+says 0 "carpd
+pfsyncd" ls started
+says 0 "carpd(ok)
+pfsyncd(ok)" start carpd pfsyncd
+logged "" "start: both run already"
+says 0 "carpd(ok)
+pfsyncd(ok)" reload carpd pfsyncd
+await "$tmp/carpd.hup"
+await "$tmp/pfsyncd.hup"
+sort -o "$tmp/log" "$tmp/log"
+logged "carpd -n
+carpd hup
+pfsyncd -v -n
+pfsyncd hup" "reload: a HUP to each parent"
+touch "$tmp/pfsyncd.broken"
+rm "$tmp/carpd.hup"
+says 1 "carpd(ok)
+pfsyncd.conf:3: unknown word
+pfsyncd(failed)" reload carpd pfsyncd
+await "$tmp/carpd.hup"
+says 1 "pfsyncd.conf:3: unknown word
+pfsyncd(failed)
+carpd(ok)
+carpd(ok)" restart pfsyncd carpd
+says 0 "carpd(ok)
+pfsyncd(ok)" check carpd pfsyncd
+rm "$tmp/pfsyncd.broken"
+: >"$tmp/log"
+says 0 "pfsyncd(ok)" stop pfsyncd
+says 0 "carpd(ok)" check carpd
+says 1 "carpd(ok)
+pfsyncd(failed)" check carpd pfsyncd
+says 1 "pfsyncd" ls failed
+logged "pfsyncd term" "stop: that one only"
+says 0 "carpd(ok)
+pfsyncd(ok)" start carpd pfsyncd
+: >"$tmp/log"
+says 0 "carpd(ok)
+pfsyncd(ok)" stop carpd pfsyncd
+logged "carpd term
+pfsyncd term" "stop: both, and their end awaited"
+says 0 "" disable carpd pfsyncd
+says 1 "rcctl: need -f to force start since carpd_flags=NO
+rcctl: need -f to force start since pfsyncd_flags=NO" start carpd pfsyncd
+rm "$RCCTL_CONF"
+: >"$tmp/log"
+
 export RCCTL_SYSTEMD=yes
+says 0 "carpd(ok)
+pfsyncd(ok)" start carpd pfsyncd
+logged "systemctl is-active --quiet carpd.service
+carpd -n
+systemctl start carpd.service
+systemctl is-active --quiet pfsyncd.service
+pfsyncd -n
+systemctl start pfsyncd.service" "start: both over systemd"
+rm "$tmp/sbin/pfsyncd"
 says 0 "carpd(ok)" start carpd
 says 0 "carpd(ok)" stop carpd
 says 0 "carpd(ok)" reload carpd
@@ -256,10 +336,10 @@ systemctl stop carpd.service
 systemctl is-active --quiet carpd.service
 carpd -n
 systemctl start carpd.service" "restart over systemd"
-touch "$tmp/broken"
+touch "$tmp/carpd.broken"
 says 1 "carpd.conf:3: unknown word
 carpd(failed)" reload carpd
-rm "$tmp/broken"
+rm "$tmp/carpd.broken"
 touch "$tmp/is-active" "$tmp/is-enabled" "$tmp/failing"
 says 0 "carpd(ok)" check carpd
 says 0 "carpd" ls on

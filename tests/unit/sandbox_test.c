@@ -10,6 +10,7 @@
 #include <sys/capability.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -20,6 +21,11 @@
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+
+#include <netinet/in.h>
+
+#include <linux/filter.h>
+#include <linux/netlink.h>
 
 #include <check.h>
 #include <dirent.h>
@@ -149,9 +155,16 @@ caps_of(pid_t pid, const char *key)
 
 /* -- the engine, seen from outside -- */
 
+static const enum sandbox_role	 engines[] = {
+	SANDBOX_CARPD_ENGINE, SANDBOX_PFSYNCD_ENGINE
+};
+static const enum sandbox_role	 children[] = {
+	SANDBOX_CARPD_ENGINE, SANDBOX_PFSYNCD_ENGINE, SANDBOX_PFSYNCD_TABLE
+};
+
 START_TEST(engine_has_nothing)
 {
-	struct child	 c = start(SANDBOX_CARPD_ENGINE, NOBODY, nothing);
+	struct child	 c = start(engines[_i], NOBODY, nothing);
 	static const char *const caps[] = {
 		"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"
 	};
@@ -175,7 +188,7 @@ END_TEST
 
 START_TEST(engine_root_is_empty)
 {
-	struct child	 c = start(SANDBOX_CARPD_ENGINE, NOBODY, nothing);
+	struct child	 c = start(children[_i], NOBODY, nothing);
 	struct dirent	*e;
 	char		 path[64];
 	DIR		*d;
@@ -199,7 +212,7 @@ START_TEST(engine_never_as_root)
 
 	ck_assert_int_ne(pid = fork(), -1);
 	if (pid == 0) {
-		sandbox_enter(SANDBOX_CARPD_ENGINE, 0, 0);
+		sandbox_enter(children[_i], 0, 0);
 		_exit(0);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -285,7 +298,7 @@ START_TEST(engine_is_refused)
 	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE |
 	    MAP_ANONYMOUS, -1, 0);
 	ck_assert(page != MAP_FAILED);
-	c = start(SANDBOX_CARPD_ENGINE, NOBODY, try_forbidden);
+	c = start(engines[_i], NOBODY, try_forbidden);
 	ck_assert_int_eq(finish(&c), 0);
 	ck_assert_str_eq(notes, "");
 }
@@ -386,7 +399,86 @@ START_TEST(engine_can_work)
 	    sizeof(sun)), 0);
 	ck_assert_ptr_null(sandbox_realtime(0));
 	ck_assert_int_eq(setenv("CARPD_SANDBOX_KILL", "1", 1), 0);
-	c = start(SANDBOX_CARPD_ENGINE, NOBODY, try_needed);
+	c = start(children[_i], NOBODY, try_needed);
+	ck_assert_int_eq(finish(&c), 0);
+	ck_assert_str_eq(notes, "");
+}
+END_TEST
+
+/* What pfsyncd's engine does with its hint files. */
+static void
+try_file(void)
+{
+	struct stat	 st;
+	void		*p;
+	char		 c = 0;
+
+	ALLOWED(ftruncate(sock, 16));
+	ALLOWED(fallocate(sock, 0, 16, 4096));
+	ALLOWED(pwrite(sock, &c, 1, 0));
+	ALLOWED(pread(sock, &c, 1, 0));
+	ALLOWED(fstat(sock, &st));
+	ALLOWED(p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, sock,
+	    0));
+	ALLOWED(munmap(p, 4096));
+	REFUSED(open("/x", O_WRONLY | O_CREAT, 0600));
+	REFUSED(stat("/", &st));
+	REFUSED(fchmod(sock, 0666));
+	REFUSED(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER));
+}
+
+START_TEST(engine_fills_a_file)
+{
+	struct child	 c;
+
+	ck_assert_int_ne(sock = memfd_create("hints", MFD_CLOEXEC), -1);
+	c = start(SANDBOX_PFSYNCD_ENGINE, NOBODY, try_file);
+	ck_assert_int_eq(finish(&c), 0);
+	ck_assert_str_eq(notes, "");
+}
+END_TEST
+
+/* -- pfsyncd's table process -- */
+
+/* The state table, and nothing else. */
+static void
+try_table(void)
+{
+	struct sockaddr_nl	 nl = { .nl_family = AF_NETLINK };
+	struct sock_filter	 code = { BPF_RET | BPF_K, 0, 0, 0 };
+	struct sock_fprog	 prog = { 1, &code };
+	socklen_t		 len = sizeof(nl);
+	int			 fd, size = 1 << 26, group = 1;
+
+	ALLOWED(fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
+	    NETLINK_NETFILTER));
+	ALLOWED(bind(fd, (struct sockaddr *)&nl, sizeof(nl)));
+	ALLOWED(getsockname(fd, (struct sockaddr *)&nl, &len));
+	ALLOWED(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size,
+	    sizeof(size)));
+	ALLOWED(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog,
+	    sizeof(prog)));
+	ALLOWED(setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
+	    sizeof(group)));
+	REFUSED(setsockopt(fd, SOL_SOCKET, SO_MARK, &size, sizeof(size)));
+	REFUSED(setsockopt(fd, SOL_PACKET, 1, &size, sizeof(size)));
+	REFUSED(socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE));
+	REFUSED(socket(AF_INET, SOCK_DGRAM, 0));
+	REFUSED(socket(AF_PACKET, SOCK_RAW, 0));
+	REFUSED(socket(AF_UNIX, SOCK_STREAM, 0));
+	REFUSED(connect(fd, (struct sockaddr *)&nl, sizeof(nl)));
+	REFUSED(ioctl(fd, SIOCGIFINDEX, NULL));
+	REFUSED(open("/etc/passwd", O_RDONLY));
+	REFUSED(ftruncate(fd, 0));
+	REFUSED(fork());
+	REFUSED(setuid(0));
+	REFUSED(unshare(CLONE_NEWUSER));
+}
+
+START_TEST(table_is_refused)
+{
+	struct child	 c = start(SANDBOX_PFSYNCD_TABLE, NOBODY, try_table);
+
 	ck_assert_int_eq(finish(&c), 0);
 	ck_assert_str_eq(notes, "");
 }
@@ -431,9 +523,29 @@ START_TEST(engine_can_abort)
 END_TEST
 #endif
 
-/* -- the parent -- */
-
 #define CAP(c)	(UINT64_C(1) << (c))
+
+START_TEST(table_keeps_one_right)
+{
+	const uint64_t	 want = CAP(CAP_NET_ADMIN);
+	struct child	 c = start(SANDBOX_PFSYNCD_TABLE, NOBODY, nothing);
+
+	ck_assert_uint_eq(caps_of(c.pid, "CapPrm"), want);
+	ck_assert_uint_eq(caps_of(c.pid, "CapEff"), want);
+	ck_assert_uint_eq(caps_of(c.pid, "CapBnd"), want);
+	ck_assert_uint_eq(caps_of(c.pid, "CapInh"), 0);
+	ck_assert_uint_eq(caps_of(c.pid, "CapAmb"), 0);
+	ck_assert_str_eq(status_of(c.pid, "NoNewPrivs"), "1");
+	ck_assert_str_eq(status_of(c.pid, "Uid"),
+	    "65534\t65534\t65534\t65534");
+	ck_assert_str_eq(status_of(c.pid, "Groups"), "");
+	ck_assert_int_eq(finish(&c), 0);
+}
+END_TEST
+
+/* -- the parents -- */
+
+static pid_t	 foreign;	/* of another user */
 
 START_TEST(parent_keeps_its_verbs)
 {
@@ -453,6 +565,64 @@ START_TEST(parent_keeps_its_verbs)
 }
 END_TEST
 
+START_TEST(pfsyncd_parent_keeps_its_verbs)
+{
+	const uint64_t	 want = CAP(CAP_NET_ADMIN) | CAP(CAP_NET_RAW) |
+	    CAP(CAP_DAC_READ_SEARCH) | CAP(CAP_KILL);
+	struct child	 c = start(SANDBOX_PFSYNCD_PARENT, 0, nothing);
+
+	ck_assert_uint_eq(caps_of(c.pid, "CapPrm"), want);
+	ck_assert_uint_eq(caps_of(c.pid, "CapEff"), want);
+	ck_assert_uint_eq(caps_of(c.pid, "CapBnd"), want);
+	ck_assert_str_eq(status_of(c.pid, "NoNewPrivs"), "1");
+	ck_assert_str_eq(status_of(c.pid, "Uid"), "0\t0\t0\t0");
+	ck_assert_int_eq(finish(&c), 0);
+}
+END_TEST
+
+static void
+try_sync_verbs(void)
+{
+	int	 fd, s, size = 1 << 26, mem = memfd_create("x", MFD_CLOEXEC);
+
+	if ((fd = open("/proc/sys/net/netfilter/nf_conntrack_events",
+	    O_WRONLY)) == -1 || write(fd, "1\n", 2) != 2)
+		strcat(notes, "sysctl\n");
+	if ((s = socket(AF_PACKET, SOCK_DGRAM, 0)) == -1 ||
+	    setsockopt(s, SOL_SOCKET, SO_RCVBUFFORCE, &size,
+	    sizeof(size)) == -1)
+		strcat(notes, "packet socket\n");
+	if ((s = socket(AF_INET, SOCK_RAW, 240)) == -1 ||
+	    setsockopt(s, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) == -1)
+		strcat(notes, "raw socket\n");
+	if (socket(AF_UNIX, SOCK_STREAM, 0) == -1)
+		strcat(notes, "to carpd\n");
+	if (open("/etc/passwd", O_RDONLY) == -1)
+		strcat(notes, "read a file\n");
+	if (kill(foreign, SIGKILL) == -1)
+		strcat(notes, "kill\n");
+	if (setuid(1) == 0 || chroot("/") == 0 || fchown(mem, 1, 1) == 0)
+		strcat(notes, "it can still do everything\n");
+}
+
+START_TEST(pfsyncd_parent_can_work)
+{
+	struct child	 c;
+	int		 status;
+
+	ck_assert_int_ne(foreign = fork(), -1);
+	if (foreign == 0) {
+		if (setuid(NOBODY) == 0)
+			pause();
+		_exit(1);
+	}
+	c = start(SANDBOX_PFSYNCD_PARENT, 0, try_sync_verbs);
+	ck_assert_int_eq(finish(&c), 0);
+	ck_assert_str_eq(notes, "");
+	ck_assert_int_eq(waitpid(foreign, &status, 0), foreign);
+}
+END_TEST
+
 START_TEST(parent_of_another_user)
 {
 	struct child	 c = start(SANDBOX_CARPD_PARENT, NOBODY, nothing);
@@ -464,8 +634,6 @@ START_TEST(parent_of_another_user)
 	ck_assert_int_eq(finish(&c), 0);
 }
 END_TEST
-
-static pid_t	 foreign;
 
 static void
 try_verbs(void)
@@ -553,16 +721,21 @@ sandbox_case(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, engine_has_nothing);
-	tcase_add_test(tc, engine_root_is_empty);
-	tcase_add_test(tc, engine_never_as_root);
+	tcase_add_loop_test(tc, engine_has_nothing, 0, 2);
+	tcase_add_loop_test(tc, engine_root_is_empty, 0, 3);
+	tcase_add_loop_test(tc, engine_never_as_root, 0, 3);
 #ifndef SANITIZED
-	tcase_add_test(tc, engine_is_refused);
-	tcase_add_test(tc, engine_can_work);
+	tcase_add_loop_test(tc, engine_is_refused, 0, 2);
+	tcase_add_loop_test(tc, engine_can_work, 0, 3);
+	tcase_add_test(tc, engine_fills_a_file);
+	tcase_add_test(tc, table_is_refused);
 	tcase_add_test(tc, engine_is_killed_in_tests);
 	tcase_add_test(tc, engine_can_abort);
 #endif
+	tcase_add_test(tc, table_keeps_one_right);
 	tcase_add_test(tc, parent_keeps_its_verbs);
+	tcase_add_test(tc, pfsyncd_parent_keeps_its_verbs);
+	tcase_add_test(tc, pfsyncd_parent_can_work);
 	tcase_add_test(tc, parent_of_another_user);
 	tcase_add_test(tc, parent_can_work);
 	tcase_add_test(tc, realtime);

@@ -57,6 +57,8 @@ static const struct {
 	{ "show peer",
 	    { ACTION_SHOW_PEERS, false, false, "", "carp", 0, 1 } },
 	{ "show h", { ACTION_SHOW_HISTORY, false, false, "", "carp", 0, 1 } },
+	{ "show sync", { ACTION_SHOW_SYNC, false, false, "", "carp", 0, 1 } },
+	{ "show sy -j", { ACTION_SHOW_SYNC, true, false, "", "carp", 0, 1 } },
 	{ "demote", { ACTION_DEMOTE, false, false, "", "carp", 0, 1 } },
 	{ "demote 255", { ACTION_DEMOTE, false, false, "", "carp", 0, 255 } },
 	{ "demote -g dmz",
@@ -88,7 +90,9 @@ static const struct {
 	{ "reload", { ACTION_RELOAD, false, false, "", "carp", 0, 1 } },
 	{ "log v", { ACTION_LOG, false, false, "", "carp", 0, 1 } },
 	{ "log brief", { ACTION_LOG, false, false, "", "carp", 0, 0 } },
-	{ "m", { ACTION_MONITOR, false, false, "", "carp", 0, 1 } }
+	{ "m", { ACTION_MONITOR, false, false, "", "carp", 0, 1 } },
+	{ "sync now", { ACTION_SYNC_NOW, false, false, "", "carp", 0, 1 } },
+	{ "sy f", { ACTION_SYNC_FLUSH, false, false, "", "carp", 0, 1 } }
 };
 
 static const struct {
@@ -104,6 +108,9 @@ static const struct {
 	{ "show carp0123456789abcde", "longer than 15 characters" },
 	{ "show peers --check", "--check: only for" },
 	{ "show --check -j", "-j: only for" },
+	{ "show sync --check", "--check: only for" },
+	{ "sync", "expected: now, flush" },
+	{ "sync now flush", "unknown argument: flush" },
 	{ "demote 0", "expected 1 to 255" },
 	{ "demote -1", "unknown argument: -1" },
 	{ "demote x", "x: invalid, expected 1 to 255" },
@@ -183,6 +190,11 @@ START_TEST(test_json_before)
 	ck_assert_int_eq(parse("show peers", &r, &err), 0);
 	ck_assert(r.json);
 	free(err);
+	ck_assert_int_eq(parse("show sync", &r, &err), 0);
+	ck_assert(r.json);
+	free(err);
+	ck_assert_int_eq(parse("sync now", &r, &err), -1);
+	free(err);
 	ck_assert_int_eq(parse("enable", &r, &err), -1);
 	ck_assert_ptr_nonnull(strstr(err, "-j: only for"));
 	free(err);
@@ -193,7 +205,7 @@ START_TEST(test_usage)
 {
 	static const char *const lines[] = {
 		"% show [-j] [--check] "
-		    "[interface|demotion|counters|peers|history]\n",
+		    "[interface|demotion|counters|peers|history|sync]\n",
 		"% demote [-g group] [number]\n",
 		"% promote [-g group] [number]\n",
 		"% state interface master|backup|init\n",
@@ -201,7 +213,8 @@ START_TEST(test_usage)
 		    "group name|-group\n",
 		"% set preempt yes|no\n",
 		"% enable\n", "% disable\n", "% reload\n",
-		"% log verbose|brief\n", "% monitor\n"
+		"% log verbose|brief\n", "% monitor\n",
+		"% sync now|flush\n"
 	};
 	char	*text = NULL;
 	size_t	 i, len;

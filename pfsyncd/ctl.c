@@ -1,0 +1,250 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The engine's answers to carpctl(8).
+ */
+#include <string.h>
+#include <time.h>
+
+#include "../common/log.h"
+#include "engine.h"
+
+static void
+ok(struct control_client *cl)
+{
+	control_reply(cl, PMSG_CTL_OK, NULL, 0);
+	control_reply(cl, PMSG_CTL_END, NULL, 0);
+}
+
+static void
+fail(struct control_client *cl, const char *text)
+{
+	control_reply(cl, PMSG_CTL_FAIL, text, strlen(text));
+	control_reply(cl, PMSG_CTL_END, NULL, 0);
+}
+
+static uint64_t
+us(int64_t ns)
+{
+	return (ns > 0 ? (uint64_t)(ns / MONOTIME_USEC) : 0);
+}
+
+static uint64_t
+ms_since(monotime_t t, monotime_t now)
+{
+	return (monotime_isset(t) ? (uint64_t)(monotime_sub(now, t) /
+	    MONOTIME_MSEC) : UINT64_MAX);
+}
+
+static void
+show_global(struct engine *e, struct control_client *cl, monotime_t now)
+{
+	struct repl_status s;
+	struct sync_show m;
+
+	repl_status(e->repl, &s, now);
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.syncdev, e->conf.syncdev, sizeof(m.syncdev));
+	m.syncpeer = e->sock_info.dst;
+	if (m.syncpeer.af == 0 && e->conf.has_peer)
+		m.syncpeer = e->conf.syncpeer;
+	m.now = (uint64_t)time(NULL);
+	m.uptime_ms = ms_since(e->started, now);
+	m.node = e->start.node;
+	m.dialects = e->conf.dialects;
+	m.maxupd = e->conf.maxupd;
+	m.link = e->link && e->sock != NULL;
+	m.authenticated = e->conf.has_key;
+	m.carp = e->carp;
+	m.masters = (uint8_t)e->masters;
+	m.holding = e->hold.hold;
+	(void)strlcpy(m.hold_reason, e->hold.reason, sizeof(m.hold_reason));
+	m.bulk = (uint8_t)s.bulk;
+	if ((e->conf.dialects & (1U << DIALECT_NATIVE)) == 0 &&
+	    e->pfdial != NULL)
+		m.bulk = (uint8_t)pfdial_bulk_state(e->pfdial);
+	m.states_local = s.local;
+	m.states_remote = s.remote;
+	m.states_young = s.young;
+	m.states_missing = s.missing;
+	m.memory = statedb_bytes(e->db);
+	m.tx_queue = s.tx_queue;
+	m.op_queue = s.op_queue;
+	m.lag_us = us(s.lag);
+	m.lag_max_us = us(s.lag_max);
+	m.bulk_have = s.bulk_have;
+	m.bulk_want = s.bulk_want;
+	m.bulk_eta_ms = s.bulk_eta < 0 ? UINT64_MAX :
+	    (uint64_t)(s.bulk_eta / MONOTIME_MSEC);
+	m.kernel_count = e->stats.count;
+	m.kernel_max = e->stats.max;
+	m.mismatching = s.mismatching;
+	control_reply(cl, PMSG_CTL_SYNC, &m, sizeof(m));
+}
+
+static void
+show_peers(struct engine *e, struct control_client *cl, monotime_t now)
+{
+	struct sync_peer_info m;
+	struct repl_peer p;
+	size_t i;
+
+	for (i = 0; repl_peer(e->repl, i, &p, now); i++) {
+		memset(&m, 0, sizeof(m));
+		m.node = p.node;
+		m.dialect = p.native ? DIALECT_NATIVE : DIALECT_OPENBSD;
+		m.alive = p.alive;
+		m.in_sync = p.in_sync;
+		m.starting = p.starting;
+		m.verified = p.native;
+		m.heard_ms = ms_since(p.heard, now);
+		m.carries = p.carries;
+		m.have = p.have;
+		m.mismatching = p.mismatching;
+		m.packets = p.packets;
+		m.lost = p.lost;
+		m.lag_us = us(p.lag);
+		m.since_sync_ms = ms_since(p.synced, now);
+		m.addr = p.addr;
+		control_reply(cl, PMSG_CTL_PEER, &m, sizeof(m));
+	}
+}
+
+static void
+counter(struct control_client *cl, const char *name, uint64_t value)
+{
+	struct sync_counter m;
+
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.name, name, sizeof(m.name));
+	m.value = value;
+	control_reply(cl, PMSG_CTL_COUNTER, &m, sizeof(m));
+}
+
+static void
+show_counters(struct engine *e, struct control_client *cl, monotime_t now)
+{
+	struct repl_status s;
+	size_t i;
+
+	repl_status(e->repl, &s, now);
+	for (i = 0; i < PFSYNC_C_MAX; i++)
+		counter(cl, pfsync_counter_names[i], e->count[i] +
+		    (i == PFSYNC_C_STALE ? s.stale : 0) +
+		    (i == PFSYNC_C_REPLAY ? s.replay : 0) +
+		    (i == PFSYNC_C_BADVAL ? s.refused : 0));
+	counter(cl, "malformed", e->sock_bad);
+	counter(cl, "other_dialect", e->other_dialect);
+	counter(cl, "claims", s.claims);
+	counter(cl, "adopted", s.adopted);
+	counter(cl, "clashes", s.clashes);
+	counter(cl, "throttled", s.throttled);
+	counter(cl, "restored", s.restored);
+	counter(cl, "repaired_put", s.repaired_put);
+	counter(cl, "repaired_del", s.repaired_del);
+	counter(cl, "kernel_events", e->stats.events);
+	counter(cl, "kernel_overruns", e->stats.overruns);
+	counter(cl, "kernel_inserts", e->stats.inserts);
+	counter(cl, "kernel_updates", e->stats.updates);
+	counter(cl, "kernel_deletes", e->stats.deletes);
+	counter(cl, "kernel_failed", e->stats.failed);
+	counter(cl, "kernel_unsupported", e->stats.unsupported);
+}
+
+static void
+answer(struct engine *e, struct control_client *cl)
+{
+	monotime_t now = monotime_now();
+
+	show_global(e, cl, now);
+	show_peers(e, cl, now);
+	show_counters(e, cl, now);
+	control_reply(cl, PMSG_CTL_END, NULL, 0);
+}
+
+void
+ctl_stats(struct engine *e)
+{
+	struct control_client *cl;
+	size_t i;
+
+	for (i = 0; i < e->nasking; i++)
+		if ((cl = control_find(e->control, e->asking[i])) != NULL)
+			answer(e, cl);
+	e->nasking = 0;
+}
+
+/* The answer has the kernel's numbers in it: they are asked for first. */
+static void
+show(struct engine *e, struct control_client *cl)
+{
+	if (e->table == NULL || e->nasking == sizeof(e->asking) /
+	    sizeof(e->asking[0]) || channel_send(e->table, PMSG_WANT_STATS, 0,
+	    -1, NULL, 0) == -1) {
+		answer(e, cl);
+		return;
+	}
+	e->asking[e->nasking++] = control_client_id(cl);
+}
+
+void
+ctl_reloaded(struct engine *e, const struct sync_result *r)
+{
+	struct control_client *cl;
+	char text[SYNC_TEXT_MAX];
+
+	if (r->client == 0 || e->control == NULL ||
+	    (cl = control_find(e->control, r->client)) == NULL)
+		return;
+	memcpy(text, r->text, sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	if (r->error != 0)
+		fail(cl, text);
+	else
+		ok(cl);
+}
+
+void
+ctl_dispatch(struct control_client *cl, struct imsg *im, void *arg)
+{
+	struct engine *e = arg;
+	const char *bad;
+
+	bad = msg_check(pfsyncd_msgs, PMSG_MAX, im, MSG_FROM_CLIENT);
+	if (bad != NULL || !e->started_up) {
+		fail(cl, bad != NULL ? bad : "starting");
+		control_finish(cl);
+		return;
+	}
+	switch (im->type) {
+	case PMSG_CTL_SHOW:
+		show(e, cl);
+		break;
+	case PMSG_CTL_NOW:
+		repl_now(e->repl, monotime_now());
+		if (e->pfdial != NULL)
+			pfdial_bulk(e->pfdial, monotime_now());
+		ok(cl);
+		break;
+	case PMSG_CTL_FLUSH:
+		repl_flush(e->repl, monotime_now());
+		if (e->pfdial != NULL)
+			pfdial_bulk(e->pfdial, monotime_now());
+		ok(cl);
+		break;
+	case PMSG_CTL_RELOAD:
+		if (channel_send(e->parent, PMSG_RELOAD,
+		    control_client_id(cl), -1, NULL, 0) == -1)
+			fail(cl, "the parent is busy");
+		break;
+	case PMSG_CTL_LOG:
+		log_setverbose(((const struct sync_flag *)im->data)->on != 0);
+		ok(cl);
+		break;
+	default:
+		control_finish(cl);
+		break;
+	}
+	engine_pump(e);
+}

@@ -1,0 +1,904 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The engine process: datagrams, batches of the table process, timers and
+ * control clients in; the pure cores (repl.c, pfdial.c) decide; packets and
+ * operations out.  It has no rights: sockets come from the parent.
+ */
+#include <sys/types.h>
+
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <netinet/in.h>
+
+#include "../common/log.h"
+#include "../common/os/sandbox.h"
+#include "../common/wire/native.h"
+#include "../common/wire/trailer.h"
+#include "engine.h"
+#include "pfsyncd.h"
+
+void
+engine_to_parent(struct engine *e, uint32_t type, const void *data, size_t len)
+{
+	if (e->parent == NULL)
+		return;
+	if (channel_send(e->parent, type, 0, -1, data, len) == -1)
+		log_debug("message to the parent: %s", strerror(errno));
+}
+
+static void
+to_table(struct engine *e, uint32_t type, const void *data, size_t len)
+{
+	if (e->table == NULL)
+		return;
+	if (channel_send(e->table, type, 0, -1, data, len) == -1)
+		fatal("message to the table process");
+}
+
+/* Room for what one message or packet can bring. */
+static void
+reserve(struct engine *e)
+{
+	static bool said;
+
+	if (statedb_reserve(e->db) == -1 && !said) {
+		log_warnx("the state database is full: maxstates is %u",
+		    e->conf.maxstates);
+		said = true;
+	}
+	if (e->pfdial != NULL)
+		(void)pfdial_reserve(e->pfdial);
+	(void)hints_reserve(e->hints, statedb_top(e->db) + STATEDB_SPARE);
+}
+
+/* ---- hooks of the cores ---- */
+
+static void
+hook_changed(uint32_t i, void *arg)
+{
+	struct engine *e = arg;
+
+	if (e->pfdial != NULL)
+		pfdial_changed(e->pfdial, i, monotime_now());
+}
+
+static void
+hook_removed(uint32_t i, bool announce, void *arg)
+{
+	struct engine *e = arg;
+
+	if (e->pfdial != NULL)
+		pfdial_removed(e->pfdial, i, announce, monotime_now());
+}
+
+static bool
+hook_exports(const struct flow *f, void *arg)
+{
+	struct engine *e = arg;
+
+	return (nosync_exports(&e->nosync, f));
+}
+
+static void
+hook_noted(uint32_t i, bool gone, void *arg)
+{
+	const struct statedb_entry *s;
+	struct engine *e = arg;
+
+	if (gone) {
+		hints_clear(e->hints, i);
+		return;
+	}
+	s = statedb_at(e->db, i);
+	hints_set(e->hints, i, s->h, s->stamp, repl_node_id(e->repl,
+	    s->carrier), repl_value(&s->f));
+}
+
+/* ---- sending ---- */
+
+static size_t
+put_trailer(struct engine *e, uint8_t *pkt, size_t len, size_t size)
+{
+	struct trailer t;
+
+	memset(&t, 0, sizeof(t));
+	t.keyid = e->conf.keyid;
+	t.node = e->start.node;
+	t.epoch = e->start.epoch;
+	t.seq = ++e->seq;
+	return (trailer_write(TRAILER_PFSYNC, e->key, &e->sock_info.src,
+	    &e->sock_info.dst, pkt, len, size, &t));
+}
+
+static void
+commit(struct engine *e, size_t len)
+{
+	syncsock_commit(e->sock, len);
+	e->count[e->sock_info.dst.af == AF_INET ? PFSYNC_C_OPACKETS :
+	    PFSYNC_C_OPACKETS6]++;
+}
+
+static uint8_t *
+slot(struct engine *e)
+{
+	uint8_t *p = syncsock_slot(e->sock);
+
+	if (p != NULL)
+		return (p);
+	(void)syncsock_flush(e->sock, &e->count[PFSYNC_C_OERRORS]);
+	return (syncsock_slot(e->sock));
+}
+
+/* Fill and send packets until nobody wants to say anything. */
+static void
+send_packets(struct engine *e, monotime_t now)
+{
+	size_t size = syncsock_room(e->sock), len, n;
+	struct wbuf w;
+	uint8_t *p;
+
+	for (n = 0; n < ENGINE_PACKETS && (p = slot(e)) != NULL; n++) {
+		wbuf_init(&w, p, size - TRAILER_FIXED);
+		if ((len = repl_packet(e->repl, &w, e->seq + 1, now)) == 0)
+			break;
+		commit(e, len + put_trailer(e, p, len, size));
+	}
+	for (; e->pfdial != NULL && n < ENGINE_PACKETS &&
+	    (p = slot(e)) != NULL; n++) {
+		wbuf_init(&w, p, e->conf.has_key ? size - TRAILER_FIXED :
+		    size);
+		if ((len = pfdial_packet(e->pfdial, &w, now)) == 0)
+			break;
+		if (e->conf.has_key)
+			len += put_trailer(e, p, len, size);
+		commit(e, len);
+	}
+	if (n == 0)
+		return;
+	(void)syncsock_flush(e->sock, &e->count[PFSYNC_C_OERRORS]);
+	e->sent_at = now;
+}
+
+/* ---- what the cores want ---- */
+
+static void
+send_ops(struct engine *e, monotime_t now)
+{
+	static struct statetbl_op op[SYNC_OPS_MAX];
+	size_t n;
+
+	if (e->table == NULL)
+		return;
+	while (imsgbuf_queued(channel_imsgbuf(e->table)) < ENGINE_TABLE_MAX &&
+	    (n = repl_ops(e->repl, op, SYNC_OPS_MAX, now)) > 0)
+		to_table(e, PMSG_OPS, op, n * sizeof(op[0]));
+}
+
+static void
+want_dump(struct engine *e, monotime_t now)
+{
+	enum statetbl_what what;
+	struct sync_dump m;
+
+	memset(&m, 0, sizeof(m));
+	if (e->table == NULL || !e->settled ||
+	    !repl_want_dump(e->repl, &m.dump, &what, now))
+		return;
+	m.what = what;
+	to_table(e, PMSG_DUMP, &m, sizeof(m));
+}
+
+static bool
+pf_waits(const struct engine *e)
+{
+	unsigned int b;
+
+	if (e->pfdial == NULL || e->masters > 0)
+		return (false);
+	b = pfdial_bulk_state(e->pfdial);
+	return (b == SYNC_BULK_WAIT || b == SYNC_BULK_RUNNING);
+}
+
+static bool
+all_synced(const struct engine *e)
+{
+	return (repl_synced(e->repl) && (e->pfdial == NULL ||
+	    pfdial_bulk_state(e->pfdial) >= SYNC_BULK_DONE));
+}
+
+static void
+tell_ledger(struct engine *e)
+{
+	const char *why = repl_hold(e->repl);
+	struct sync_hold m;
+
+	memset(&m, 0, sizeof(m));
+	if (why == NULL && pf_waits(e))
+		why = "bulk";
+	m.hold = why != NULL;
+	m.synced = e->hold.synced || all_synced(e);
+	if (why != NULL)
+		(void)strlcpy(m.reason, why, sizeof(m.reason));
+	if (memcmp(&m, &e->hold, sizeof(m)) == 0)
+		return;
+	if (m.synced && !e->hold.synced)
+		log_info("states are in step, or nobody is there to have "
+		    "any");
+	e->hold = m;
+	engine_to_parent(e, PMSG_HOLD, &m, sizeof(m));
+}
+
+static void
+tell_watch(struct engine *e)
+{
+	struct sync_flag m = { .on = repl_watch_new(e->repl) };
+
+	if (e->table == NULL || (m.on != 0) == e->watch_new)
+		return;
+	e->watch_new = m.on != 0;
+	to_table(e, PMSG_WATCH_NEW, &m, sizeof(m));
+}
+
+static monotime_t
+earlier(monotime_t a, monotime_t b)
+{
+	return (monotime_cmp(a, b) <= 0 ? a : b);
+}
+
+void
+engine_pump(struct engine *e)
+{
+	monotime_t now = monotime_now(), next, uncork;
+	bool corked;
+
+	if (!e->started_up)
+		return;
+	reserve(e);
+	if (e->refilter) {
+		e->refilter = false;
+		repl_refilter(e->repl, now);
+	}
+	repl_tick(e->repl, now);
+	if (e->pfdial != NULL)
+		pfdial_tick(e->pfdial, now);
+	send_ops(e, now);
+	want_dump(e, now);
+	/* a packet that is not full may wait a moment for company */
+	uncork = monotime_add(e->sent_at, ENGINE_CORK);
+	corked = monotime_cmp(now, uncork) < 0 && repl_waiting(e->repl) < 20;
+	if (e->sock != NULL && e->link && !corked)
+		send_packets(e, now);
+	tell_ledger(e);
+	tell_watch(e);
+	next = repl_next(e->repl, now);
+	if (e->pfdial != NULL)
+		next = earlier(next, pfdial_next(e->pfdial));
+	if (corked)
+		next = monotime_cmp(next, uncork) < 0 ||
+		    repl_waiting(e->repl) > 0 ? uncork : next;
+	ev_timer_at(e->timer, next);
+}
+
+static void
+timer_cb(void *arg)
+{
+	engine_pump(arg);
+}
+
+/* ---- receiving ---- */
+
+/* The trailer at pkt[off]: right, and t is set; or counted. */
+static bool
+authentic(struct engine *e, const struct syncsock_pkt *p, size_t off,
+    struct trailer *t)
+{
+	if (trailer_parse(TRAILER_PFSYNC, p->data + off, p->len - off, t) !=
+	    TRAILER_OK || t->tlvlen != 0 ||
+	    (e->conf.has_key && t->keyid != e->conf.keyid) ||
+	    !trailer_verify(TRAILER_PFSYNC, e->key, &p->src, &p->dst, p->data,
+	    off, p->data + off)) {
+		e->count[PFSYNC_C_BADAUTH]++;
+		return (false);
+	}
+	return (true);
+}
+
+static void
+rx_native(struct engine *e, const struct syncsock_pkt *p,
+    const struct repl_pkt *native, size_t off, monotime_t now)
+{
+	struct repl_pkt r = *native;
+	struct trailer t;
+
+	if (!authentic(e, p, off, &t))
+		return;
+	if ((e->conf.dialects & (1U << DIALECT_NATIVE)) == 0) {
+		e->other_dialect++;
+		return;
+	}
+	r.node = t.node;
+	r.addr = p->src;
+	r.epoch = t.epoch;
+	r.seq = t.seq;
+	reserve(e);
+	repl_rx(e->repl, &r, now);
+}
+
+static void
+rx_packet(struct engine *e, const struct syncsock_pkt *p, monotime_t now)
+{
+	enum pfsync_counter bad;
+	struct repl_pkt r;
+	struct pfsync_hdr h;
+	struct trailer t;
+	size_t off;
+
+	e->count[p->src.af == AF_INET ? PFSYNC_C_IPACKETS :
+	    PFSYNC_C_IPACKETS6]++;
+	if (p->ttl != PFSYNC_TTL) {
+		e->count[PFSYNC_C_BADTTL]++;
+		return;
+	}
+	if (e->conf.has_peer && ipaddr_cmp(&p->src, &e->conf.syncpeer) != 0 &&
+	    !ipaddr_is_multicast(&e->conf.syncpeer)) {
+		e->count[PFSYNC_C_DROPPED_FILTER]++;
+		return;
+	}
+	if ((bad = pfsync_parse_hdr(p->data, p->len, &h)) != PFSYNC_C_MAX) {
+		e->count[bad]++;
+		return;
+	}
+	memset(&r, 0, sizeof(r));
+	if (native_parse(p->data, p->len, &r.hdr, &r.tlv, &r.tlvlen, &off)) {
+		rx_native(e, p, &r, off, now);
+		return;
+	}
+	if (e->conf.has_key && !authentic(e, p, h.len, &t))
+		return;
+	if (e->pfdial == NULL) {
+		e->other_dialect++;
+		return;
+	}
+	reserve(e);
+	pfdial_rx(e->pfdial, p->data, p->len, e->count, now);
+}
+
+static void
+sock_readable(int fd, int what, void *arg)
+{
+	struct syncsock_pkt pkt[SYNCSOCK_BATCH];
+	struct engine *e = arg;
+	monotime_t now;
+	int i, n;
+
+	(void)fd;
+	(void)what;
+	if ((n = syncsock_recv(e->sock, pkt, &e->sock_bad)) == -1) {
+		if (errno != EAGAIN && errno != EINTR)
+			log_debug("receive on %s: %s", e->conf.syncdev,
+			    strerror(errno));
+		return;
+	}
+	now = monotime_now();
+	for (i = 0; i < n; i++)
+		rx_packet(e, &pkt[i], now);
+	engine_pump(e);
+}
+
+/* ---- the table process ---- */
+
+static void
+got_events(struct engine *e, const struct imsg *im)
+{
+	const struct statetbl_event *ev = im->data;
+	size_t n = im->len / sizeof(*ev), i;
+	monotime_t now = monotime_now();
+
+	if (im->len % sizeof(*ev) != 0)
+		fatalx("events of the table process: odd size");
+	reserve(e);
+	for (i = 0; i < n; i++) {
+		if (ev[i].type >= STATETBL_EV_MAX ||
+		    flow_check(&ev[i].f, true) != NULL)
+			fatalx("event of the table process: %s",
+			    ev[i].type >= STATETBL_EV_MAX ? "type" :
+			    flow_check(&ev[i].f, true));
+		repl_event(e->repl, &ev[i], now);
+	}
+}
+
+static void
+got_results(struct engine *e, const struct imsg *im)
+{
+	const struct statetbl_result *r = im->data;
+	size_t n = im->len / sizeof(*r), i;
+	static unsigned int said;
+
+	if (im->len % sizeof(*r) != 0)
+		fatalx("results of the table process: odd size");
+	for (i = 0; i < n; i++) {
+		char buf[FLOW_STRLEN];
+
+		if (r[i].error >= STATETBL_ERROR_MAX ||
+		    flow_check(&r[i].f, true) != NULL)
+			fatalx("malformed result of the table process");
+		if (r[i].error == STATETBL_CLASH &&
+		    flow_check(&r[i].other, true) != NULL)
+			continue;
+		if (said++ < 10 || log_getverbose() > 0)
+			log_warnx("the kernel did not take %s: %s",
+			    flow_print(&r[i].f, buf, sizeof(buf)),
+			    r[i].error == STATETBL_CLASH ?
+			    "its translated address and port are another "
+			    "flow's" : strerror(r[i].err));
+		repl_result(e->repl, &r[i], monotime_now());
+	}
+}
+
+static void
+first_dump_done(struct engine *e)
+{
+	hints_old_free(e->old);
+	e->old = NULL;
+	log_debug("%u flows at start", statedb_count(e->db));
+}
+
+static void
+table_msg(struct channel *c, struct imsg *im, void *arg)
+{
+	const struct sync_dump *d = im->data;
+	struct engine *e = arg;
+	const char *bad;
+
+	(void)c;
+	bad = msg_check(pfsyncd_msgs, PMSG_MAX, im, MSG_FROM_TABLE);
+	if (bad != NULL)
+		fatalx("message %u from the table process: %s", im->type,
+		    bad);
+	switch (im->type) {
+	case PMSG_EVENTS:
+		got_events(e, im);
+		break;
+	case PMSG_RESULTS:
+		got_results(e, im);
+		break;
+	case PMSG_DONE:
+		repl_done(e->repl, ((const struct sync_done *)im->data)->n);
+		break;
+	case PMSG_DUMPED:
+		repl_dumped(e->repl, d->dump, d->complete != 0,
+		    monotime_now());
+		if (e->old != NULL && d->complete)
+			first_dump_done(e);
+		break;
+	case PMSG_OVERRUN:
+		log_warnx("events of the kernel were lost: looking at the "
+		    "whole table");
+		repl_overrun(e->repl, monotime_now());
+		break;
+	case PMSG_STATS:
+		memcpy(&e->stats, im->data, sizeof(e->stats));
+		ctl_stats(e);
+		break;
+	default:
+		fatalx("message %u from the table process", im->type);
+	}
+	engine_pump(e);
+}
+
+static void
+table_gone(struct channel *c, const char *why, void *arg)
+{
+	(void)c;
+	(void)arg;
+	fatalx("the table process is gone: %s", why);
+}
+
+/* ---- the parent ---- */
+
+static void
+kif_readable(int fd, int what, void *arg)
+{
+	struct engine *e = arg;
+
+	(void)fd;
+	(void)what;
+	kif_read(e->kif);
+}
+
+static void
+quiet_cb(void *arg)
+{
+	struct engine *e = arg;
+
+	if (e->settled)
+		e->refilter = true;
+	e->settled = true;
+	engine_pump(e);
+}
+
+/* Own addresses decide what is exported; changes come in bunches. */
+static void
+addrs_changed(struct engine *e)
+{
+	ev_timer_at(e->quiet_timer, monotime_add(monotime_now(),
+	    ENGINE_QUIET));
+}
+
+static void
+kif_event(const struct kif_event *k, void *arg)
+{
+	struct engine *e = arg;
+
+	switch (k->type) {
+	case KIF_ADDR_ADD:
+	case KIF_ADDR_DEL:
+		if (!nosync_addr(&e->nosync, k->ifname, &k->addr,
+		    k->type == KIF_ADDR_ADD))
+			log_warnx("too many own addresses");
+		addrs_changed(e);
+		return;
+	case KIF_GONE:
+		nosync_forget(&e->nosync, k->ifname);
+		addrs_changed(e);
+		return;
+	case KIF_LINK:
+	case KIF_TC:
+	case KIF_OVERRUN:
+		return;
+	}
+}
+
+static void
+make_keys(struct engine *e, uint8_t idkey[16])
+{
+	static const char label[] = "pfsyncd-flow";
+	uint8_t key[HMAC_SHA256_LEN], mix[sizeof(label) + sizeof(key)];
+	uint8_t sum[HMAC_SHA256_LEN];
+
+	if (e->conf.has_key)
+		memcpy(key, e->conf.key, sizeof(key));
+	else
+		trailer_derive(TRAILER_PFSYNC, "", 0, key);
+	hmac_free(e->key);
+	e->key = hmac_new(HMAC_ALG_SHA256, key, sizeof(key));
+	memcpy(mix, label, sizeof(label));
+	memcpy(mix + sizeof(label), key, sizeof(key));
+	hmac_sha256_once(mix, sizeof(mix), sum);
+	memcpy(idkey, sum, 16);
+	hmac_wipe(key, sizeof(key));
+	hmac_wipe(mix, sizeof(mix));
+	hmac_wipe(sum, sizeof(sum));
+	hmac_wipe(e->conf.key, sizeof(e->conf.key));
+}
+
+static void
+start_cores(struct engine *e)
+{
+	const struct repl_hooks hooks = { hook_changed, hook_removed,
+	    hook_exports, hook_noted, e };
+	const uint32_t pf = e->conf.dialects & ~(1U << DIALECT_NATIVE);
+	monotime_t now = monotime_now();
+	struct pfdial_conf pc;
+	struct repl_conf rc;
+	uint8_t key[16];
+
+	make_keys(e, key);
+	e->db = statedb_new(key);
+	statedb_limit(e->db, e->conf.maxstates);
+	memset(&rc, 0, sizeof(rc));
+	rc.node = e->start.node;
+	rc.boot = e->start.boot;
+	rc.epoch = e->start.epoch;
+	rc.clock = e->start.epoch * 1000;
+	rc.refresh = e->conf.refresh;
+	rc.native = (e->conf.dialects & (1U << DIALECT_NATIVE)) != 0;
+	rc.strict = e->conf.has_key;
+	e->hints = hints_new(e->hints_fd, e->start.boot, e->start.node);
+	e->repl = repl_new(&rc, e->db, &hooks, now);
+	if (e->old_fd != -1 && (e->old = hints_load(e->old_fd, e->start.boot,
+	    e->start.node)) != NULL)
+		repl_hints(e->repl, hints_find, e->old);
+	if (pf != 0) {
+		memset(&pc, 0, sizeof(pc));
+		pc.creatorid = e->start.node;
+		pc.maxupd = e->conf.maxupd;
+		memcpy(pc.idkey, key, sizeof(pc.idkey));
+		pc.sends = (pf & (1U << DIALECT_OPENBSD)) != 0;
+		e->pfdial = pfdial_new(&pc, e->repl, now);
+	}
+	hmac_wipe(key, sizeof(key));
+	e->started_up = true;
+}
+
+static void
+got_conf(struct engine *e, const struct config *c)
+{
+	if (!config_ok(c))
+		fatalx("malformed configuration from the parent");
+	e->conf = *c;
+	if (!e->configured) {
+		nosync_init(&e->nosync, c);
+		start_cores(e);
+	} else {
+		hmac_wipe(e->conf.key, sizeof(e->conf.key));
+		nosync_rules(&e->nosync, c);
+		repl_conf(e->repl, c->refresh);
+		if (e->pfdial != NULL)
+			pfdial_conf(e->pfdial, c->maxupd);
+		e->refilter = true;
+	}
+	e->configured = true;
+}
+
+static void
+link_changed(struct engine *e)
+{
+	bool up = e->link && e->sock != NULL;
+
+	repl_link(e->repl, up, monotime_now());
+	if (up && e->pfdial != NULL)
+		pfdial_bulk(e->pfdial, monotime_now());
+}
+
+static void
+close_sock(struct engine *e)
+{
+	ev_fd_free(e->sock_ev);
+	syncsock_free(e->sock);
+	e->sock_ev = NULL;
+	e->sock = NULL;
+}
+
+static void
+got_socket(struct engine *e, const struct sync_socket *s, int fd)
+{
+	close_sock(e);
+	e->sock_info = *s;
+	if ((e->sock = syncsock_new(fd, s)) == NULL) {
+		log_warn("socket on %s", s->syncdev);
+		return;
+	}
+	e->sock_ev = ev_fd_new(syncsock_fd(e->sock), EV_IN, sock_readable, e);
+	link_changed(e);
+}
+
+static void
+got_link(struct engine *e, const struct sync_link *l)
+{
+	if (l->ifindex == 0)
+		close_sock(e);
+	e->link = l->running != 0;
+	log_info("%s: link %s", e->conf.syncdev, l->ifindex == 0 ? "gone" :
+	    e->link ? "up" : "down");
+	link_changed(e);
+}
+
+static void
+got_carp(struct engine *e, const struct sync_carp *c)
+{
+	if (!e->carp && c->connected)
+		log_debug("connected to carpd");
+	e->carp = c->connected != 0;
+	e->masters = c->masters;
+	repl_carp(e->repl, c->masters, e->carp, monotime_now());
+	if (e->pfdial != NULL)
+		pfdial_carp(e->pfdial, c->masters, monotime_now());
+}
+
+/* The configured addresses of carpd, all of them in one or more batches. */
+static void
+got_addrs(struct engine *e, const struct sync_addrs *a)
+{
+	size_t i;
+
+	if (a->n > sizeof(a->a) / sizeof(a->a[0]))
+		fatalx("malformed addresses from the parent");
+	for (i = 0; i < a->n && e->ncarp_addrs < NOSYNC_ADDRS_MAX; i++)
+		e->carp_addrs[e->ncarp_addrs++] = a->a[i];
+	if (!a->last)
+		return;
+	nosync_forget(&e->nosync, "");
+	for (i = 0; i < e->ncarp_addrs; i++)
+		(void)nosync_addr(&e->nosync, "", &e->carp_addrs[i], true);
+	e->ncarp_addrs = 0;
+	addrs_changed(e);
+}
+
+static void
+log_status(struct engine *e)
+{
+	struct repl_status s;
+
+	repl_status(e->repl, &s, monotime_now());
+	log_info("%llu states carried here, %llu by others, %llu missing, "
+	    "lag %lld us", (unsigned long long)s.local,
+	    (unsigned long long)s.remote, (unsigned long long)s.missing,
+	    (long long)(s.lag / 1000));
+}
+
+static void
+stop(struct engine *e)
+{
+	if (e->stopping)
+		return;
+	e->stopping = true;
+	if (e->repl != NULL) {
+		repl_leave(e->repl, monotime_now());
+		e->sent_at = (monotime_t){ 0 };
+		engine_pump(e);
+	}
+	engine_to_parent(e, PMSG_STOPPED, NULL, 0);
+}
+
+/* Messages that come before the cores exist. */
+static bool
+early_msg(struct engine *e, const struct imsg *im)
+{
+	const struct sync_start *s = im->data;
+
+	switch (im->type) {
+	case PMSG_START:
+		e->start = *s;
+		if (s->node == 0)
+			fatalx("malformed start from the parent");
+		log_setverbose(s->verbose);
+		return (true);
+	case PMSG_CTL_SOCKET:
+		e->control = control_new(im->fd, ctl_dispatch, e);
+		return (true);
+	case PMSG_KIF_SOCKET:
+		if ((e->kif = kif_from_fd(im->fd, kif_event, e)) == NULL)
+			fatal("kif_from_fd");
+		e->kif_ev = ev_fd_new(im->fd, EV_IN, kif_readable, e);
+		return (true);
+	case PMSG_TABLE_CHANNEL:
+		e->table = channel_new(im->fd, table_msg, table_gone, e);
+		imsgbuf_limit(channel_imsgbuf(e->table), 4 * ENGINE_TABLE_MAX);
+		e->watch_new = true;
+		return (true);
+	case PMSG_HINTS_OLD:
+		e->old_fd = im->fd;
+		return (true);
+	case PMSG_HINTS_NEW:
+		e->hints_fd = im->fd;
+		return (true);
+	case PMSG_CONF:
+		if (e->start.node == 0)
+			fatalx("configuration before the start");
+		got_conf(e, im->data);
+		return (true);
+	case PMSG_STOP:
+		stop(e);
+		return (true);
+	default:
+		return (false);
+	}
+}
+
+static void
+parent_msg(struct channel *c, struct imsg *im, void *arg)
+{
+	struct engine *e = arg;
+	const char *bad;
+	bool first;
+
+	(void)c;
+	bad = msg_check(pfsyncd_msgs, PMSG_MAX, im, MSG_FROM_PARENT);
+	if (bad != NULL)
+		fatalx("message %u from the parent: %s", im->type, bad);
+	first = !e->configured;
+	if (early_msg(e, im)) {
+		if (first && e->configured) {
+			if (e->kif != NULL && kif_dump(e->kif) == -1)
+				log_warn("interface dump");
+			addrs_changed(e);
+			engine_to_parent(e, PMSG_READY, NULL, 0);
+		}
+		engine_pump(e);
+		return;
+	}
+	if (!e->configured)
+		fatalx("message %u before the configuration", im->type);
+	switch (im->type) {
+	case PMSG_SOCKET:
+		got_socket(e, im->data, im->fd);
+		break;
+	case PMSG_LINK:
+		got_link(e, im->data);
+		break;
+	case PMSG_CARP:
+		got_carp(e, im->data);
+		break;
+	case PMSG_ADDRS:
+		got_addrs(e, im->data);
+		break;
+	case PMSG_RELOADED:
+		ctl_reloaded(e, im->data);
+		break;
+	case PMSG_STATUS:
+		log_status(e);
+		break;
+	default:
+		fatalx("message %u from the parent", im->type);
+	}
+	engine_pump(e);
+}
+
+static void
+parent_gone(struct channel *c, const char *why, void *arg)
+{
+	struct engine *e = arg;
+
+	(void)why;
+	channel_free(c);
+	e->parent = NULL;
+	log_set_sink(NULL, NULL);
+	ev_stop();
+}
+
+/* ---- the process ---- */
+
+static void
+log_to_parent(int pri, const char *line, void *arg)
+{
+	struct sync_log m;
+
+	memset(&m, 0, sizeof(m));
+	m.pri = pri;
+	(void)strlcpy(m.line, line, sizeof(m.line));
+	engine_to_parent(arg, PMSG_LOG, &m, sizeof(m));
+}
+
+/*
+ * Signals are for the parent, which has us leave in order; but a terminal, a
+ * service manager or killall(1) sends them to us as well.
+ */
+static void
+ignore_signals(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM,
+	    SIGUSR1, SIGUSR2, SIGPIPE };
+	size_t i;
+
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		(void)signal(signals[i], SIG_IGN);
+}
+
+void
+engine_main(int fd, const char *user, int verbose)
+{
+	struct engine *e;
+	struct passwd *pw;
+
+	ignore_signals();
+	log_procinit("engine");
+	log_setverbose(verbose);
+	if ((pw = getpwnam(user)) == NULL)
+		fatalx("unknown user %s", user);
+	hmac_setup();
+	tzset();
+	ev_init();
+	if ((e = calloc(1, sizeof(*e))) == NULL)
+		fatal("calloc");
+	e->hints_fd = e->old_fd = -1;
+	e->started = monotime_now();
+	e->timer = ev_timer_new(timer_cb, e);
+	e->quiet_timer = ev_timer_new(quiet_cb, e);
+	e->parent = channel_new(fd, parent_msg, parent_gone, e);
+	log_set_sink(log_to_parent, e);
+	sandbox_enter(SANDBOX_PFSYNCD_ENGINE, pw->pw_uid, pw->pw_gid);
+	setproctitle("engine");
+	ev_loop();
+	if (e->parent != NULL)
+		(void)channel_drain(e->parent, 1000);
+	exit(0);
+}

@@ -1,0 +1,83 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The engine process of pfsyncd(8): what engine.c and ctl.c share.
+ */
+#ifndef PFSYNCD_ENGINE_H
+#define PFSYNCD_ENGINE_H
+
+#include "../common/channel.h"
+#include "../common/control.h"
+#include "../common/ev.h"
+#include "../common/hmac.h"
+#include "../common/os/kif.h"
+#include "../common/wire/pfsync.h"
+#include "config.h"
+#include "hints.h"
+#include "msgs.h"
+#include "nosync.h"
+#include "os/syncsock.h"
+#include "pfdial.h"
+#include "repl.h"
+
+#define ENGINE_CORK	MONOTIME_MSEC	/* between packets that are not full */
+#define ENGINE_QUIET	(200 * MONOTIME_MSEC)	/* for own addresses to come */
+#define ENGINE_TABLE_MAX (512 * 1024)	/* bytes queued to the table process */
+#define ENGINE_PACKETS	256		/* sent in one go, then others' turn */
+
+struct engine {
+	struct channel	*parent, *table;
+	struct control	*control;
+	struct kif	*kif;
+	struct ev_fd	*kif_ev, *sock_ev;
+	struct ev_timer	*timer, *quiet_timer;
+
+	struct config	 conf;
+	bool		 configured, started_up, settled, stopping;
+	struct sync_start start;
+	monotime_t	 started;
+
+	struct statedb	*db;
+	struct repl	*repl;
+	struct pfdial	*pfdial;	/* NULL: no pf dialect */
+	struct nosync	 nosync;
+	struct hints	*hints;
+	struct hints_old *old;
+	int		 hints_fd, old_fd;
+	bool		 refilter;
+
+	struct syncsock	*sock;
+	struct sync_socket sock_info;
+	bool		 link;
+	struct hmac	*key;
+	uint64_t	 seq;		/* of the last trailer */
+	monotime_t	 sent_at;
+
+	unsigned int	 masters;
+	bool		 carp;
+	struct ipaddr	 carp_addrs[NOSYNC_ADDRS_MAX];
+	size_t		 ncarp_addrs;
+	struct sync_hold hold;
+	bool		 watch_new;
+
+	uint64_t	 count[PFSYNC_C_MAX];
+	uint64_t	 sock_bad, sock_lost, other_dialect;
+	struct statetbl_stats stats;
+	uint32_t	 asking[8];	/* clients that wait for stats */
+	size_t		 nasking;
+};
+
+void		 engine_to_parent(struct engine *e, uint32_t type,
+		    const void *data, size_t len);
+/* Do what the cores want done: operations, packets, dumps, the ledger. */
+void		 engine_pump(struct engine *e);
+
+/* ---- ctl.c ---- */
+void		 ctl_dispatch(struct control_client *cl, struct imsg *im,
+		    void *arg);
+/* The table process has counted: answer who asked. */
+void		 ctl_stats(struct engine *e);
+void		 ctl_reloaded(struct engine *e, const struct sync_result *r);
+
+#endif

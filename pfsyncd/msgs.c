@@ -1,0 +1,24 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The message table of msgs.h as data: shared by parent, engine, table and
+ * carpctl.
+ */
+#include "msgs.h"
+
+/* An empty message has no payload, whatever C says about empty structs. */
+#define MSG_SIZE(payload) \
+	_Generic((payload *)0, struct msg_none *: 0, default: sizeof(payload))
+
+const struct msg_desc pfsyncd_msgs[PMSG_MAX] = {
+	[PMSG_NONE] = { "NONE", 0, 0, false, false },
+#define X(name, from, payload, fd, var)	\
+	[PMSG_##name] = { #name, (from), MSG_SIZE(payload), (var), (fd) },
+	PFSYNCD_MSGS(X)
+#undef X
+};
+
+const char *const sync_bulk_names[SYNC_BULK_MAX] = {
+	"none", "waiting", "running", "done", "failed"
+};

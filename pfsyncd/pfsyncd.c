@@ -1,0 +1,1055 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * pfsyncd(8): main and the parent process.  The parent parses the
+ * configuration, starts the engine (network, no rights) and the table process
+ * (state table, no network), opens sockets for the engine and holds the
+ * connection to carpd.  It parses nothing that came from the network and
+ * treats its children as hostile: what they may ask for is the table `verbs`
+ * below, anything else ends the daemon.  Whatever ends it, the states stay in
+ * the kernel.
+ */
+#include <sys/types.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../common/channel.h"
+#include "../common/control.h"
+#include "../common/ev.h"
+#include "../common/hmac.h"
+#include "../common/log.h"
+#include "../common/notify.h"
+#include "../common/os/kif.h"
+#include "../common/os/sandbox.h"
+#include "carplink.h"
+#include "config.h"
+#include "msgs.h"
+#include "os/host.h"
+#include "pfsyncd.h"
+#include "syncdev.h"
+
+#define CHILD_FD	3	/* the channel, in a re-executed child */
+#define DEFINES_MAX	32
+#define FILES_MAX	256	/* descriptors of each process */
+#define ENGINE_NICE	(-5)
+#define STOP_TIME	(2 * MONOTIME_SEC)	/* for the engine to say bye */
+#define END_TIME	1000	/* ms for a child to end by itself */
+#define LINKS_TIME	1000	/* ms for the first dump of interfaces */
+#define ADDRS_MAX	(sizeof(((struct sync_addrs *)0)->a) / \
+			 sizeof(struct ipaddr))
+
+struct child {
+	const char	*name;
+	const char	*flag;		/* our option that makes it one */
+	uint32_t	 from;		/* MSG_FROM_ */
+	pid_t		 pid;		/* 0: has ended */
+	struct channel	*chan;
+	bool		 ready;
+	struct parent	*p;
+};
+
+struct parent {
+	const char	*file, *sock, *user;
+	char		*defines[DEFINES_MAX + 1];
+	size_t		 ndefines;
+	bool		 debug;
+	int		 verbose;
+	int		 ready_fd;	/* who waits for us to be up */
+	struct config	*conf;		/* in force; key: its digest */
+	struct child	 engine, table;
+	struct kif	*kif;
+	int		 kif_fd;
+	struct syncdev	*dev;
+	int		 lock;		/* of syncdev */
+	struct carplink	*carp;		/* NULL: carpd no */
+	struct sync_hold hold;		/* as the engine said last */
+	struct ev_timer	*deadline;
+	int		 events;	/* what nf_conntrack_events was */
+	bool		 ready, stopping;
+	int		 status;
+};
+
+static void
+close_fd(int *fd)
+{
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+}
+
+static void
+to_child(struct child *ch, uint32_t type, int fd, const void *data, size_t len)
+{
+	if (ch->chan == NULL) {
+		close_fd(&fd);
+		return;
+	}
+	if (channel_send(ch->chan, type, 0, fd, data, len) == -1)
+		log_warn("message %s to the %s", pfsyncd_msgs[type].name,
+		    ch->name);
+}
+
+static void
+to_engine(struct parent *p, uint32_t type, int fd, const void *data,
+    size_t len)
+{
+	to_child(&p->engine, type, fd, data, len);
+}
+
+/* ---- syncdev ---- */
+
+static void
+dev_socket(int fd, const struct sync_socket *s, void *arg)
+{
+	to_engine(arg, PMSG_SOCKET, fd, s, sizeof(*s));
+}
+
+static void
+dev_link(const struct sync_link *l, void *arg)
+{
+	to_engine(arg, PMSG_LINK, -1, l, sizeof(*l));
+}
+
+static void
+kif_event(const struct kif_event *k, void *arg)
+{
+	struct parent *p = arg;
+
+	syncdev_event(p->dev, k);
+}
+
+static void
+kif_readable(int fd, int what, void *arg)
+{
+	struct parent *p = arg;
+
+	(void)fd;
+	(void)what;
+	kif_read(p->kif);
+	syncdev_settle(p->dev);
+}
+
+/* Look for the syncdev and the destination of the configuration. */
+static void
+dev_conf(struct parent *p)
+{
+	const char *group = PFSYNCD_GROUP;
+	struct ipaddr dst = p->conf->syncpeer;
+
+	if (!p->conf->has_peer && ipaddr_parse(group, &dst, NULL) == -1)
+		fatalx("%s", group);
+	syncdev_conf(p->dev, p->conf->syncdev, &dst);
+	if (kif_dump(p->kif) == -1)
+		log_warn("interface dump");
+}
+
+/* Read the dump of interfaces until syncdev, if there is one, is known. */
+static void
+wait_dev(struct parent *p)
+{
+	monotime_t end = monotime_add(monotime_now(),
+	    LINKS_TIME * MONOTIME_MSEC);
+	struct pollfd pfd = { .fd = p->kif_fd, .events = POLLIN };
+	uint8_t mac[6];
+
+	while (!syncdev_mac(p->dev, mac) &&
+	    if_nametoindex(p->conf->syncdev) != 0 &&
+	    monotime_cmp(monotime_now(), end) < 0)
+		if (poll(&pfd, 1, 10) == 1)
+			kif_read(p->kif);
+}
+
+/* NULL, or a text: why name cannot be ours. */
+static const char *
+lock_dev(const char *name, int *lock)
+{
+	if ((*lock = host_lock(name)) != -1)
+		return (NULL);
+	return (errno == EADDRINUSE ? "another pfsyncd has this syncdev" :
+	    "this syncdev cannot be locked");
+}
+
+/* ---- carpd ---- */
+
+static void
+carp_state(bool connected, unsigned int masters, void *arg)
+{
+	struct sync_carp m;
+
+	memset(&m, 0, sizeof(m));
+	m.connected = connected;
+	m.masters = masters > UINT8_MAX ? UINT8_MAX : (uint8_t)masters;
+	to_engine(arg, PMSG_CARP, -1, &m, sizeof(m));
+}
+
+/* At least one batch, for the engine has to hear of no addresses, too. */
+static void
+carp_addrs(const struct ipaddr *a, size_t n, void *arg)
+{
+	struct sync_addrs m;
+
+	do {
+		memset(&m, 0, sizeof(m));
+		m.n = (uint32_t)(n < ADDRS_MAX ? n : ADDRS_MAX);
+		if (m.n > 0)
+			memcpy(m.a, a, m.n * sizeof(*a));
+		n -= m.n;
+		if (n > 0)
+			a += m.n;
+		m.last = n == 0;
+		to_engine(arg, PMSG_ADDRS, -1, &m, sizeof(m));
+	} while (n > 0);
+}
+
+/*
+ * As OpenBSD demotes: by 32 while states are on their way ("pfsync start"),
+ * by 1 for the sync link ("pfsync link state down").
+ */
+static void
+carp_hold(struct parent *p)
+{
+	int amount = 0;
+
+	if (p->carp == NULL)
+		return;
+	if (p->hold.hold)
+		amount = strcmp(p->hold.reason, "syncdev") == 0 ? 1 : 32;
+	carplink_hold(p->carp, amount, p->hold.reason);
+	if (p->hold.synced)
+		carplink_synced(p->carp);
+}
+
+/* The carpd of the configuration, or none; what another one said is void. */
+static void
+carp_connect(struct parent *p)
+{
+	struct carplink_cbs cbs = { carp_state, carp_addrs, p };
+
+	if (p->carp != NULL) {
+		carplink_close(p->carp);
+		carp_state(false, 0, p);
+		carp_addrs(NULL, 0, p);
+	}
+	p->carp = NULL;
+	if (p->conf->carpd[0] == '\0')
+		return;
+	p->carp = carplink_open(p->conf->carpd, &cbs);
+	carp_hold(p);
+}
+
+/* ---- what the last run knew ---- */
+
+static void
+hints_path(const char *sock, char *path, size_t len)
+{
+	static const char end[] = ".sock";
+	size_t n = strlen(sock);
+
+	if (n > strlen(end) && strcmp(sock + n - strlen(end), end) == 0)
+		n -= strlen(end);
+	(void)snprintf(path, len, "%.*s.states", (int)n, sock);
+}
+
+/* Only what we wrote ourselves: root's, a plain file, nobody else's. */
+static bool
+hints_ours(const struct stat *st)
+{
+	return (S_ISREG(st->st_mode) && st->st_uid == geteuid() &&
+	    st->st_nlink == 1 && (st->st_mode & ALLPERMS) == 0600);
+}
+
+/*
+ * Read-only, and with its name removed.  -1 without errno ENOENT: there is
+ * something that is not ours, and stays.
+ */
+static int
+hints_old(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
+	    O_CLOEXEC);
+	if (fd == -1)
+		return (-1);
+	if (fstat(fd, &st) == -1 || !hints_ours(&st)) {
+		close(fd);
+		errno = EPERM;
+		return (-1);
+	}
+	if (unlink(path) == -1) {
+		close_fd(&fd);
+		return (-1);
+	}
+	return (fd);
+}
+
+static void
+hand_over_hints(struct parent *p)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	hints_path(p->sock, path, sizeof(path));
+	if ((fd = hints_old(path)) != -1)
+		to_engine(p, PMSG_HINTS_OLD, fd, NULL, 0);
+	else if (errno != ENOENT) {
+		log_warn("%s: not a file of ours, going on without it", path);
+		return;
+	}
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	    0600);
+	if (fd == -1 || fchmod(fd, 0600) == -1) {
+		log_warn("%s", path);
+		close_fd(&fd);
+		return;
+	}
+	to_engine(p, PMSG_HINTS_NEW, fd, NULL, 0);
+}
+
+/* ---- configuration ---- */
+
+/* What we keep to compare with must not be the key. */
+static void
+hide_key(struct config *c)
+{
+	uint8_t sum[HMAC_SHA256_LEN];
+
+	_Static_assert(sizeof(sum) == sizeof(c->key), "a digest fits");
+	if (!c->has_key)
+		return;
+	hmac_sha256_once(c->key, sizeof(c->key), sum);
+	memcpy(c->key, sum, sizeof(sum));
+}
+
+/* The table process gets everything but the key. */
+static void
+table_start(struct parent *p)
+{
+	struct config t = *p->conf;
+
+	hmac_wipe(t.key, sizeof(t.key));
+	t.has_key = 0;
+	t.keyid = 0;
+	to_child(&p->table, PMSG_TABLE_START, -1, &t, sizeof(t));
+}
+
+/* The engine has the key from now on, and we no longer. */
+static void
+engine_conf(struct parent *p)
+{
+	to_engine(p, PMSG_CONF, -1, p->conf, sizeof(*p->conf));
+	hide_key(p->conf);
+}
+
+struct load_msgs {
+	char		 first[SYNC_TEXT_MAX];
+	bool		 check;		/* -n: errors only, and bare */
+};
+
+static void
+conf_error(const char *line, void *arg)
+{
+	struct load_msgs *m = arg;
+
+	if (m->first[0] == '\0')
+		(void)strlcpy(m->first, line, sizeof(m->first));
+	if (m->check)
+		fprintf(stderr, "%s\n", line);
+	else
+		log_warnx("%s", line);
+}
+
+static void
+conf_warning(const char *line, void *arg)
+{
+	struct load_msgs *m = arg;
+
+	if (!m->check)
+		log_warnx("%s", line);
+}
+
+/* How c differs from what is in force. */
+static unsigned int
+conf_diff(const struct parent *p, const struct config *c)
+{
+	struct config hidden = *c;
+	unsigned int diff;
+
+	hide_key(&hidden);
+	diff = config_diff(p->conf, &hidden);
+	hmac_wipe(&hidden, sizeof(hidden));
+	return (diff);
+}
+
+/* Takes c over, whole; or a text: why not, and nothing has changed. */
+static const char *
+apply_config(struct parent *p, struct config *c)
+{
+	unsigned int diff = conf_diff(p, c);
+	const char *why;
+	int lock;
+
+	if (diff & CONFIG_DIFF_RESTART)
+		return ("dialect, key, maxstates and eventbuf change only "
+		    "with a restart");
+	if (strcmp(p->conf->syncdev, c->syncdev) != 0) {
+		if ((why = lock_dev(c->syncdev, &lock)) != NULL)
+			return (why);
+		close_fd(&p->lock);
+		p->lock = lock;
+	}
+	config_free(p->conf);
+	p->conf = c;
+	engine_conf(p);
+	if (diff & CONFIG_DIFF_SOCKETS)
+		dev_conf(p);
+	if (diff & CONFIG_DIFF_CARPD)
+		carp_connect(p);
+	return (NULL);
+}
+
+static void
+reload(struct parent *p, uint32_t client)
+{
+	struct sync_result r;
+	struct load_msgs m;
+	struct config *c;
+	const char *why;
+
+	memset(&m, 0, sizeof(m));
+	memset(&r, 0, sizeof(r));
+	r.client = client;
+	c = config_load(p->file, p->defines, conf_error, conf_warning, &m);
+	if (c == NULL)
+		why = m.first[0] != '\0' ? m.first :
+		    "cannot load the configuration";
+	else if ((why = apply_config(p, c)) != NULL) {
+		log_warnx("%s: %s", p->file, why);
+		config_free(c);
+	}
+	if (why != NULL) {
+		r.error = 1;
+		(void)strlcpy(r.text, why, sizeof(r.text));
+		log_warnx("%s: not reloaded, nothing has changed", p->file);
+	} else
+		log_info("%s: reloaded", p->file);
+	to_engine(p, PMSG_RELOADED, -1, &r, sizeof(r));
+}
+
+/* ---- events of the state table ---- */
+
+/*
+ * The setting exists when the kernel tracks connections, at the latest when
+ * the table process has asked for them.
+ */
+static void
+events_on(struct parent *p, bool last)
+{
+	int value;
+
+	if (p->events != -1)
+		return;
+	if ((value = host_events()) == -1) {
+		if (last)
+			log_warn("cannot read nf_conntrack_events: flows that "
+			    "are older than this process may stay unnoticed");
+		return;
+	}
+	p->events = value;
+	if (value != HOST_EVENTS_ON && host_events_set(HOST_EVENTS_ON) == -1)
+		log_warn("cannot set nf_conntrack_events to %d",
+		    HOST_EVENTS_ON);
+}
+
+/* Unless somebody else has changed it meanwhile. */
+static void
+events_back(struct parent *p)
+{
+	if (p->events == -1 || p->events == HOST_EVENTS_ON ||
+	    host_events() != HOST_EVENTS_ON)
+		return;
+	if (host_events_set(p->events) == -1)
+		log_warn("cannot set nf_conntrack_events to %d", p->events);
+}
+
+/* ---- the end ---- */
+
+static void
+finish_cb(void *arg)
+{
+	(void)arg;
+	log_warnx("the engine did not stop in time");
+	ev_stop();
+}
+
+/* Only the engine has something to finish; the table is not asked. */
+static void
+stop(struct parent *p, const char *why)
+{
+	if (p->stopping)
+		return;
+	p->stopping = true;
+	log_info("stopping: %s", why);
+	notify("STOPPING=1");
+	if (p->engine.chan == NULL) {
+		ev_stop();
+		return;
+	}
+	to_engine(p, PMSG_STOP, -1, NULL, 0);
+	ev_timer_at(p->deadline, monotime_add(monotime_now(), STOP_TIME));
+}
+
+static void
+child_ended(struct child *ch, int status)
+{
+	ch->pid = 0;
+	if (WIFSIGNALED(status))
+		log_warnx("the %s was killed by signal %d", ch->name,
+		    WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		log_warnx("the %s ended with status %d", ch->name,
+		    WEXITSTATUS(status));
+}
+
+static void
+reap(struct parent *p)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == p->engine.pid)
+			child_ended(&p->engine, status);
+		else if (pid == p->table.pid)
+			child_ended(&p->table, status);
+	}
+}
+
+static void
+child_gone(struct channel *c, const char *why, void *arg)
+{
+	struct child *ch = arg;
+	struct parent *p = ch->p;
+
+	channel_free(c);
+	ch->chan = NULL;
+	if (p->stopping) {
+		if (ch == &p->engine)
+			ev_stop();
+		return;
+	}
+	log_at(LOG_CRIT, "the %s died (%s); the states stay", ch->name, why);
+	p->status = 1;
+	stop(p, ch->name);
+}
+
+/* Its channel is closed, which ends it; wait for that, then insist. */
+static void
+end_child(struct child *ch)
+{
+	monotime_t end = monotime_add(monotime_now(),
+	    END_TIME * MONOTIME_MSEC);
+
+	channel_free(ch->chan);
+	ch->chan = NULL;
+	for (reap(ch->p); ch->pid != 0 &&
+	    monotime_cmp(monotime_now(), end) < 0; reap(ch->p))
+		(void)poll(NULL, 0, 5);
+	if (ch->pid == 0)
+		return;
+	log_warnx("the %s does not end: killed", ch->name);
+	(void)kill(ch->pid, SIGKILL);
+}
+
+static void
+signal_cb(int sig, void *arg)
+{
+	struct parent *p = arg;
+
+	switch (sig) {
+	case SIGHUP:
+		if (!p->stopping)
+			reload(p, 0);
+		return;
+	case SIGUSR1:
+		to_engine(p, PMSG_STATUS, -1, NULL, 0);
+		return;
+	case SIGCHLD:
+		reap(p);
+		return;
+	default:
+		stop(p, sig == SIGINT ? "SIGINT" : "SIGTERM");
+		return;
+	}
+}
+
+/* ---- the verbs of the root process ---- */
+
+static void
+verb_ready(struct child *ch, const struct imsg *im)
+{
+	struct parent *p = ch->p;
+
+	(void)im;
+	ch->ready = true;
+	if (ch == &p->table)
+		events_on(p, true);
+	if (p->ready || !p->engine.ready || !p->table.ready)
+		return;
+	p->ready = true;
+	notify("READY=1");
+	if (p->ready_fd != -1) {
+		if (write(p->ready_fd, "", 1) == -1)
+			log_debug("nobody waits for us");
+		close_fd(&p->ready_fd);
+	}
+	log_info("pfsyncd %s started", VERSION);
+}
+
+static void
+verb_log(struct child *ch, const struct imsg *im)
+{
+	const struct sync_log *m = im->data;
+	char line[sizeof(m->line)];
+
+	(void)ch;
+	memcpy(line, m->line, sizeof(line));
+	line[sizeof(line) - 1] = '\0';
+	if (m->pri >= LOG_EMERG && m->pri <= LOG_DEBUG)
+		log_emit(m->pri, line);
+}
+
+static void
+verb_reload(struct child *ch, const struct imsg *im)
+{
+	if (!ch->p->stopping)
+		reload(ch->p, im->id);
+}
+
+static void
+verb_hold(struct child *ch, const struct imsg *im)
+{
+	const struct sync_hold *m = im->data;
+	struct parent *p = ch->p;
+	char *c;
+
+	p->hold.hold = m->hold != 0;
+	/* once is enough: the states of this run are in */
+	if (m->synced)
+		p->hold.synced = 1;
+	memcpy(p->hold.reason, m->reason, sizeof(p->hold.reason));
+	p->hold.reason[sizeof(p->hold.reason) - 1] = '\0';
+	for (c = p->hold.reason; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	carp_hold(p);
+}
+
+static void
+verb_stopped(struct child *ch, const struct imsg *im)
+{
+	(void)im;
+	if (ch->p->stopping)
+		ev_stop();
+}
+
+static void (*const verbs[PMSG_MAX])(struct child *, const struct imsg *) = {
+	[PMSG_READY] = verb_ready,	/* configuration is in force */
+	[PMSG_LOG] = verb_log,
+	[PMSG_RELOAD] = verb_reload,	/* carpctl asked for it */
+	[PMSG_HOLD] = verb_hold,	/* demote carpd, or no longer */
+	[PMSG_STOPPED] = verb_stopped,
+};
+
+static void
+child_msg(struct channel *c, struct imsg *im, void *arg)
+{
+	struct child *ch = arg;
+	const char *bad;
+
+	(void)c;
+	bad = msg_check(pfsyncd_msgs, PMSG_MAX, im, ch->from);
+	if (bad == NULL && verbs[im->type] == NULL)
+		bad = "not a verb";
+	if (bad == NULL) {
+		verbs[im->type](ch, im);
+		return;
+	}
+	close_fd(&im->fd);
+	log_at(LOG_CRIT, "the %s sent message %u: %s", ch->name, im->type,
+	    bad);
+	if (ch->pid != 0)
+		(void)kill(ch->pid, SIGKILL);
+}
+
+/* ---- start ---- */
+
+static void
+start_child(struct child *ch, const char *self)
+{
+	struct parent *p = ch->p;
+	char verbose[8];
+	int sv[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
+		fatal("socketpair");
+	(void)snprintf(verbose, sizeof(verbose), "%d", p->verbose);
+	switch (ch->pid = fork()) {
+	case -1:
+		fatal("fork");
+	case 0:
+		if (dup2(sv[1], CHILD_FD + 1) == -1 ||
+		    dup2(CHILD_FD + 1, CHILD_FD) == -1)
+			_exit(1);
+		closefrom(CHILD_FD + 1);
+		execlp(self, "pfsyncd", ch->flag, verbose,
+		    p->debug ? "-d" : "-b", "-u", p->user, (char *)NULL);
+		_exit(1);
+	default:
+		break;
+	}
+	close(sv[1]);
+	ch->chan = channel_new(sv[0], child_msg, child_gone, ch);
+}
+
+/*
+ * The engine goes before what does not mind waiting: a peer that gets no
+ * acknowledgement stops sending.  Real time would be too much, for a bulk
+ * takes a processor for seconds.
+ */
+static void
+start_children(struct parent *p, const char *self)
+{
+	struct rlimit rl = { FILES_MAX, FILES_MAX };
+
+	if (setrlimit(RLIMIT_NOFILE, &rl) == -1)
+		log_debug("limit of %d files refused", FILES_MAX);
+	p->table = (struct child){ .name = "table process", .flag = "-T",
+	    .from = MSG_FROM_TABLE, .p = p };
+	p->engine = (struct child){ .name = "engine", .flag = "-E",
+	    .from = MSG_FROM_ENGINE, .p = p };
+	start_child(&p->table, self);
+	start_child(&p->engine, self);
+	if (setpriority(PRIO_PROCESS, (id_t)p->engine.pid, ENGINE_NICE) == -1)
+		log_debug("nice %d refused to the engine", ENGINE_NICE);
+}
+
+/* Engine and table talk without us. */
+static void
+join_children(struct parent *p)
+{
+	int sv[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
+		fatal("socketpair");
+	to_engine(p, PMSG_TABLE_CHANNEL, sv[0], NULL, 0);
+	to_child(&p->table, PMSG_TABLE_CHANNEL, sv[1], NULL, 0);
+}
+
+/*
+ * The same at each start, so that peers and hints know us again; by chance
+ * when we would have to guess, for two nodes with one number are worse.
+ */
+static uint32_t
+node_id(struct parent *p)
+{
+	uint8_t mac[6];
+	uint32_t node = 0;
+
+	if (syncdev_mac(p->dev, mac))
+		node = host_node(p->conf->syncdev, mac);
+	if (node != 0)
+		return (node);
+	log_warnx("the MAC address of %s is not known: this node has another "
+	    "number after each start", p->conf->syncdev);
+	while (node == 0)
+		hmac_random(&node, sizeof(node));
+	return (node);
+}
+
+static void
+tell_start(struct parent *p)
+{
+	struct sync_start m;
+	struct timespec ts;
+	int fd;
+
+	memset(&m, 0, sizeof(m));
+	(void)clock_gettime(CLOCK_REALTIME, &ts);
+	m.epoch = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	m.node = node_id(p);
+	m.boot = host_boot();
+	m.verbose = p->verbose;
+	to_engine(p, PMSG_START, -1, &m, sizeof(m));
+	if ((fd = kif_open(false)) == -1)
+		fatal("kif_open");
+	to_engine(p, PMSG_KIF_SOCKET, fd, NULL, 0);
+}
+
+/*
+ * Into the background: the process that was started waits until both children
+ * run with their configuration, and exits with what became of them.
+ */
+static void
+background(struct parent *p)
+{
+	char c;
+	int fds[2], null;
+
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		fatal("pipe");
+	switch (fork()) {
+	case -1:
+		fatal("fork");
+	case 0:
+		break;
+	default:
+		close(fds[1]);
+		if (read(fds[0], &c, 1) == 1)
+			_exit(0);
+		fprintf(stderr, "pfsyncd: did not start: see the system log, "
+		    "or start it with -d\n");
+		_exit(1);
+	}
+	close(fds[0]);
+	p->ready_fd = fds[1];
+	(void)setsid();
+	if (chdir("/") == -1)
+		fatal("chdir");
+	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
+		fatal("/dev/null");
+	(void)dup2(null, STDIN_FILENO);
+	(void)dup2(null, STDOUT_FILENO);
+	(void)dup2(null, STDERR_FILENO);
+	close(null);
+}
+
+static void
+parent_setup(struct parent *p, const char *self)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM, SIGCHLD,
+	    SIGUSR1 };
+	static const struct syncdev_cbs none;
+	struct syncdev_cbs cbs = none;
+	const char *why;
+	struct passwd *pw;
+	size_t i;
+	int ctl;
+
+	if ((pw = getpwnam(p->user)) == NULL)
+		fatalx("user %s does not exist (useradd --system --shell "
+		    "/usr/sbin/nologin %s, or -u)", p->user, p->user);
+	if ((ctl = control_listen(p->sock, pw->pw_gid)) == -1) {
+		if (errno == EADDRINUSE)
+			fatalx("%s: another pfsyncd answers there", p->sock);
+		fatal("%s", p->sock);
+	}
+	if ((why = lock_dev(p->conf->syncdev, &p->lock)) != NULL) {
+		control_cleanup(p->sock);
+		fatalx("%s: %s", p->conf->syncdev, why);
+	}
+	if (!p->debug)
+		background(p);
+	log_init("pfsyncd", p->debug, p->verbose);
+	log_procinit("parent");
+	(void)signal(SIGPIPE, SIG_IGN);
+	ev_init();
+	p->deadline = ev_timer_new(finish_cb, p);
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		(void)ev_signal_new(signals[i], signal_cb, p);
+	cbs.socket = dev_socket;
+	cbs.link = dev_link;
+	cbs.arg = p;
+	p->dev = syncdev_new(&cbs);
+	if ((p->kif_fd = kif_open(false)) == -1 ||
+	    (p->kif = kif_from_fd(p->kif_fd, kif_event, p)) == NULL)
+		fatal("kif_open");
+	(void)ev_fd_new(p->kif_fd, EV_IN, kif_readable, p);
+	dev_conf(p);
+	wait_dev(p);
+	events_on(p, false);
+	start_children(p, self);
+	table_start(p);
+	tell_start(p);
+	join_children(p);
+	hand_over_hints(p);
+	engine_conf(p);
+	syncdev_settle(p->dev);
+	carp_connect(p);
+	/* last, so that nobody is shown a daemon without configuration */
+	to_engine(p, PMSG_CTL_SOCKET, ctl, NULL, 0);
+	sandbox_enter(SANDBOX_PFSYNCD_PARENT, 0, 0);
+	setproctitle("parent");
+}
+
+static void
+usage(void)
+{
+	fprintf(stderr, "usage: pfsyncd [-dnVv] [-D macro=value] [-f file] "
+	    "[-s socket] [-u user]\n");
+	exit(1);
+}
+
+/* -n: 0 when the file is right; twice prints it. */
+static int
+check_config(struct parent *p, int times)
+{
+	struct load_msgs m;
+	struct config *c;
+
+	memset(&m, 0, sizeof(m));
+	m.check = true;
+	c = config_load(p->file, p->defines, conf_error, conf_warning, &m);
+	if (c == NULL)
+		return (1);
+	if (times > 1)
+		config_print(c, false, stdout);
+	config_free(c);
+	return (0);
+}
+
+/* An argument for later: setproctitle() writes over argv. */
+static char *
+keep(const char *arg)
+{
+	char *copy;
+
+	if ((copy = strdup(arg)) == NULL)
+		fatal("strdup");
+	return (copy);
+}
+
+/*
+ * Our own program for the children, before chdir() makes a relative one
+ * wrong.
+ */
+static const char *
+own_path(const char *argv0)
+{
+	static char path[PATH_MAX];
+
+	if (strchr(argv0, '/') == NULL || realpath(argv0, path) == NULL)
+		return (keep(argv0));
+	return (path);
+}
+
+/* Files and options relative to where we were started. */
+static const char *
+absolute(const char *path)
+{
+	char cwd[PATH_MAX], *abs;
+
+	if (path[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
+		return (path);
+	if (asprintf(&abs, "%s/%s", cwd, path) == -1)
+		fatal("asprintf");
+	return (abs);
+}
+
+static void
+run(struct parent *p, const char *self)
+{
+	parent_setup(p, self);
+	ev_loop();
+	/* in this order: to the engine a table that ends is a mishap */
+	end_child(&p->engine);
+	end_child(&p->table);
+	carplink_close(p->carp);
+	events_back(p);
+	control_cleanup(p->sock);
+	log_info("terminating");
+}
+
+int
+main(int argc, char *argv[])
+{
+	static struct parent p;
+	struct load_msgs m;
+	const char *self;
+	int ch, check = 0;
+	char child = 0;
+
+	p.file = PFSYNCD_CONF;
+	p.sock = PFSYNCD_SOCKET;
+	p.user = PFSYNCD_USER;
+	p.ready_fd = p.lock = p.events = -1;
+	while ((ch = getopt(argc, argv, "bD:dE:f:ns:T:u:Vv")) != -1) {
+		switch (ch) {
+		case 'b':		/* -E, -T only: in the background */
+			break;
+		case 'D':
+			if (p.ndefines == DEFINES_MAX ||
+			    strchr(optarg, '=') == NULL)
+				usage();
+			p.defines[p.ndefines++] = keep(optarg);
+			break;
+		case 'd':
+			p.debug = true;
+			break;
+		case 'E':		/* we are the engine; verbosity */
+		case 'T':		/* we are the table process */
+			child = (char)ch;
+			p.verbose = atoi(optarg);
+			break;
+		case 'f':
+			p.file = keep(optarg);
+			break;
+		case 'n':
+			check++;
+			break;
+		case 's':
+			p.sock = keep(optarg);
+			break;
+		case 'u':
+			p.user = keep(optarg);
+			break;
+		case 'V':
+			printf("pfsyncd %s\n", VERSION);
+			return (0);
+		case 'v':
+			p.verbose++;
+			break;
+		default:
+			usage();
+		}
+	}
+	if (argc != optind)
+		usage();
+	setproctitle_init(argc, argv, environ);
+	log_init("pfsyncd", child == 0 || p.debug, p.verbose);
+	if (child == 'E')
+		engine_main(CHILD_FD, p.user, p.verbose);
+	if (child == 'T')
+		table_main(CHILD_FD, p.user, p.verbose);
+	if (check)
+		return (check_config(&p, check));
+	if (geteuid() != 0)
+		fatalx("need root privileges");
+	self = own_path(argv[0]);
+	p.file = absolute(p.file);
+	p.sock = absolute(p.sock);
+	memset(&m, 0, sizeof(m));
+	p.conf = config_load(p.file, p.defines, conf_error, conf_warning, &m);
+	if (p.conf == NULL)
+		return (1);
+	notify_init();
+	run(&p, self);
+	return (p.status);
+}

@@ -1,0 +1,214 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * PURE: replication between our own nodes.  Events of the kernel's table and
+ * packets of peers go in; operations on the table and packets come out.  No
+ * I/O, no clock, no allocation but in statedb_reserve(), which the engine
+ * calls.
+ *
+ * The model.  Every flow has one carrier: the node whose kernel last showed
+ * evidence of its traffic.  A node publishes what it carries, and nobody else
+ * publishes that; so replication is that of one single-writer set per node,
+ * and of two claims to one flow the newer wins (stamp, then node id).  A stamp
+ * is given when a change is told, and is newer than every stamp seen so far.
+ *
+ *	kernel event --> entry --> queue --> packet --> peers
+ *	packet --> entry --> operation --> kernel
+ *
+ * Every packet says what the sum of all (flow, stamp) is that its sender
+ * carries.  Who finds another sum for what it holds of that node asks for the
+ * sums of 64 groups, of the buckets that differ, for the keys of those, and
+ * then for the flows it lacks; what it holds and the keys do not have is
+ * deleted, unless its own kernel sees traffic of it.  All of these are
+ * stateless questions that may be lost or repeated.  A bulk update is the
+ * question for the flows of all buckets.  A sender sends no more than the
+ * slowest living peer acknowledged plus the window it gave.
+ */
+#ifndef PFSYNCD_REPL_H
+#define PFSYNCD_REPL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../common/ibuf.h"
+#include "../common/ipaddr.h"
+#include "../common/monotime.h"
+#include "../common/wire/native.h"
+#include "os/statetbl.h"
+#include "statedb.h"
+
+#define REPL_HELLO	MONOTIME_SEC		/* a packet at least so often */
+#define REPL_SILENT	(3 * MONOTIME_SEC)	/* unheard: not alive */
+#define REPL_QUARANTINE	(5 * MONOTIME_SEC)	/* after leaving MASTER */
+#define REPL_YOUNG	MONOTIME_SEC		/* unreplied: told after this */
+#define REPL_EXTRA	10	/* s added to the carrier's remaining timeout */
+#define REPL_WINDOW	256	/* packets a peer may be ahead of our ack */
+
+struct repl_conf {
+	uint32_t	 node;		/* our id, not 0 */
+	uint32_t	 boot;		/* changes when the kernel lost all */
+	uint64_t	 epoch;		/* of our trailers */
+	uint64_t	 clock;		/* first stamp: microseconds since 1970 */
+	uint32_t	 refresh;	/* s between looks for traffic */
+	bool		 native;	/* our own dialect is spoken */
+	bool		 strict;	/* keyed: an older epoch is a replay */
+};
+
+/* The pf dialects listen here (pfdial.c). May be NULL. */
+struct repl_hooks {
+	/* entry i, carried here, is new or changed: tell */
+	void (*changed)(uint32_t i, void *arg);
+	/* entry i goes; announce: it was ours and the peers must be told */
+	void (*removed)(uint32_t i, bool announce, void *arg);
+	/* may this flow be told to others? */
+	bool (*exports)(const struct flow *f, void *arg);
+	/* who carries entry i, or its stamp, changed; gone: i is free again */
+	void (*noted)(uint32_t i, bool gone, void *arg);
+	void *arg;
+};
+
+/* A packet whose trailer was right. */
+struct repl_pkt {
+	uint32_t	 node;
+	struct ipaddr	 addr;		/* for show */
+	uint64_t	 epoch, seq;
+	struct native_hdr hdr;
+	const uint8_t	*tlv;
+	size_t		 tlvlen;
+};
+
+struct repl_peer {		/* for show */
+	uint32_t	 node;
+	struct ipaddr	 addr;
+	bool		 alive, in_sync, starting, native;
+	monotime_t	 heard, synced;
+	uint64_t	 carries, have, mismatching;
+	uint64_t	 packets, lost;
+	int64_t		 lag;		/* ns */
+};
+
+struct repl_status {
+	uint64_t	 local, remote, young, missing;
+	uint64_t	 tx_queue, op_queue;
+	int64_t		 lag, lag_max;	/* ns */
+	unsigned int	 bulk;		/* enum sync_bulk */
+	uint64_t	 bulk_have, bulk_want;
+	int64_t		 bulk_eta;	/* ns, -1 unknown */
+	uint64_t	 mismatching;
+	bool		 holding;
+	const char	*reason;	/* of holding */
+	uint64_t	 clashes, stale, claims, adopted, repaired_put,
+			 repaired_del, throttled, restored, replay, refused;
+};
+
+struct repl;
+
+/* At start; fatal() when out of memory. */
+struct repl	*repl_new(const struct repl_conf *c, struct statedb *db,
+		    const struct repl_hooks *h, monotime_t now);
+void		 repl_free(struct repl *r);
+void		 repl_conf(struct repl *r, uint32_t refresh);
+
+/* ---- in ---- */
+
+/* What the last run knew of a flow (hints.c). */
+struct repl_hint {
+	uint32_t	 carrier;	/* node id */
+	uint32_t	 value;		/* repl_value() of what was told */
+	uint64_t	 stamp;
+};
+/* A sum over what of a flow is told: translation, mark, status, TCP. */
+uint32_t	 repl_value(const struct flow *f);
+/*
+ * Asked for each flow of the first dump.  false: nothing is known.  Without a
+ * hint what the kernel has is taken for ours.
+ */
+typedef bool (*repl_hint_fn)(uint64_t h, struct repl_hint *hint, void *arg);
+void		 repl_hints(struct repl *r, repl_hint_fn fn, void *arg);
+void		 repl_event(struct repl *r, const struct statetbl_event *e,
+		    monotime_t now);
+void		 repl_result(struct repl *r, const struct statetbl_result *res,
+		    monotime_t now);
+/* n operations of repl_ops() were done. */
+void		 repl_done(struct repl *r, uint32_t n);
+void		 repl_dumped(struct repl *r, uint32_t dump, bool complete,
+		    monotime_t now);
+void		 repl_overrun(struct repl *r, monotime_t now);
+void		 repl_rx(struct repl *r, const struct repl_pkt *p,
+		    monotime_t now);
+/* How many vhids are MASTER here; connected: carpd is there. */
+void		 repl_carp(struct repl *r, unsigned int masters,
+		    bool connected, monotime_t now);
+void		 repl_link(struct repl *r, bool up, monotime_t now);
+/* carpctl sync now, sync flush. */
+void		 repl_now(struct repl *r, monotime_t now);
+void		 repl_flush(struct repl *r, monotime_t now);
+/* What may be told has changed (rules, own addresses): look at all flows. */
+void		 repl_refilter(struct repl *r, monotime_t now);
+void		 repl_tick(struct repl *r, monotime_t now);
+/* We stop: the next packet says so. */
+void		 repl_leave(struct repl *r, monotime_t now);
+
+/* ---- out ---- */
+
+/*
+ * Fill one packet into w (an empty buffer, its size is what fits before the
+ * trailer).  Returns its length, 0 when there is nothing to send now.  seq:
+ * the sequence number its trailer will carry.
+ */
+size_t		 repl_packet(struct repl *r, struct wbuf *w, uint64_t seq,
+		    monotime_t now);
+/* Operations for the kernel, at most max; returns how many. */
+size_t		 repl_ops(struct repl *r, struct statetbl_op *op, size_t max,
+		    monotime_t now);
+/* Is a dump wanted now?  Then it is taken as started. */
+bool		 repl_want_dump(struct repl *r, uint32_t *dump,
+		    enum statetbl_what *what, monotime_t now);
+/* Should the table watch for NEW (statetbl_watch_new)? */
+bool		 repl_watch_new(const struct repl *r);
+/* When repl_tick() or repl_packet() has something to do next. */
+monotime_t	 repl_next(const struct repl *r, monotime_t now);
+void		 repl_status(const struct repl *r, struct repl_status *s,
+		    monotime_t now);
+/* Peer number n (0 ..); false when there are no more. */
+bool		 repl_peer(const struct repl *r, size_t n,
+		    struct repl_peer *p, monotime_t now);
+/* Why carpd should be demoted; NULL: it should not. */
+const char	*repl_hold(const struct repl *r);
+/* Flows that wait to be told. */
+size_t		 repl_waiting(const struct repl *r);
+/* Operations not done yet. */
+size_t		 repl_pending(const struct repl *r);
+/* The first bulk is over, or given up: `sync wait` may end. */
+bool		 repl_synced(const struct repl *r);
+
+/* ---- for the pf dialects ---- */
+
+/*
+ * A flow that a foreign peer told of: make or update it (translation may
+ * differ from what is there; fresh: a new incarnation).  It is carried by
+ * creatorid.  Returns its entry number, STATEDB_NONE when refused.
+ */
+uint32_t	 repl_foreign_put(struct repl *r, uint32_t creatorid,
+		    const struct flow *f, bool fresh, monotime_t now);
+/* A foreign peer ended it (any carrier: pf does not ask). */
+void		 repl_foreign_del(struct repl *r, uint32_t i, monotime_t now);
+/* Something was heard from that foreign node. */
+void		 repl_foreign_heard(struct repl *r, uint32_t creatorid,
+		    monotime_t now);
+/* Operations queued so far, and done so far: an op is done when done >= the
+   queued count right after it was queued. */
+uint64_t	 repl_ops_queued(const struct repl *r);
+uint64_t	 repl_ops_done(const struct repl *r);
+/* The id of node number n, 0 when there is none. */
+uint32_t	 repl_node_id(const struct repl *r, unsigned int n);
+/* Is entry i carried here? */
+bool		 repl_is_local(const struct repl *r, uint32_t i);
+struct statedb	*repl_db(struct repl *r);
+
+/* Invariants; NULL or a static text.  Slow, for tests. */
+const char	*repl_check(const struct repl *r);
+
+#endif

@@ -1,0 +1,231 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The inside of repl.h: shared by repl.c (entries, claims, the kernel's side),
+ * repl_rx.c (what peers say) and repl_tx.c (what we say).
+ */
+#ifndef PFSYNCD_REPL_INT_H
+#define PFSYNCD_REPL_INT_H
+
+#include "repl.h"
+
+/* statedb_entry.flags, besides STATEDB_F_ */
+#define F_DIRTY		0x0002	/* to be told, with a new stamp */
+#define F_RESEND	0x0004	/* to be told again, with its stamp */
+#define F_REFRESH	0x0008	/* its timeout is to be told */
+#define F_GONE		0x0010	/* ended; freed when nothing waits for it */
+#define F_TELL		0x0020	/* F_GONE: the peers are to be told */
+#define F_QTX		0x0040	/* in a transmit queue */
+#define F_QOP		0x0080	/* in the operation queue */
+#define F_YOUNG		0x0100	/* unreplied, not told yet */
+#define F_CARRIED	0x0200	/* its traffic was seen here */
+#define F_MISSING	0x0400	/* a replica that the kernel does not have */
+#define F_MUTE		0x0800	/* ours, but not for others (no-sync) */
+
+/* statedb_entry.ops: what the kernel is to be told */
+#define OP_PUT		0x01
+#define OP_REPLACE	0x02
+#define OP_SET		0x04
+#define OP_TOUCH	0x08
+#define OP_LIBERAL	0x10
+#define OP_DELETE	0x20
+#define OP_IDLE		0x40
+#define OP_VERIFY	0x80
+
+#define SELF		0	/* our number as carrier */
+#define RING		1024	/* packets whose time of sending is kept */
+#define YOUNG_MAX	65536	/* unreplied flows that wait */
+#define YOUNG_RATE	2000	/* unreplied flows told a second */
+#define WANT_MAX	8192	/* hashes of flows that we ask for */
+#define SCRATCH		16384	/* flows of a bucket that can be sorted */
+#define KEYS_MAX	512	/* (h, stamp) in one TLV */
+#define TIMEOUT_MAX	315360000U	/* s: flow_check() takes no more */
+#define BACKLOG_MAX	32768	/* operations: no more credit for peers */
+#define MAP_WORDS	(STATEDB_BUCKETS / 64)
+
+#define ACK_PACKETS	8	/* acknowledge so many at once */
+#define ACK_TIME	(2 * MONOTIME_MSEC)
+#define SETTLE		(200 * MONOTIME_MSEC)	/* before a difference counts */
+#define ASK_TIME	(200 * MONOTIME_MSEC)	/* between two questions */
+#define NOBODY_TIME	(5 * MONOTIME_SEC)	/* to hear a peer at start */
+#define BULK_TIME	(60 * MONOTIME_SEC)	/* no progress: give up */
+#define DUMP_GAP	(10 * MONOTIME_SEC)	/* after an overrun */
+#define DUMP_ALL	(60 * MONOTIME_SEC)	/* between complete looks */
+#define MISSING_TIME	MONOTIME_SEC
+#define FILLING		2000	/* insertions a second: do not watch NEW */
+
+/* A node: number 0 is this one. */
+struct node {
+	uint32_t	 id;
+	struct ipaddr	 addr;
+	bool		 used, native, foreign;
+	bool		 starting, alive, master;
+	uint8_t		 turns;			/* how often it became that */
+	uint32_t	 boot;
+	uint64_t	 epoch, seq;		/* highest heard */
+	uint64_t	 window_bits;		/* of the 64 before seq */
+	monotime_t	 heard;
+	uint64_t	 sum;			/* what it says */
+	uint32_t	 count;
+	uint64_t	 packets, lost;
+	/* its acknowledgements of us */
+	uint64_t	 acked;
+	uint32_t	 window;
+	int64_t		 lag;
+	/* ours of it */
+	uint32_t	 unacked;		/* that want it */
+	monotime_t	 ack_due;
+	uint64_t	 ack_told;		/* highest that we told */
+	uint32_t	 window_told;
+	/* the comparison */
+	bool		 matched;		/* since it, or we, started */
+	monotime_t	 synced;		/* sums were equal */
+	monotime_t	 differs;		/* since; never when equal */
+	monotime_t	 ask_at;		/* next question */
+	unsigned int	 mismatching;		/* buckets, as last seen */
+	bool		 bulk_asked;		/* and its answer still grows */
+	uint32_t	 bulk_had;
+	bool		 ask_groups;		/* to be asked: */
+	bool		 ask_bulk;		/* all buckets */
+	uint64_t	 ask_buckets;		/* groups */
+	uint64_t	 ask_keys[MAP_WORDS];
+	uint64_t	 ask_flows[MAP_WORDS];	/* buckets we lack wholly */
+};
+
+struct fifo {
+	uint32_t	 head, tail, n;
+};
+
+struct young {
+	uint32_t	 i;
+	uint32_t	 tag;		/* of the entry's hash: is it still it? */
+	monotime_t	 due;
+};
+
+struct want {
+	uint64_t	 h;
+	uint8_t		 node;
+	uint64_t	 stamp;		/* KILL */
+	bool		 kill;
+};
+
+/* A bucket being sorted by hash: keys and bulk answers. */
+struct sorted { uint64_t h; uint32_t i; };
+
+struct repl {
+	struct repl_conf c;
+	struct repl_hooks hooks;
+	struct statedb	*db;
+	monotime_t	 start;
+	uint64_t	 clock;			/* newest stamp given or seen */
+	struct node	 nodes[STATEDB_CARRIERS];
+	repl_hint_fn	 hint;
+	void		*hint_arg;
+
+	/* queues: linked by entry numbers */
+	struct fifo	 urgent, fresh, resend;	/* txnext */
+	struct fifo	 ops;			/* opnext */
+	uint64_t	 ops_queued, ops_sent, ops_done;
+	uint32_t	 put_sec, puts, puts_before;	/* insertions a second */
+	bool		 filling;		/* many of them */
+	monotime_t	 queued_since;		/* something waits to be told */
+	struct young	 young[YOUNG_MAX];
+	uint32_t	 young_head, young_n;
+	double		 tokens;
+	monotime_t	 tokens_at;
+
+	/* packets */
+	uint64_t	 seq;			/* of the last one */
+	monotime_t	 sent[RING];
+	monotime_t	 hello_due;
+	bool		 leaving;
+	int64_t		 lag_max[10];		/* of each of 10 seconds */
+	uint32_t	 lag_sec;
+
+	/* answers that are owed */
+	bool		 owe_groups;
+	uint64_t	 owe_buckets;		/* groups */
+	uint64_t	 owe_keys[MAP_WORDS];
+	uint64_t	 owe_flows[MAP_WORDS];
+	unsigned int	 owe_keys_n, owe_flows_n;
+	uint64_t	 keys_cursor;		/* in the lowest owed bucket */
+	int		 bulk_bucket;		/* -1: none */
+	struct sorted	 bulk_list[SCRATCH];
+	size_t		 bulk_n, bulk_pos;
+	unsigned int	 bulk_from;		/* round robin */
+	struct want	 want[WANT_MAX];
+	uint32_t	 want_head, want_n;
+
+	/* looking at the kernel */
+	bool		 starting;		/* the first dump is not done */
+	uint32_t	 dump;			/* running, 0: none */
+	uint32_t	 dump_last;
+	enum statetbl_what dump_what;
+	monotime_t	 dump_at;		/* begin of the running one */
+	monotime_t	 dump_all, dump_part;	/* when they are next due */
+	monotime_t	 dump_again;		/* another complete one */
+	int64_t		 dump_took;
+	monotime_t	 overrun_at;		/* last dump after an overrun */
+
+	/* carpd, link, bulk */
+	unsigned int	 masters;
+	uint8_t		 turns;			/* how often we became MASTER */
+	bool		 carp, link, left;
+	monotime_t	 left_at;
+	uint64_t	 liberal_mark;		/* ops to wait for; 0: none */
+	unsigned int	 bulk;			/* enum sync_bulk */
+	monotime_t	 bulk_since, bulk_moved;
+	uint64_t	 bulk_seen;
+	bool		 synced;
+	monotime_t	 missing_at;
+	uint32_t	 missing_pos;
+	uint32_t	 nyoung, nmissing;
+
+	struct repl_status count;		/* the counters of it */
+};
+
+/* ---- repl.c ---- */
+uint32_t	 repl_sec(const struct repl *r, monotime_t now);
+uint64_t	 repl_stamp(struct repl *r, monotime_t now);
+void		 repl_seen_stamp(struct repl *r, uint64_t stamp);
+int		 repl_node(struct repl *r, uint32_t id, monotime_t now);
+void		 repl_push_tx(struct repl *r, uint32_t i, bool fresh,
+		    monotime_t now);
+void		 repl_push_op(struct repl *r, uint32_t i, unsigned int op);
+void		 repl_dirty(struct repl *r, uint32_t i, monotime_t now);
+void		 repl_claim(struct repl *r, uint32_t i, monotime_t now);
+void		 repl_carrier(struct repl *r, uint32_t i, int node,
+		    uint64_t stamp);
+/* The flow is gone: tell: the peers; op: OP_DELETE, OP_IDLE or 0. */
+void		 repl_gone(struct repl *r, uint32_t i, bool tell,
+		    unsigned int op, monotime_t now);
+/* Free it if nothing waits for it. */
+void		 repl_reap(struct repl *r, uint32_t i);
+void		 repl_missing(struct repl *r, struct statedb_entry *e, bool on);
+uint64_t	 repl_backlog(const struct repl *r);
+void		 repl_adopt(struct repl *r, int node, monotime_t now);
+void		 repl_liberate(struct repl *r);
+bool		 repl_fifo_pop(struct repl *r, struct fifo *q, bool op,
+		    uint32_t *i);
+/* bucket's own flows (and orphans), sorted, with hash above `above`. */
+size_t		 repl_sorted(struct repl *r, unsigned int bucket,
+		    bool orphans, struct sorted *out, bool *overflow);
+void		 repl_bulk_begin(struct repl *r, monotime_t now);
+
+/* ---- repl_rx.c ---- */
+/* Ask a node for a flow, soon. */
+void		 repl_want(struct repl *r, uint64_t h, int from);
+
+/* ---- repl_tx.c ---- */
+/* Nobody listens: give the waiting flows their stamps. */
+void		 repl_drain(struct repl *r, monotime_t now);
+bool		 repl_listened(const struct repl *r);
+
+static inline struct statedb_entry *
+repl_at(struct repl *r, uint32_t i)
+{
+	return (statedb_at(r->db, i));
+}
+
+#endif

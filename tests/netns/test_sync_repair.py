@@ -1,0 +1,235 @@
+# Copyright (c) 2026 the carpd authors
+# SPDX-License-Identifier: ISC
+"""Whatever is lost, both kernels' tables are one set again without help.
+
+No carpd and no traffic: flows are made, changed and removed by ctnetlink on
+one node, as many as wanted, and the other's kernel must follow; nothing may be
+missing, nothing stale, nothing different, translation included.  Times are an
+order of magnitude loose.  CHECK_LONG=1: the large cuts.
+"""
+import os
+import time
+
+import pytest
+from lab import Lab, now_ns, wait_for
+from sync import (Sync, compare, count, flows, lossy, make, same, sync_config,
+                  table_size, wait_same)
+
+LONG = bool(os.environ.get("CHECK_LONG"))
+CUT_S = 5               # longer than it takes to call a peer silent
+
+
+class Pair:
+    """pfsyncd on both firewalls, nothing else."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.one = Sync(lab, "fw1", sync_config(), "one")
+        self.two = Sync(lab, "fw2", sync_config(), "two")
+        self.next = 0
+
+    def settle(self):
+        for d in (self.one, self.two):
+            if not d.running():
+                d.start()
+        for d in (self.one, self.two):
+            d.wait_in_step()
+        return self
+
+    def numbers(self, n):
+        """The first of n flow numbers that no test has had."""
+        self.next += n
+        return self.next - n
+
+    def flows(self, n, host="fw1"):
+        """Make n translated flows, and have both kernels hold them."""
+        base = self.numbers(n)
+        make(self.lab, host, n, "--snat", "--base", base)
+        wait_same(self.lab, least=n)
+        return base
+
+    def change(self, n, base, had, host="fw1"):
+        """n changes: half of them new flows, three tenths gone, the rest of
+        those that were there in another state."""
+        gone, other = n * 3 // 10, n // 5
+        assert had >= gone + other
+        make(self.lab, host, n // 2, "--snat", "--base",
+             self.numbers(n // 2))
+        flows(self.lab, host, "del", gone, "--base", base)
+        flows(self.lab, host, "update", other, "--base", base + gone,
+              "--state", "FIN_WAIT", "--timeout", "600")
+        return had + n // 2 - gone
+
+    def clear(self):
+        """Nothing is left in either table."""
+        def empty():
+            for host in ("fw1", "fw2"):
+                self.lab.run(host, "conntrack", "-F", check=False)
+            f = compare(self.lab)[0]
+            return f["here"] == f["there"] == 0
+        wait_for(empty, 20, "both tables empty", 0.2)
+
+
+@pytest.fixture(scope="module")
+def pair_of_file():
+    with Lab("nsr") as lab:
+        lab.nat()
+        yield Pair(lab).settle()
+
+
+@pytest.fixture
+def pair(pair_of_file):
+    for host in ("fw1", "fw2"):
+        pair_of_file.lab.plug(host, "sync")
+        pair_of_file.lab.topo("unblock", host, "sync")
+    pair_of_file.settle().clear()
+    return pair_of_file
+
+
+def cut(pair, way, seconds, changes, had):
+    """What is there differs widely when the link comes back."""
+    base = pair.flows(had)
+    start = now_ns()
+    pair.lab.topo({"unplug": "unplug", "block": "block"}[way], "fw1", "sync")
+    left = pair.change(changes, base, had)
+    assert not same(compare(pair.lab)[0])
+    wait_for(lambda: now_ns() - start > seconds * 1e9, seconds + 1,
+             "the cut's length", 0.1)
+    pair.lab.topo({"unplug": "plug", "block": "unblock"}[way], "fw1", "sync")
+    return left
+
+
+CUTS = [("unplug", 10 if LONG else CUT_S, 50000), ("block", CUT_S, 5000)]
+if LONG:
+    CUTS.append(("unplug", 60, 600000))
+
+
+@pytest.mark.parametrize("way,seconds,changes", CUTS)
+def test_sync_link_cut(pair, way, seconds, changes):
+    with table_size(changes * 2):
+        left = cut(pair, way, seconds, changes, changes * 6 // 10)
+        # what is new does not wait for the repair of what is old
+        wait_for(lambda: pair.two.peers()[0]["heard_ms"] < 1000, 10,
+                 "the peer heard")
+        make(pair.lab, "fw1", 1, "--state", "LAST_ACK", "--base",
+             pair.numbers(1))
+        wait_for(lambda: flows(pair.lab, "fw2", "list", "--having",
+                               "LAST_ACK"), 10, "a new flow", 0.05)
+        assert wait_same(pair.lab, 60)["here"] == left + 1
+        pair.clear()
+
+
+@pytest.mark.parametrize("who", ["carrier", "backup"])
+def test_killed_and_restarted(pair, who):
+    """Changes that nobody watched, or that nobody heard of."""
+    base = pair.flows(6000)
+    d = pair.one if who == "carrier" else pair.two
+    d.kill_all()
+    left = pair.change(10000, base, 6000)
+    d.start()
+    pair.settle()
+    assert wait_same(pair.lab, 20)["here"] == left
+
+
+@pytest.mark.parametrize("child", ["engine", "table"])
+def test_child_killed(pair, child):
+    """The others end with it, in order, and the next start finds it all."""
+    base = pair.flows(1000)
+    pair.one.kill(getattr(pair.one, child))
+    pair.one.wait_gone()
+    left = pair.change(1000, base, 1000)
+    pair.settle()
+    assert wait_same(pair.lab, 20)["here"] == left
+
+
+def test_both_killed(pair):
+    base = pair.flows(3000)
+    pair.one.kill_all()
+    pair.two.kill_all()
+    left = pair.change(5000, base, 3000)
+    pair.settle()
+    assert wait_same(pair.lab, 20)["here"] == left
+
+
+@pytest.mark.parametrize("host", ["fw1", "fw2"])
+def test_reboot(pair, host):
+    """A fresh kernel's empty table is no reason to delete anything: neither
+    the carrier's, which gets its own back, nor the backup's."""
+    pair.flows(5000, "fw1")
+    d = pair.one if host == "fw1" else pair.two
+    pair.lab.reboot(host)
+    d.proc.wait()
+    pair.lab.nat([host])
+    assert count(pair.lab, host) < 100
+    pair.settle()
+    assert wait_same(pair.lab, 20)["here"] == 5000
+
+
+def test_overrun(pair):
+    """Events that the kernel had to drop are noticed and repaired."""
+    pair.one.stop()
+    pair.one.write(sync_config(more="eventbuf 4096"))
+    pair.settle()
+    before = pair.one.counters()["kernel_overruns"]
+    base = pair.numbers(50000)
+    make(pair.lab, "fw1", 50000, "--snat", "--base", base)
+    flows(pair.lab, "fw1", "del", 10000, "--base", base)
+    wait_for(lambda: pair.one.counters()["kernel_overruns"] > before, 10,
+             "an overrun")
+    try:
+        assert wait_same(pair.lab, 40)["here"] == 40000
+    finally:
+        pair.one.stop()
+        pair.one.write(sync_config())
+
+
+def test_stopped_for_a_while(pair):
+    """A daemon that sleeps, not dead, not alive: neither side may stall."""
+    base = pair.flows(2000)
+    pair.two.freeze()
+    left = pair.change(3000, base, 2000)
+    start = now_ns()
+    wait_for(lambda: now_ns() - start > CUT_S * 1e9, CUT_S + 1, "asleep", 0.1)
+    pair.two.thaw()
+    assert wait_same(pair.lab, 20)["here"] == left
+
+
+def test_lossy_link(pair):
+    """30 % lost, doubled and reordered ones among the rest, both ways."""
+    base = pair.flows(6000)
+    with lossy(pair.lab, loss=30, double=10, delay=20, seed=7) as met:
+        left = pair.change(10000, base, 6000)
+        for _ in range(2):              # and in small pieces
+            more = pair.numbers(100)
+            make(pair.lab, "fw1", 100, "--base", more)
+            left += pair.change(100, more, 100)
+        assert wait_same(pair.lab, 90)["here"] == left
+    assert met["lost"] > 0.15 * met["frames"]
+    assert met["doubled"] > 0 and met["delayed"] > 0
+
+
+def test_sync_flush_and_now(pair):
+    """The operator's ways: neither may lose anything."""
+    pair.flows(2000)
+    for d in (pair.one, pair.two):
+        for verb in ("now", "flush"):
+            had = compare(pair.lab)[0]["here"]
+            d.ok("sync", verb)
+            time.sleep(0.2)             # whatever it does, it has begun
+            assert wait_same(pair.lab, 20)["here"] == had
+
+
+def test_both_carry(pair):
+    """Active and active: each has its own, and deletes none of the other."""
+    one, two = pair.numbers(3000), pair.numbers(3000)
+    make(pair.lab, "fw1", 3000, "--snat", "--base", one)
+    make(pair.lab, "fw2", 3000, "--snat", "--base", two)
+    assert wait_same(pair.lab, least=6000)["here"] == 6000
+    pair.lab.topo("block", "fw1", "sync")
+    flows(pair.lab, "fw1", "del", 1000, "--base", one)
+    flows(pair.lab, "fw2", "del", 500, "--base", two)
+    make(pair.lab, "fw2", 200, "--base", pair.numbers(200))
+    start = now_ns()
+    wait_for(lambda: now_ns() - start > CUT_S * 1e9, CUT_S + 1, "a cut", 0.1)
+    pair.lab.topo("unblock", "fw1", "sync")
+    assert wait_same(pair.lab, 20, least=4700)["here"] == 4700

@@ -1,0 +1,244 @@
+#!/bin/sh
+# Copyright (c) 2026 the carpd authors
+# SPDX-License-Identifier: ISC
+#
+# Do the tests of state replication notice when it is wrong?  As mutants.sh
+# does for the election: copies of pfsyncd/repl*.c that are spoilt in one place
+# each; a mutant names the test that has to fail, `unit` (tests/unit/repl_test)
+# or `sim` (tests/sim/syncsim_test), so that the simulation cannot hide behind
+# the unit test.  Prints one line per mutant: what was spoilt and who saw it.
+# A mutation that no longer changes the source is a failure too.
+#
+#	syncmutants.sh [NAME...]
+#
+# Environment: CC, SIM_SEEDS (default 500: 100 random networks per mutant).
+
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM HUP
+
+CC=${CC:-cc}
+SIM_SEEDS=${SIM_SEEDS:-500}
+export SIM_SEEDS
+unset SIM_SEED SIM_FLOW
+only=" $* "
+LANES=2
+
+# shellcheck disable=SC2046	# flags are words
+compile() {
+	$CC -std=gnu11 -O1 -w -D_GNU_SOURCE \
+	    $(pkg-config --cflags libbsd-overlay check) -I. -Ipfsyncd "$@"
+}
+
+# link TEST OBJECT...: with what is never spoilt
+# shellcheck disable=SC2046
+link() {
+	test=$1
+	shift
+	$CC -o "$test" "$tmp/$kind.o" "$@" "$tmp"/base/*.o \
+	    $(pkg-config --libs check libbsd-overlay) -lm
+}
+
+# Which tests or seeds failed, by what Check and the simulation print.
+saw() {
+	sed -n -e 's/^tests.*:[FE]:repl:\([a-z0-9_]*\):.*/\1/p' \
+	    -e 's/^tests.*:[FE]:sync:.*: seed \([0-9]*\).*/seed \1/p' "$1" |
+	    sort -u | head -n 4 | tr '\n' ',' | sed -e 's/,$//' -e 's/,/, /g'
+}
+
+# mutant KIND NAME FILE SED-SCRIPT: FILE without pfsyncd/ and .c
+mutant() {
+	kind=$1 name=$2 file=$3
+	[ "$only" = "  " ] || case $only in
+	*" $name "*) ;;
+	*) return ;;
+	esac
+	n=$((n + 1))
+	[ $((n % LANES)) -eq "$lane" ] || return
+	dir=$tmp/lane$lane/pfsyncd
+	sed "$4" "pfsyncd/$file.c" >"$dir/$file.c"
+	why=
+	objs=
+	for o in repl repl_rx repl_tx; do
+		[ $o = "$file" ] || objs="$objs $tmp/$o.o"
+	done
+	# shellcheck disable=SC2086	# several objects
+	if cmp -s "pfsyncd/$file.c" "$dir/$file.c"; then
+		why="the mutation no longer applies"
+	elif ! compile -c -o "$dir/mutant.o" "$dir/$file.c" ||
+	    ! link "$dir/test" "$dir/mutant.o" $objs; then
+		why="does not compile"
+	elif timeout 60 "$dir/test" >"$dir/out" 2>&1; then
+		why="survived"
+	fi
+	if [ -n "$why" ]; then
+		echo "not ok $name: $why"
+		bad=$((bad + 1))
+	else
+		by=$(saw "$dir/out")
+		echo "ok $name: ${by:-$kind died}"
+	fi
+}
+
+# in the function that begins with this name: from its name to its end
+at() { echo "/^$1(/,/^}/$2"; }
+
+mutants() {
+	mutant unit stamps-repeat repl \
+	    "$(at repl_stamp 's/r->clock + 1/r->clock/')"
+	mutant unit stamps-unheard repl_rx \
+	    "$(at repl_rx 's/repl_seen_stamp(r, p->hdr.clock);//')"
+	mutant sim stamp-kept repl_tx \
+	    "$(at put_item 's/repl_carrier(r, i, SELF, .*/repl_carrier(r, i, SELF, e->stamp);/')"
+	mutant unit any-stamp repl_rx \
+	    's/^#define STAMP_MAX.*/#define STAMP_MAX UINT64_MAX/'
+	mutant sim claims-nothing repl \
+	    "$(at repl_claim 's/repl_dirty(r, i, now);//')"
+	mutant unit claims-all repl \
+	    "$(at evidence 's/return (repl_sec.*/return (true);/')"
+	mutant unit claims-own-doing repl \
+	    "$(at evidence 's/e->opsec + 2 > repl_sec(r, now)/false/')"
+	mutant sim ends-untold repl \
+	    "$(at repl_gone 's/tell = tell \&\&/tell = false \&\&/')"
+	mutant unit young-at-once repl \
+	    "$(at event_new 's/!(f->status & FLOW_SEEN_REPLY)/false/')"
+	mutant sim young-never repl \
+	    "$(at grow_up 's/repl_dirty(r, i, now);//')"
+	mutant unit no-bucket repl \
+	    "$(at young_tick 's/r->tokens < 1/false/')"
+	mutant unit young-forgotten repl \
+	    "$(at repl_gone 's/ | F_YOUNG);/);/')"
+	mutant unit no-quarantine repl \
+	    "$(at event_destroy 's/quarantine || elsewhere/elsewhere/')"
+	mutant unit operator-ignored repl \
+	    "$(at event_destroy 's/!(ev->flags & STATETBL_EV_FOREIGN)/true/')"
+	mutant unit ctid-ignored repl \
+	    "$(at event_destroy 's/e->ctid != ev->ctid/false/')"
+	mutant unit late-answer-revives repl \
+	    "$(at event_known 's/!evidence(r, e, ev, now)))/false))/')"
+	mutant sim tuple-not-anew repl \
+	    "$(at event_known 's/anew = true/anew = false/')"
+	mutant unit mark-ignored repl \
+	    "$(at repl_event 's/!exports(r, &f)/false/')"
+	mutant sim not-restored repl \
+	    "$(at missing_tick 's/r->nmissing == 0/true/')"
+	mutant sim no-sweep repl \
+	    "$(at sweep 's/repl_push_op(r, i, OP_VERIFY);//')"
+	mutant sim no-refresh repl \
+	    "$(at wants_refresh 's/return (.*/return (false);/')"
+	mutant unit refreshes-always repl \
+	    "$(at wants_refresh 's/return (.*/return (true);/')"
+	mutant unit no-liberal repl \
+	    "$(at repl_liberate 's/repl_push_op(r, i, OP_LIBERAL);//')"
+	mutant unit liberal-not-held repl \
+	    "$(at repl_hold 's/return ("liberal");/;/')"
+	mutant unit clash-both-stay repl \
+	    "$(at clash 's/w->kill = true/r->want_n--/')"
+	mutant unit clash-both-go repl \
+	    "$(at clash 's/if (cre < cro || .*/if (true) {/')"
+	mutant unit long-timeout repl \
+	    "$(at fill_op 's/> TIMEOUT_MAX/> UINT32_MAX/')"
+	mutant unit hints-believed repl \
+	    "$(at restore 's/hint.value != repl_value(&e->f)/false/')"
+	mutant unit number-reused repl_rx \
+	    "$(at repl_rx 's/n->alive = true;.*/n->alive = !leaves;/')"
+	mutant sim no-adoption repl_rx \
+	    "$(at peer_started 's/if (lost)/if (false)/')"
+	mutant sim older-wins repl_rx \
+	    "$(at newer 's/return (stamp > e->stamp)/return (true)/')"
+	mutant unit no-tie-break repl_rx \
+	    "$(at newer 's/r->nodes\[node\].id > .*/false);/')"
+	mutant unit master-yields repl_rx \
+	    "$(at rx_flow 's/keep_ours(r, .*, node, nf)/false/')"
+	mutant unit late-del repl_rx \
+	    "$(at rx_del 's/e->stamp > stamp/false/')"
+	mutant unit del-of-live repl_rx \
+	    "$(at rx_del 's/OP_DELETE : OP_IDLE/OP_DELETE : OP_DELETE/')"
+	mutant unit life-ignored repl_rx \
+	    "$(at replica_update 's/reset = e->life != nf->life/reset = false/')"
+	mutant sim nat-ignored repl_rx \
+	    "$(at replica_update 's/bool nat = .*/bool nat = false;/')"
+	mutant unit update-not-liberal repl_rx \
+	    "$(at replica_update 's/op |= OP_LIBERAL/;/')"
+	mutant unit kill-any repl_rx \
+	    "$(at rx_kill 's/ && e->stamp == stamp//')"
+	mutant unit window-ignored repl_rx \
+	    "$(at rx_acks 's/n->window = .*/;/')"
+	mutant unit duplicates repl_rx \
+	    "$(at sequence 's/return (0)/return (-1)/')"
+	mutant sim keys-delete-nothing repl_rx \
+	    "$(at rx_keys 's/repl_gone(r, list.*/(void)(0 ?/')"
+	mutant sim keys-want-nothing repl_rx \
+	    "$(at rx_keys 's/want_flow(r, .*//')"
+	mutant unit clock-back-stuck repl_rx \
+	    "$(at rx_keys 's/repl_carrier(r, i, from, .*/;/')"
+	mutant sim compares-nothing repl_rx \
+	    "$(at compare 's/if (s->all == n->sum.*/if (true) {/')"
+	mutant unit starts-deaf-not repl_rx \
+	    "$(at rx_tlvs 's/r->starting/false/')"
+	mutant unit no-credit repl_tx \
+	    "$(at credit 's/r->seq - n->acked >= n->window/false/')"
+	mutant unit window-never-shrinks repl_tx \
+	    "$(at window 's/return ((uint32_t).*/return (REPL_WINDOW);/')"
+	mutant unit acks-nobody repl_tx \
+	    "$(at put_acks 's/native_put_ack(.*/;/')"
+	mutant unit babbles repl_tx \
+	    "$(at ack_wanted 's/ || !n->alive//')"
+	mutant unit spins repl_tx \
+	    "$(at repl_next 's/!r->c.native || !r->link/false/')"
+	mutant sim resends-nothing repl_tx \
+	    "$(at item_size 's/e->flags & F_RESEND/false/')"
+	mutant unit keys-too-many repl_tx \
+	    "$(at put_keys 's/fit > KEYS_MAX/false/')"
+	mutant unit orphans-untold repl_tx \
+	    "$(at bulk_open 's/(unsigned int)b, true/(unsigned int)b, false/')"
+	mutant unit leaves-silently repl_tx \
+	    "$(at finish 's/if (r->leaving)/if (false)/')"
+}
+
+mkdir "$tmp/base" || exit 1
+for lane in 0 1; do
+	mkdir -p "$tmp/lane$lane/pfsyncd/os" &&
+	    cp pfsyncd/*.h "$tmp/lane$lane/pfsyncd/" &&
+	    cp pfsyncd/os/*.h "$tmp/lane$lane/pfsyncd/os/" &&
+	    ln -s "$PWD/common" "$tmp/lane$lane/common" || exit 1
+done
+for f in pfsyncd/statedb pfsyncd/flow pfsyncd/nosync common/wire/native \
+    common/ibuf common/ipaddr common/log common/monotime; do
+	compile -c -o "$tmp/base/${f##*/}.o" $f.c || exit 1
+done
+for f in repl repl_rx repl_tx; do
+	compile -c -o "$tmp/$f.o" pfsyncd/$f.c || exit 1
+done
+compile -c -o "$tmp/unit.o" tests/unit/repl_test.c || exit 1
+compile -c -o "$tmp/sim.o" tests/sim/syncsim_test.c || exit 1
+for kind in unit sim; do
+	link "$tmp/$kind" "$tmp/repl.o" "$tmp/repl_rx.o" "$tmp/repl_tx.o" ||
+	    exit 1
+	if ! "$tmp/$kind" >"$tmp/out" 2>&1; then
+		cat "$tmp/out"
+		echo "not ok $kind fails without any mutation"
+		exit 1
+	fi
+done
+
+pids=
+for lane in 0 1; do
+	(
+		trap - EXIT
+		n=0 bad=0
+		mutants
+		exit "$bad"
+	) &
+	pids="$pids $!"
+done
+total=0
+for pid in $pids; do
+	wait "$pid"
+	total=$((total + $?))
+done
+echo "$total not noticed"
+[ "$total" -eq 0 ]

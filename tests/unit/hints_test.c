@@ -1,0 +1,146 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * The hint file: what was written is found again by the next run, and nothing
+ * is believed that is of another boot or node, torn, or no hint file at all.
+ */
+#include <sys/mman.h>
+
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../../pfsyncd/hints.h"
+
+#define BOOT	0x11223344U
+#define NODE	0x55667788U
+
+static int
+new_file(void)
+{
+	int fd = memfd_create("hints_test", 0);
+
+	ck_assert_int_ne(fd, -1);
+	return (fd);
+}
+
+static uint64_t
+hash_of(uint32_t i)
+{
+	return ((i + 1) * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+/* n entries, each third one cleared again; returns a second descriptor. */
+static int
+write_file(uint32_t n)
+{
+	int fd = new_file(), second = dup(fd);
+	struct hints *h = hints_new(fd, BOOT, NODE);
+	uint32_t i;
+
+	ck_assert(hints_reserve(h, n));
+	for (i = 0; i < n; i++)
+		hints_set(h, i, hash_of(i), 1000 + i, i % 2 ? NODE : 7, i * 3);
+	for (i = 0; i < n; i += 3)
+		hints_clear(h, i);
+	hints_free(h);
+	return (second);
+}
+
+START_TEST(found_again)
+{
+	const uint32_t n = 200000;	/* several pieces */
+	struct repl_hint hint;
+	struct hints_old *o;
+	uint32_t i;
+
+	o = hints_load(write_file(n), BOOT, NODE);
+	ck_assert_ptr_nonnull(o);
+	for (i = 0; i < n; i++) {
+		if (i % 3 == 0) {
+			ck_assert(!hints_find(hash_of(i), &hint, o));
+			continue;
+		}
+		ck_assert(hints_find(hash_of(i), &hint, o));
+		ck_assert_uint_eq(hint.carrier, i % 2 ? NODE : 7);
+		ck_assert_uint_eq(hint.stamp, 1000 + i);
+		ck_assert_uint_eq(hint.value, i * 3);
+	}
+	ck_assert(!hints_find(UINT64_C(0x1234567), &hint, o));
+	hints_old_free(o);
+}
+END_TEST
+
+START_TEST(not_believed)
+{
+	int fd;
+
+	ck_assert_ptr_null(hints_load(write_file(10), BOOT + 1, NODE));
+	ck_assert_ptr_null(hints_load(write_file(10), BOOT, NODE + 1));
+	ck_assert_ptr_null(hints_load(write_file(0), BOOT, NODE));
+	ck_assert_ptr_null(hints_load(new_file(), BOOT, NODE));
+	fd = write_file(10);
+	ck_assert_int_eq(ftruncate(fd, 4095), 0);
+	ck_assert_ptr_null(hints_load(fd, BOOT, NODE));
+	fd = write_file(10);
+	ck_assert_int_eq(pwrite(fd, "rubbish!", 8, 0), 8);
+	ck_assert_ptr_null(hints_load(fd, BOOT, NODE));
+}
+END_TEST
+
+/* A file that ends in the middle of a record is read up to there. */
+START_TEST(torn)
+{
+	struct repl_hint hint;
+	struct hints_old *o;
+	int fd = write_file(100);
+
+	ck_assert_int_eq(ftruncate(fd, 4096 + 24 * 50 + 11), 0);
+	o = hints_load(fd, BOOT, NODE);
+	ck_assert_ptr_nonnull(o);
+	ck_assert(hints_find(hash_of(49), &hint, o));
+	ck_assert(!hints_find(hash_of(50), &hint, o));
+	hints_old_free(o);
+}
+END_TEST
+
+/* Without a file, and beyond what was reserved, nothing happens. */
+START_TEST(none)
+{
+	struct hints *h = hints_new(-1, BOOT, NODE);
+
+	ck_assert(!hints_reserve(h, 10));
+	hints_set(h, 3, 1, 2, 3, 4);
+	hints_clear(h, 3);
+	hints_free(h);
+	h = hints_new(new_file(), BOOT, NODE);
+	ck_assert(hints_reserve(h, 10));
+	hints_set(h, 10000000, 1, 2, 3, 4);
+	hints_free(h);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("hints");
+	TCase *tc = tcase_create("hints");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_test(tc, found_again);
+	tcase_add_test(tc, not_believed);
+	tcase_add_test(tc, torn);
+	tcase_add_test(tc, none);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_set_fork_status(sr, CK_NOFORK);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return (failed == 0 ? 0 : 1);
+}

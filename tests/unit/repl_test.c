@@ -1,0 +1,3025 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * pfsyncd/repl, one rule at a time: a node, or two, with packets made by hand
+ * and a kernel that is a list of what it was told.  What whole networks do is
+ * tests/sim/syncsim_test.c's.
+ */
+#include <netinet/in.h>
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../pfsyncd/msgs.h"
+#include "../../pfsyncd/repl_int.h"
+
+#define MS		MONOTIME_MSEC
+#define SEC		MONOTIME_SEC
+#define ROOM		1364
+#define JUMBO		8900
+#define US		0x100U		/* node ids */
+#define PEER		0x200U
+#define THIRD		0x300U
+#define EPOCH		UINT64_C(1700000000000)
+#define STAMP		(EPOCH * 1000 + 1000000)	/* of a peer */
+#define TEN_YEARS	315360000U
+#define OPS_MAX		70000
+#define SAID_MAX	8192
+
+static int64_t		 T;		/* the time */
+
+static monotime_t
+now(void)
+{
+	return ((monotime_t){ T });
+}
+
+/* ---- a node ---- */
+
+struct box {
+	struct repl		*r;
+	struct statedb		*db;
+	struct repl_conf	 c;
+	uint64_t		 seq;
+	size_t			 room;
+	bool			 busy;	/* its kernel is not done */
+	struct statetbl_op	 op[OPS_MAX];
+	size_t			 nop;
+};
+static struct box	 box, box2;
+
+static const uint8_t	 key[16] = "repl test key..";
+
+static uint32_t		 secret_mark;	/* not 0: it is not exported */
+
+static bool
+exports(const struct flow *f, void *arg)
+{
+	(void)arg;
+	return (secret_mark == 0 || f->mark != secret_mark);
+}
+
+static void
+conf(struct repl_conf *c, uint32_t node)
+{
+	memset(c, 0, sizeof(*c));
+	c->node = node;
+	c->boot = node + 7;
+	c->epoch = EPOCH;
+	c->clock = EPOCH * 1000;
+	c->refresh = 15;
+	c->native = true;
+}
+
+static void
+box_open(struct box *b, const struct repl_conf *c)
+{
+	struct repl_hooks hooks = { .exports = exports };
+
+	b->c = *c;
+	b->seq = 0;
+	b->room = ROOM;
+	b->busy = false;
+	b->nop = 0;
+	b->db = statedb_new(key);
+	b->r = repl_new(c, b->db, &hooks, now());
+}
+
+static void
+box_dump(struct box *b)
+{
+	enum statetbl_what what;
+	uint32_t dump;
+
+	ck_assert(repl_want_dump(b->r, &dump, &what, now()));
+	repl_dumped(b->r, dump, true, now());
+}
+
+/* Nobody is MASTER, the link is up, the first dump is over and was empty. */
+static void
+box_begin(struct box *b, uint32_t node)
+{
+	struct repl_conf c;
+
+	conf(&c, node);
+	box_open(b, &c);
+	repl_carp(b->r, 0, true, now());
+	repl_link(b->r, true, now());
+	box_dump(b);
+}
+
+static void
+sound(struct box *b)
+{
+	const char *why = repl_check(b->r);
+
+	ck_assert_msg(why == NULL, "%s", why);
+}
+
+static void
+box_end(struct box *b)
+{
+	if (b->r == NULL)
+		return;
+	repl_free(b->r);
+	statedb_free(b->db);
+	memset(b, 0, offsetof(struct box, op));
+}
+
+static void
+setup(void)
+{
+	/* what a test that failed left behind */
+	box_end(&box);
+	box_end(&box2);
+	T = 1000 * SEC;
+	secret_mark = 0;
+	box_begin(&box, US);
+}
+
+static void
+teardown(void)
+{
+	sound(&box);
+	box_end(&box);
+	if (box2.r != NULL)
+		sound(&box2);
+	box_end(&box2);
+}
+
+static void
+pass(int64_t ns)
+{
+	T += ns;
+	repl_tick(box.r, now());
+}
+
+static struct repl_status
+status(void)
+{
+	struct repl_status s;
+
+	repl_status(box.r, &s, now());
+	return (s);
+}
+
+/* ---- its kernel ---- */
+
+/* What a state table process would not take, op_check() of table.c. */
+static void
+op_ok(const struct statetbl_op *op)
+{
+	bool sets = op->type <= STATETBL_TOUCH;
+	const char *why = flow_check(&op->f, !sets);
+
+	ck_assert_uint_lt(op->type, STATETBL_OP_MAX);
+	ck_assert_uint_eq(op->flags & ~STATETBL_OP_LIBERAL, 0);
+	ck_assert_msg(why == NULL, "operation %u: %s", op->type, why);
+}
+
+/* Fetch all operations; how many. */
+static size_t
+ops(struct box *b)
+{
+	size_t i;
+
+	b->nop = repl_ops(b->r, b->op, OPS_MAX, now());
+	for (i = 0; i < b->nop && b->nop < 1000; i++)
+		op_ok(&b->op[i]);
+	if (!b->busy)
+		repl_done(b->r, (uint32_t)b->nop);
+	return (b->nop);
+}
+
+/* There was one operation, for f. */
+static void
+one_op(enum statetbl_op_type type, unsigned int flags, const struct flow *f)
+{
+	ck_assert_uint_eq(ops(&box), 1);
+	ck_assert_uint_eq(box.op[0].type, type);
+	ck_assert_uint_eq(box.op[0].flags, flags);
+	ck_assert(flow_same(&box.op[0].f, f));
+}
+
+static void
+no_op(void)
+{
+	ck_assert_uint_eq(ops(&box), 0);
+}
+
+/* TCP, ESTABLISHED, replied, 300 s. */
+static struct flow
+flow(uint32_t n)
+{
+	struct flow f;
+
+	memset(&f, 0, sizeof(f));
+	f.af = 4;
+	f.proto = IPPROTO_TCP;
+	f.orig.src[0] = 10;
+	f.orig.src[1] = (uint8_t)(n >> 16);
+	f.orig.src[2] = (uint8_t)(n >> 8);
+	f.orig.src[3] = (uint8_t)n;
+	f.orig.dst[0] = 192;
+	f.orig.dst[2] = 2;
+	f.orig.dst[3] = 9;
+	f.orig.sport = 4000;
+	f.orig.dport = 443;
+	flow_invert(&f.orig, f.proto, &f.reply);
+	f.status = FLOW_SEEN_REPLY | FLOW_ASSURED;
+	f.tcp_state = FLOW_TCP_ESTABLISHED;
+	f.timeout = 300;
+	return (f);
+}
+
+static struct flow
+unreplied(uint32_t n)
+{
+	struct flow f = flow(n);
+
+	f.status = 0;
+	f.tcp_state = FLOW_TCP_SYN_SENT;
+	f.timeout = 120;
+	return (f);
+}
+
+static void
+kernel_says(struct box *b, enum statetbl_ev type, const struct flow *f,
+    uint32_t ctid, unsigned int flags, uint32_t dump)
+{
+	struct statetbl_event e;
+
+	memset(&e, 0, sizeof(e));
+	e.f = *f;
+	e.ctid = ctid;
+	e.type = (uint8_t)type;
+	e.flags = (uint8_t)flags;
+	e.dump = dump;
+	(void)statedb_reserve(b->db);
+	repl_event(b->r, &e, now());
+}
+
+static void
+event(enum statetbl_ev type, const struct flow *f)
+{
+	kernel_says(&box, type, f, 1, 0, 0);
+}
+
+static void
+gone(const struct flow *f, unsigned int flags)
+{
+	kernel_says(&box, STATETBL_DESTROY, f, 1, flags, 0);
+}
+
+/* A dump that shows f alone. */
+static void
+dump_of(const struct flow *f)
+{
+	enum statetbl_what what;
+	uint32_t dump;
+
+	repl_now(box.r, now());
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	kernel_says(&box, STATETBL_DUMP, f, 1, 0, dump);
+	repl_dumped(box.r, dump, true, now());
+}
+
+static void
+refuse(const struct flow *f, enum statetbl_error why, const struct flow *other)
+{
+	struct statetbl_result res;
+
+	memset(&res, 0, sizeof(res));
+	res.f = *f;
+	res.error = (uint8_t)why;
+	res.type = STATETBL_PUT;
+	if (other != NULL)
+		res.other = *other;
+	repl_result(box.r, &res, now());
+}
+
+/* Its entry; NULL when it is not known. */
+static struct statedb_entry *
+entry_at(struct box *b, const struct flow *f)
+{
+	uint32_t i = statedb_find(b->db, f, statedb_hash(b->db, f));
+
+	return (i == STATEDB_NONE ? NULL : statedb_at(b->db, i));
+}
+
+static struct statedb_entry *
+entry(const struct flow *f)
+{
+	return (entry_at(&box, f));
+}
+
+static uint32_t
+carrier(const struct flow *f)
+{
+	struct statedb_entry *e = entry(f);
+
+	return (e == NULL || e->flags & F_GONE ? 0 :
+	    repl_node_id(box.r, e->carrier));
+}
+
+static uint64_t
+hash(const struct flow *f)
+{
+	return (statedb_hash(box.db, f));
+}
+
+/* ---- what it says ---- */
+
+static struct said {
+	size_t			 packets;
+	struct native_hdr	 hdr;		/* of the last packet */
+	struct native_flow	 flow[SAID_MAX];
+	struct native_del	 del[64];
+	struct native_refresh	 refresh[64];
+	struct native_del	 kill[64];
+	struct native_ack	 ack[64];
+	uint64_t		 asked[64];	/* ASK_FLOWS */
+	size_t			 nflow, ndel, nrefresh, nkill, nack, nasked;
+	size_t			 n[16];		/* TLVs of each type */
+} said;
+
+static void
+hear_pairs(struct rbuf *v, struct native_del *d, size_t *n)
+{
+	while (rbuf_left(v) >= NATIVE_DEL_LEN && *n < 64) {
+		d[*n].h = rbuf_be64(v);
+		d[(*n)++].stamp = rbuf_be64(v);
+	}
+}
+
+static void
+hear(uint8_t type, struct rbuf *v)
+{
+	ck_assert_uint_lt(type, 16);
+	said.n[type]++;
+	switch (type) {
+	case NATIVE_FLOW4:
+	case NATIVE_FLOW6:
+		while (said.nflow < SAID_MAX && native_get_flow(v,
+		    type == NATIVE_FLOW4 ? 4 : 6, &said.flow[said.nflow]))
+			said.nflow++;
+		break;
+	case NATIVE_DEL:
+		hear_pairs(v, said.del, &said.ndel);
+		break;
+	case NATIVE_KILL:
+		rbuf_skip(v, 8);
+		hear_pairs(v, said.kill, &said.nkill);
+		break;
+	case NATIVE_REFRESH:
+		while (rbuf_left(v) >= NATIVE_REFRESH_LEN &&
+		    said.nrefresh < 64) {
+			said.refresh[said.nrefresh].h = rbuf_be64(v);
+			said.refresh[said.nrefresh++].timeout = rbuf_be32(v);
+		}
+		break;
+	case NATIVE_ACK:
+		while (said.nack < 64 && native_get_ack(v,
+		    &said.ack[said.nack]))
+			said.nack++;
+		break;
+	case NATIVE_ASK_FLOWS:
+		rbuf_skip(v, 4);
+		while (rbuf_left(v) >= 8 && said.nasked < 64)
+			said.asked[said.nasked++] = rbuf_be64(v);
+		break;
+	default:
+		break;
+	}
+}
+
+/* One packet into buf; its length. */
+static size_t
+packet(struct box *b, uint8_t *buf)
+{
+	struct wbuf w;
+	size_t len;
+
+	wbuf_init(&w, buf, b->room);
+	if ((len = repl_packet(b->r, &w, b->seq + 1, now())) == 0)
+		return (0);
+	ck_assert(wbuf_ok(&w));
+	b->seq++;
+	return (len);
+}
+
+/* Take all it has to say; how many packets.  Endless is a failure. */
+static size_t
+listen_to(struct box *b, size_t max)
+{
+	static uint8_t buf[JUMBO];
+	const uint8_t *tlv;
+	size_t len, tlvlen, off;
+	struct rbuf v;
+	uint8_t type;
+
+	memset(&said, 0, sizeof(said));
+	while ((len = packet(b, buf)) > 0) {
+		ck_assert_msg(++said.packets <= max, "it goes on and on");
+		ck_assert(native_parse(buf, len, &said.hdr, &tlv, &tlvlen,
+		    &off));
+		ck_assert_uint_eq(off, len);
+		for (off = 0; native_tlv(tlv, tlvlen, &off, &type, &v);)
+			hear(type, &v);
+	}
+	return (said.packets);
+}
+
+static size_t
+listen_now(void)
+{
+	return (listen_to(&box, 1000));
+}
+
+/* Whatever was to be said or done was. */
+static void
+settle(void)
+{
+	(void)ops(&box);
+	(void)listen_now();
+}
+
+/* ---- a peer made by hand ---- */
+
+static struct peer {
+	uint32_t		 id;
+	uint64_t		 epoch, seq;
+	struct native_hdr	 hdr;
+} peer, third;
+
+static uint8_t		 pkt[JUMBO];
+static struct wbuf	 pw;
+
+static void
+begin(void)
+{
+	wbuf_init(&pw, pkt, sizeof(pkt));
+	native_begin(&pw);
+}
+
+/* As it is: same epoch, with that sequence number. */
+static void
+deliver(struct box *b, const struct peer *p, uint64_t seq)
+{
+	struct repl_pkt r;
+	size_t len, off;
+
+	memset(&r, 0, sizeof(r));
+	len = native_end(&pw, &p->hdr);
+	ck_assert(len > 0);
+	ck_assert(native_parse(pkt, len, &r.hdr, &r.tlv, &r.tlvlen, &off));
+	r.node = p->id;
+	r.epoch = p->epoch;
+	r.seq = seq;
+	(void)statedb_reserve(b->db);
+	repl_rx(b->r, &r, now());
+}
+
+static void
+send_packet(struct peer *p)
+{
+	deliver(&box, p, ++p->seq);
+}
+
+/* The peer carries what we hold of it. */
+static void
+agree(struct peer *p)
+{
+	unsigned int i;
+
+	p->hdr.count = 0;
+	p->hdr.sum = 0;
+	for (i = 1; i < STATEDB_CARRIERS; i++)
+		if (repl_node_id(box.r, i) == p->id) {
+			p->hdr.count = statedb_sums(box.db,
+			    (uint8_t)i)->count;
+			p->hdr.sum = statedb_sums(box.db, (uint8_t)i)->all;
+		}
+}
+
+/* It heard all that we said, and may hear window more. */
+static void
+put_ack(uint64_t seq, uint32_t window)
+{
+	struct native_ack a = { box.c.node, window, box.c.epoch, seq };
+	size_t mark = native_open(&pw, NATIVE_ACK);
+
+	native_put_ack(&pw, &a);
+	native_close(&pw, mark);
+}
+
+static void
+hello(struct peer *p)
+{
+	begin();
+	put_ack(box.seq, REPL_WINDOW);
+	agree(p);
+	send_packet(p);
+}
+
+static void
+meet(struct peer *p, uint32_t id)
+{
+	memset(p, 0, sizeof(*p));
+	p->id = id;
+	p->epoch = EPOCH;
+	p->hdr.boot = id;
+	hello(p);
+	(void)listen_now();
+}
+
+static void
+put_flow(const struct flow *f, uint32_t id, uint64_t stamp, uint8_t life)
+{
+	struct native_flow n;
+	size_t mark;
+
+	memset(&n, 0, sizeof(n));
+	n.stamp = stamp;
+	n.carrier = n.creator = id;
+	n.mark = f->mark;
+	n.timeout = f->timeout;
+	n.zone = f->zone;
+	n.proto = f->proto;
+	n.seen_reply = (f->status & FLOW_SEEN_REPLY) != 0;
+	n.assured = (f->status & FLOW_ASSURED) != 0;
+	n.life = life;
+	n.tcp_state = f->tcp_state;
+	memcpy(n.osrc, f->orig.src, 16);
+	memcpy(n.odst, f->orig.dst, 16);
+	memcpy(n.rsrc, f->reply.src, 16);
+	memcpy(n.rdst, f->reply.dst, 16);
+	n.osport = f->orig.sport;
+	n.odport = f->orig.dport;
+	n.rsport = f->reply.sport;
+	n.rdport = f->reply.dport;
+	mark = native_open(&pw, f->af == 4 ? NATIVE_FLOW4 : NATIVE_FLOW6);
+	native_put_flow(&pw, f->af == 4 ? 4 : 6, &n);
+	native_close(&pw, mark);
+}
+
+/* The peer tells of a flow of its own. */
+static void
+tell(struct peer *p, const struct flow *f, uint64_t stamp, uint8_t life)
+{
+	begin();
+	put_flow(f, p->id, stamp, life);
+	send_packet(p);
+}
+
+static void
+put_pair(uint8_t type, uint64_t h, uint64_t stamp, uint32_t to)
+{
+	size_t mark = native_open(&pw, type);
+
+	if (type == NATIVE_KILL) {
+		wbuf_be32(&pw, to);
+		wbuf_be32(&pw, 0);
+	}
+	wbuf_be64(&pw, h);
+	wbuf_be64(&pw, stamp);
+	native_close(&pw, mark);
+}
+
+static void
+tell_del(struct peer *p, const struct flow *f, uint64_t stamp)
+{
+	begin();
+	put_pair(NATIVE_DEL, hash(f), stamp, 0);
+	send_packet(p);
+}
+
+static void
+tell_refresh(struct peer *p, const struct flow *f, uint32_t timeout)
+{
+	size_t mark;
+
+	begin();
+	mark = native_open(&pw, NATIVE_REFRESH);
+	wbuf_be64(&pw, hash(f));
+	wbuf_be32(&pw, timeout);
+	native_close(&pw, mark);
+	send_packet(p);
+}
+
+/* A replica of the peer's, in the kernel. */
+static void
+replica(struct peer *p, const struct flow *f, uint64_t stamp)
+{
+	tell(p, f, stamp, 0);
+	one_op(STATETBL_PUT, 0, f);
+	ck_assert_uint_eq(carrier(f), p->id);
+}
+
+/* A flow of ours, that was told. */
+static void
+own(const struct flow *f)
+{
+	event(STATETBL_NEW, f);
+	ck_assert_uint_eq(carrier(f), US);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_eq(said.flow[0].carrier, US);
+}
+
+/* ---- unreplied flows ---- */
+
+START_TEST(young_waits)
+{
+	struct flow f = unreplied(1);
+
+	meet(&peer, PEER);
+	event(STATETBL_NEW, &f);
+	ck_assert_uint_eq(status().young, 1);
+	ck_assert_uint_eq(listen_now(), 0);
+	pass(SEC - 1);
+	ck_assert_uint_eq(status().young, 1);
+	ck_assert_uint_eq(repl_waiting(box.r), 0);
+	pass(1);
+	ck_assert_uint_eq(status().young, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert(!said.flow[0].seen_reply);
+	ck_assert_uint_eq(said.flow[0].tcp_state, FLOW_TCP_SYN_SENT);
+}
+END_TEST
+
+START_TEST(young_first_reply)
+{
+	struct flow f = unreplied(1);
+
+	meet(&peer, PEER);
+	event(STATETBL_NEW, &f);
+	pass(10 * MS);
+	f.status = FLOW_SEEN_REPLY;
+	f.tcp_state = FLOW_TCP_SYN_RECV;
+	event(STATETBL_UPDATE, &f);
+	ck_assert_uint_eq(status().young, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert(said.flow[0].seen_reply);
+	/* and not again when its second is over */
+	pass(SEC);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+}
+END_TEST
+
+/* It ended before anybody was told: nobody is told of that either. */
+START_TEST(young_dies)
+{
+	struct flow f = unreplied(1);
+
+	meet(&peer, PEER);
+	event(STATETBL_NEW, &f);
+	gone(&f, 0);
+	ck_assert_uint_eq(status().young, 0);
+	ck_assert_ptr_null(entry(&f));
+	pass(2 * SEC);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow + said.ndel, 0);
+}
+END_TEST
+
+START_TEST(young_bucket)
+{
+	struct flow f;
+	uint32_t i;
+
+	meet(&peer, PEER);
+	/* after a long silence the bucket is full: two seconds' worth */
+	pass(60 * SEC);
+	hello(&peer);
+	for (i = 0; i < 5 * YOUNG_RATE; i++) {
+		f = unreplied(i);
+		event(STATETBL_NEW, &f);
+	}
+	T += SEC;
+	repl_tick(box.r, now());
+	ck_assert_uint_eq(repl_waiting(box.r), 2 * YOUNG_RATE);
+	ck_assert_uint_eq(status().throttled, 3 * YOUNG_RATE);
+	ck_assert_uint_eq(status().young, 0);
+	/* those that were dropped are known no more, and may come again */
+	f = unreplied(5 * YOUNG_RATE - 1);
+	ck_assert_ptr_null(entry(&f));
+	event(STATETBL_NEW, &f);
+	ck_assert_uint_eq(status().young, 1);
+	/* a second's worth came back meanwhile */
+	for (i = 10 * YOUNG_RATE; i < 13 * YOUNG_RATE; i++) {
+		f = unreplied(i);
+		event(STATETBL_NEW, &f);
+	}
+	pass(SEC);
+	ck_assert_uint_eq(repl_waiting(box.r), 3 * YOUNG_RATE);
+}
+END_TEST
+
+START_TEST(young_ring)
+{
+	struct flow f, first = unreplied(0), second = unreplied(1);
+	uint32_t i;
+
+	meet(&peer, PEER);
+	for (i = 0; i < YOUNG_MAX; i++) {
+		f = unreplied(i);
+		event(STATETBL_NEW, &f);
+	}
+	ck_assert_uint_eq(status().throttled, 0);
+	f = unreplied(YOUNG_MAX);
+	event(STATETBL_NEW, &f);
+	/* the oldest made room */
+	ck_assert_uint_eq(status().throttled, 1);
+	ck_assert_uint_eq(status().young, YOUNG_MAX);
+	ck_assert_ptr_null(entry(&first));
+	ck_assert_ptr_nonnull(entry(&second));
+	ck_assert_ptr_nonnull(entry(&f));
+}
+END_TEST
+
+/* A young flow ends while something waits for it, and comes back. */
+START_TEST(young_again)
+{
+	struct flow f = unreplied(1);
+
+	meet(&peer, PEER);
+	event(STATETBL_NEW, &f);
+	pass(SEC / 2);
+	/* a dump did not show it: VERIFY waits, so the entry stays */
+	repl_now(box.r, now());
+	box_dump(&box);
+	gone(&f, 0);
+	pass(SEC);
+	event(STATETBL_NEW, &f);
+	settle();
+	pass(2 * SEC);
+	hello(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(status().young, 0);
+	ck_assert_ptr_nonnull(entry(&f));
+	ck_assert(entry(&f)->flags & STATEDB_F_COUNTED);
+}
+END_TEST
+
+/* ---- claims ---- */
+
+START_TEST(claim_by_event)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	settle();
+	event(STATETBL_UPDATE, &f);
+	ck_assert_uint_eq(carrier(&f), US);
+	ck_assert_uint_eq(status().claims, 1);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_eq(said.flow[0].carrier, US);
+	ck_assert_uint_eq(said.flow[0].creator, PEER);
+	ck_assert_uint_gt(said.flow[0].stamp, STAMP);
+	no_op();
+}
+END_TEST
+
+START_TEST(claim_by_dump)
+{
+	static const struct {
+		int passed;
+		uint32_t timeout;	/* that the kernel shows */
+		bool claimed;
+	} cases[] = {
+		/* injected with 310 */
+		{ 2, 308, false }, { 2, 311, false }, { 2, 312, true },
+		/* put in a moment ago: the dump may be older than that */
+		{ 0, 432000, false }, { 1, 432000, false },
+		{ 2, 432000, true },
+		{ 100, 210, false }, { 100, 213, false }, { 100, 214, true },
+		{ 100, 300, true }, { 100, 5, false },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct flow f = flow(1), k = f;
+
+		box_end(&box);
+		box_begin(&box, US);
+		meet(&peer, PEER);
+		replica(&peer, &f, STAMP);
+		ck_assert_uint_eq(box.op[0].f.timeout, 310);
+		settle();
+		pass(cases[i].passed * SEC);
+		hello(&peer);
+		k.timeout = cases[i].timeout;
+		dump_of(&k);
+		ck_assert_msg((carrier(&f) == US) == cases[i].claimed,
+		    "case %zu", i);
+		ck_assert_uint_eq(status().claims, cases[i].claimed);
+		ck_assert_uint_eq(repl_waiting(box.r), cases[i].claimed);
+		no_op();
+	}
+}
+END_TEST
+
+/* What a dump does not show is asked for; what it shows is not. */
+START_TEST(dump_sweeps)
+{
+	struct flow f = flow(1), g = flow(2);
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	replica(&peer, &g, STAMP + 1);
+	f.timeout = 310;
+	dump_of(&f);
+	one_op(STATETBL_VERIFY, 0, &g);
+	/* not there: then it is put in again */
+	kernel_says(&box, STATETBL_DESTROY, &g, 0, 0, 0);
+	ck_assert_uint_eq(status().missing, 1);
+	pass(SEC);
+	one_op(STATETBL_PUT, 0, &g);
+}
+END_TEST
+
+/* ---- ends ---- */
+
+START_TEST(destroy_replica)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	settle();
+	gone(&f, 0);
+	ck_assert_uint_eq(carrier(&f), PEER);
+	ck_assert_uint_eq(status().missing, 1);
+	no_op();
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 0);
+	pass(SEC);
+	one_op(STATETBL_PUT, 0, &f);
+	ck_assert_uint_eq(status().missing, 0);
+	ck_assert_uint_eq(status().restored, 1);
+}
+END_TEST
+
+/* Of somebody who is not there to be asked: it aged, and that is all. */
+START_TEST(destroy_orphan)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	settle();
+	pass(REPL_SILENT);
+	gone(&f, 0);
+	ck_assert_ptr_null(entry(&f));
+	no_op();
+	ck_assert_uint_eq(repl_waiting(box.r), 0);
+}
+END_TEST
+
+START_TEST(destroy_own)
+{
+	struct flow f = flow(1);
+	uint64_t told;
+
+	meet(&peer, PEER);
+	own(&f);
+	told = said.flow[0].stamp;
+	gone(&f, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 1);
+	ck_assert_uint_eq(said.del[0].h, hash(&f));
+	ck_assert_uint_gt(said.del[0].stamp, told);
+	ck_assert_uint_eq(said.hdr.count, 0);
+	ck_assert_uint_eq(said.hdr.sum, 0);
+	ck_assert_ptr_null(entry(&f));
+	no_op();
+}
+END_TEST
+
+/* Its end is seen here, where traffic passes: it ended. */
+START_TEST(destroy_at_master)
+{
+	struct flow f = flow(1), g = flow(2);
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	replica(&peer, &g, STAMP + 1);
+	repl_carp(box.r, 1, true, now());
+	settle();
+	gone(&f, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 1);
+	ck_assert_uint_eq(said.del[0].h, hash(&f));
+	ck_assert_uint_gt(said.del[0].stamp, STAMP);
+	/* unless the carrier is a MASTER, too */
+	peer.hdr.flags = NATIVE_F_MASTER;
+	hello(&peer);
+	(void)listen_now();
+	gone(&g, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 0);
+	ck_assert_uint_eq(status().missing, 1);
+}
+END_TEST
+
+static void
+destroy_case(size_t n, const char *what, int64_t wait, unsigned int flags,
+    uint8_t tcp, bool master_there, bool told)
+{
+	struct flow f = flow(1);
+
+	box_end(&box);
+	box_begin(&box, US);
+	repl_carp(box.r, 1, true, now());
+	meet(&peer, PEER);
+	own(&f);
+	repl_carp(box.r, 0, true, now());
+	one_op(STATETBL_LIBERAL, STATETBL_OP_LIBERAL, &f);
+	if (tcp != f.tcp_state) {
+		f.tcp_state = tcp;
+		event(STATETBL_UPDATE, &f);
+		settle();
+	}
+	pass(wait);
+	if (master_there)
+		peer.hdr.flags = NATIVE_F_MASTER;
+	hello(&peer);
+	settle();
+	gone(&f, flags);
+	(void)listen_now();
+	ck_assert_msg(said.ndel == told, "case %zu: %s", n, what);
+	ck_assert_msg(status().missing == !told, "case %zu: %s", n, what);
+	ck_assert_msg(ops(&box) == 0, "case %zu: %s", n, what);
+	pass(SEC);
+	if (!told) {
+		/* our address took it along: it lives elsewhere */
+		one_op(STATETBL_PUT, 0, &f);
+		ck_assert_uint_eq(carrier(&f), US);
+	} else
+		no_op();
+}
+
+START_TEST(destroy_after_master)
+{
+	static const struct {
+		const char *what;
+		int64_t wait;
+		unsigned int flags;
+		uint8_t tcp;
+		bool master, told;
+	} cases[] = {
+		{ "at once", 0, 0, FLOW_TCP_ESTABLISHED, false, false },
+		{ "late", 5 * SEC - 1, 0, FLOW_TCP_ESTABLISHED, false, false },
+		{ "too late", 5 * SEC, 0, FLOW_TCP_ESTABLISHED, false, true },
+		{ "by an operator", 0, STATETBL_EV_FOREIGN,
+		    FLOW_TCP_ESTABLISHED, false, true },
+		{ "it was ending", 0, 0, FLOW_TCP_TIME_WAIT, false, true },
+		{ "it was closed", 0, 0, FLOW_TCP_CLOSE, false, true },
+		{ "another is MASTER", 20 * SEC, 0, FLOW_TCP_ESTABLISHED, true,
+		    false },
+		{ "by an operator", 20 * SEC, STATETBL_EV_FOREIGN,
+		    FLOW_TCP_ESTABLISHED, true, true },
+		{ "of age", 299 * SEC, 0, FLOW_TCP_ESTABLISHED, true, true },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		destroy_case(i, cases[i].what, cases[i].wait, cases[i].flags,
+		    cases[i].tcp, cases[i].master, cases[i].told);
+}
+END_TEST
+
+/* MASTER again: then an end is an end at once. */
+START_TEST(destroy_master_again)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	repl_carp(box.r, 1, true, now());
+	own(&f);
+	repl_carp(box.r, 0, true, now());
+	settle();
+	repl_carp(box.r, 1, true, now());
+	gone(&f, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 1);
+}
+END_TEST
+
+START_TEST(destroy_other_ctid)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	kernel_says(&box, STATETBL_NEW, &f, 5, 0, 0);
+	(void)listen_now();
+	kernel_says(&box, STATETBL_DESTROY, &f, 4, 0, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 0);
+	ck_assert_uint_eq(carrier(&f), US);
+	/* the kernel has to say which of the two it was */
+	one_op(STATETBL_VERIFY, 0, &f);
+	/* unknown is any */
+	kernel_says(&box, STATETBL_DESTROY, &f, 0, 0, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 1);
+}
+END_TEST
+
+/* A queued PUT makes it anew: the end of what was there before is nothing. */
+START_TEST(destroy_before_put)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	tell(&peer, &f, STAMP, 0);
+	gone(&f, 0);
+	ck_assert_uint_eq(status().missing, 0);
+	one_op(STATETBL_PUT, 0, &f);
+}
+END_TEST
+
+/* ---- what a peer ends ---- */
+
+START_TEST(del_of_carrier)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	settle();
+	/* older than what we have: it is late */
+	tell_del(&peer, &f, STAMP - 1);
+	no_op();
+	tell_del(&peer, &f, STAMP + 1);
+	one_op(STATETBL_DELETE, 0, &f);
+	ck_assert_ptr_null(entry(&f));
+	ck_assert_uint_eq(repl_waiting(box.r), 0);
+}
+END_TEST
+
+/* Not its own any more: deleted unless our kernel sees traffic. */
+START_TEST(del_of_another)
+{
+	struct flow f = flow(1), g = flow(2);
+	uint64_t stamp;
+
+	meet(&peer, PEER);
+	meet(&third, THIRD);
+	replica(&third, &f, STAMP);
+	settle();
+	tell_del(&peer, &f, STAMP + 1);
+	one_op(STATETBL_DELETE_IDLE, 0, &f);
+	/* three seconds are no traffic */
+	ck_assert_uint_eq(box.op[0].f.timeout, 313);
+
+	own(&g);
+	stamp = said.flow[0].stamp;
+	tell_del(&peer, &g, stamp - 1);
+	no_op();
+	tell_del(&peer, &g, stamp + 1);
+	one_op(STATETBL_DELETE_IDLE, 0, &g);
+	/* the kernel sees traffic: it is told again */
+	g.timeout = 310;
+	kernel_says(&box, STATETBL_DUMP, &g, 1, 0, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_gt(said.flow[0].stamp, stamp + 1);
+}
+END_TEST
+
+/* We are about to tell of a change: that is newer. */
+START_TEST(del_of_dirty)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	event(STATETBL_NEW, &f);
+	tell_del(&peer, &f, STAMP);
+	no_op();
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_gt(said.flow[0].stamp, STAMP);
+}
+END_TEST
+
+/* Nobody knows of it: a DEL is of an earlier flow with this tuple. */
+START_TEST(del_of_young)
+{
+	struct flow f = unreplied(1);
+
+	meet(&peer, PEER);
+	event(STATETBL_NEW, &f);
+	tell_del(&peer, &f, STAMP);
+	no_op();
+	pass(SEC);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+}
+END_TEST
+
+/*
+ * VERIFY asked the kernel; before its answer came, the carrier ended the
+ * flow.  The answer is no traffic.
+ */
+START_TEST(del_and_late_answer)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	settle();
+	repl_now(box.r, now());
+	box_dump(&box);
+	one_op(STATETBL_VERIFY, 0, &f);
+	tell_del(&peer, &f, STAMP + 1);
+	f.timeout = 310;
+	kernel_says(&box, STATETBL_DUMP, &f, 1, 0, 0);
+	one_op(STATETBL_DELETE, 0, &f);
+	ck_assert_ptr_null(entry(&f));
+	ck_assert_uint_eq(repl_waiting(box.r), 0);
+}
+END_TEST
+
+/* But an event that crosses it is. */
+START_TEST(del_and_traffic)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	settle();
+	tell_del(&peer, &f, STAMP + 1);
+	event(STATETBL_UPDATE, &f);
+	no_op();
+	ck_assert_uint_eq(carrier(&f), US);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_gt(said.flow[0].stamp, STAMP + 1);
+	ck_assert_uint_eq(said.flow[0].life, 1);
+}
+END_TEST
+
+/* ---- leaving MASTER ---- */
+
+START_TEST(liberal_on_leaving)
+{
+	struct flow tcp = flow(1), udp = flow(2), other = flow(3),
+	    young = unreplied(4);
+	size_t i, n;
+
+	meet(&peer, PEER);
+	repl_carp(box.r, 2, true, now());
+	own(&tcp);
+	udp.proto = IPPROTO_UDP;
+	udp.tcp_state = 0;
+	own(&udp);
+	replica(&peer, &other, STAMP);
+	event(STATETBL_NEW, &young);
+	settle();
+	hello(&peer);
+	repl_tick(box.r, now());
+	ck_assert_ptr_null(repl_hold(box.r));
+	box.busy = true;
+	/* one vhid of two is enough */
+	repl_carp(box.r, 1, true, now());
+	ck_assert_str_eq(repl_hold(box.r), "liberal");
+	n = ops(&box);
+	for (i = 0; i < n; i++) {
+		ck_assert_uint_eq(box.op[i].type, STATETBL_LIBERAL);
+		ck_assert_uint_eq(box.op[i].flags, STATETBL_OP_LIBERAL);
+		ck_assert(flow_same(&box.op[i].f, i == 0 ? &tcp : &other));
+	}
+	ck_assert_uint_eq(n, 2);
+	/* asked for is not done */
+	repl_done(box.r, 1);
+	repl_tick(box.r, now());
+	ck_assert_str_eq(repl_hold(box.r), "liberal");
+	repl_done(box.r, 1);
+	ck_assert_ptr_null(repl_hold(box.r));
+	repl_tick(box.r, now());
+	ck_assert_ptr_null(repl_hold(box.r));
+}
+END_TEST
+
+/* An update comes to a flow whose traffic was seen here. */
+START_TEST(liberal_with_update)
+{
+	struct flow f = flow(1), g = flow(2);
+
+	meet(&peer, PEER);
+	own(&f);
+	f.status = FLOW_SEEN_REPLY;
+	tell(&peer, &f, STAMP + 10 * 1000000, 0);
+	ck_assert_uint_eq(carrier(&f), PEER);
+	one_op(STATETBL_SET, STATETBL_OP_LIBERAL, &f);
+	/* nothing but its timeout has changed: SET all the same */
+	tell(&peer, &f, STAMP + 11 * 1000000, 0);
+	one_op(STATETBL_SET, STATETBL_OP_LIBERAL, &f);
+	/* never carried here: its windows are as the peer told */
+	replica(&peer, &g, STAMP);
+	g.status = FLOW_SEEN_REPLY;
+	tell(&peer, &g, STAMP + 1, 0);
+	one_op(STATETBL_SET, 0, &g);
+}
+END_TEST
+
+/* ---- updates ---- */
+
+START_TEST(updates)
+{
+	struct flow f = flow(1), nat;
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	/* equal: nothing but the timeout */
+	f.timeout = 500;
+	tell(&peer, &f, STAMP + 1, 0);
+	one_op(STATETBL_TOUCH, 0, &f);
+	ck_assert_uint_eq(box.op[0].f.timeout, 510);
+	/* the same again, an older one, one of another node's: nothing */
+	tell(&peer, &f, STAMP + 1, 0);
+	no_op();
+	ck_assert_uint_eq(status().stale, 0);
+	f.mark = 7;
+	tell(&peer, &f, STAMP, 0);
+	no_op();
+	ck_assert_uint_eq(status().stale, 1);
+	tell(&peer, &f, STAMP + 2, 0);
+	one_op(STATETBL_SET, 0, &f);
+	ck_assert_uint_eq(box.op[0].f.mark, 7);
+	/* the tuple is used again */
+	tell(&peer, &f, STAMP + 3, 1);
+	one_op(STATETBL_REPLACE, 0, &f);
+	/* another translation */
+	nat = f;
+	nat.reply.dst[0] = 203;
+	nat.reply.dport = 2000;
+	tell(&peer, &nat, STAMP + 4, 1);
+	one_op(STATETBL_REPLACE, 0, &f);
+	ck_assert_uint_eq(box.op[0].f.reply.dport, 2000);
+	/* not in the kernel any more */
+	gone(&nat, 0);
+	tell(&peer, &nat, STAMP + 5, 1);
+	one_op(STATETBL_PUT, 0, &f);
+	ck_assert_uint_eq(status().missing, 0);
+}
+END_TEST
+
+/* The kernel has another entry for the tuple: a new incarnation is told. */
+START_TEST(tuple_again)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	own(&f);
+	ck_assert_uint_eq(said.flow[0].life, 0);
+	/* in one go: the kernel's number tells them apart */
+	kernel_says(&box, STATETBL_NEW, &f, 2, 0, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_eq(said.flow[0].life, 1);
+	/* ended and begun before the peers were told of either */
+	kernel_says(&box, STATETBL_DESTROY, &f, 2, 0, 0);
+	kernel_says(&box, STATETBL_NEW, &f, 2, 0, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 0);
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_eq(said.flow[0].life, 2);
+	/* the same entry: no new one */
+	f.status = FLOW_SEEN_REPLY;
+	kernel_says(&box, STATETBL_UPDATE, &f, 2, 0, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_eq(said.flow[0].life, 2);
+}
+END_TEST
+
+/* Of two claims the newer wins, and of equal ones the higher node. */
+START_TEST(newer_wins)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	meet(&third, THIRD);
+	replica(&third, &f, STAMP);
+	settle();
+	tell(&peer, &f, STAMP, 0);	/* lower */
+	ck_assert_uint_eq(carrier(&f), THIRD);
+	tell(&peer, &f, STAMP - 1, 0);	/* older */
+	ck_assert_uint_eq(carrier(&f), THIRD);
+	ck_assert_uint_eq(status().stale, 1);
+	tell(&peer, &f, STAMP + 1, 0);
+	ck_assert_uint_eq(carrier(&f), PEER);
+	tell(&third, &f, STAMP + 1, 0);	/* higher */
+	ck_assert_uint_eq(carrier(&f), THIRD);
+}
+END_TEST
+
+/* A MASTER keeps a flow whose traffic it sees, and says so. */
+START_TEST(master_keeps)
+{
+	struct flow f = flow(1);
+	uint64_t later = STAMP + 10 * 1000000;
+
+	meet(&peer, PEER);
+	repl_carp(box.r, 1, true, now());
+	own(&f);
+	tell(&peer, &f, later, 0);
+	ck_assert_uint_eq(carrier(&f), US);
+	no_op();
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_gt(said.flow[0].stamp, later);
+	/* two of them: the one with replies */
+	later += 1000000;
+	peer.hdr.flags = NATIVE_F_MASTER;
+	hello(&peer);
+	f.status = 0;
+	tell(&peer, &f, later, 0);
+	ck_assert_uint_eq(carrier(&f), US);
+	(void)listen_now();
+	f.status = FLOW_SEEN_REPLY;
+	later += 1000000;
+	tell(&peer, &f, later, 0);
+	ck_assert_uint_eq(carrier(&f), PEER);
+}
+END_TEST
+
+/* Somebody tells of a third node's: only if that is not there. */
+START_TEST(orphans)
+{
+	struct flow f = flow(1), g = flow(2), h = flow(3);
+
+	meet(&peer, PEER);
+	meet(&third, THIRD);
+	begin();
+	put_flow(&f, THIRD, STAMP, 0);
+	send_packet(&peer);
+	ck_assert_ptr_null(entry(&f));
+	pass(REPL_SILENT - SEC);
+	hello(&peer);
+	pass(SEC);
+	begin();
+	put_flow(&f, THIRD, STAMP, 0);
+	send_packet(&peer);
+	one_op(STATETBL_PUT, 0, &f);
+	ck_assert_uint_eq(carrier(&f), THIRD);
+	/* of one never heard of */
+	begin();
+	put_flow(&g, 0x999, STAMP, 0);
+	send_packet(&peer);
+	ck_assert_uint_eq(carrier(&g), 0x999);
+	/* of ours: we know better */
+	begin();
+	put_flow(&h, US, STAMP, 0);
+	send_packet(&peer);
+	ck_assert_ptr_null(entry(&h));
+	/* and they are told on, with their stamps, to who asks for all */
+	settle();
+	hello(&peer);
+	begin();
+	{
+		size_t mark = native_open(&pw, NATIVE_ASK_BULK);
+
+		wbuf_be32(&pw, US);
+		wbuf_be32(&pw, 0);
+		wbuf_be32(&pw, STATEDB_BUCKETS - 1);
+		native_close(&pw, mark);
+	}
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 2);
+	ck_assert_uint_eq(said.flow[0].stamp, STAMP);
+	ck_assert_uint_ne(said.flow[0].carrier, US);
+	ck_assert_uint_ne(said.flow[1].carrier, US);
+}
+END_TEST
+
+/* Neither who carries it nor who made it was ever heard of. */
+START_TEST(orphan_of_strangers)
+{
+	struct flow f = flow(1);
+	uint8_t rec[4];
+	size_t at;
+
+	meet(&peer, PEER);
+	begin();
+	at = pw.used;
+	put_flow(&f, 0x777, STAMP, 0);
+	/* its creator is another than its carrier */
+	rec[0] = rec[1] = 0;
+	rec[2] = 0x08;
+	rec[3] = 0x88;
+	memcpy(pkt + at + NATIVE_TLV + 12, rec, 4);
+	send_packet(&peer);
+	ck_assert_uint_eq(carrier(&f), 0x777);
+}
+END_TEST
+
+/* A packet that says goodbye may still tell of somebody unknown. */
+START_TEST(leaving_with_flows)
+{
+	struct flow f = flow(1);
+	uint8_t rec[4] = { 0, 0, 8, 0x88 };
+	size_t at;
+
+	meet(&peer, PEER);
+	begin();
+	at = pw.used;
+	put_flow(&f, PEER, STAMP, 0);
+	memcpy(pkt + at + NATIVE_TLV + 12, rec, 4);
+	peer.hdr.flags = NATIVE_F_LEAVING;
+	send_packet(&peer);
+	ck_assert_uint_eq(carrier(&f), PEER);
+}
+END_TEST
+
+/* ---- timeouts ---- */
+
+START_TEST(refresh_rule)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	own(&f);		/* told: 300 s */
+	pass(100 * SEC);	/* 200 left: two thirds of what it has */
+	hello(&peer);
+	(void)listen_now();
+	event(STATETBL_UPDATE, &f);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nrefresh + said.nflow, 0);
+	pass(SEC);
+	event(STATETBL_UPDATE, &f);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nrefresh, 1);
+	ck_assert_uint_eq(said.nflow, 0);
+	ck_assert_uint_eq(said.refresh[0].h, hash(&f));
+	ck_assert_uint_eq(said.refresh[0].timeout, 300);
+	/* told: no need to tell again */
+	event(STATETBL_UPDATE, &f);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nrefresh, 0);
+}
+END_TEST
+
+START_TEST(refresh_touches)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	meet(&third, THIRD);
+	replica(&peer, &f, STAMP);
+	pass(50 * SEC);
+	hello(&peer);
+	hello(&third);
+	tell_refresh(&third, &f, 600);	/* it does not carry it */
+	no_op();
+	tell_refresh(&peer, &f, 600);
+	one_op(STATETBL_TOUCH, 0, &f);
+	ck_assert_uint_eq(box.op[0].f.timeout, 610);
+	ck_assert_uint_eq(entry(&f)->stamp, STAMP);
+	/* a kernel that lost it gets it again */
+	gone(&f, 0);
+	ck_assert_uint_eq(status().missing, 1);
+	tell_refresh(&peer, &f, 600);
+	one_op(STATETBL_PUT, 0, &f);
+	ck_assert_uint_eq(status().missing, 0);
+	tell_refresh(&peer, &f, 0);
+	no_op();
+	tell_refresh(&peer, &f, UINT32_MAX);
+	no_op();
+}
+END_TEST
+
+/* Whatever a peer says, the state table process takes what comes of it. */
+START_TEST(longest_timeout)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	f.timeout = TEN_YEARS;
+	replica(&peer, &f, STAMP);
+	tell_refresh(&peer, &f, TEN_YEARS);
+	one_op(STATETBL_TOUCH, 0, &f);
+	tell_refresh(&peer, &f, 10U * 366 * 86400);
+	(void)ops(&box);
+	meet(&third, THIRD);
+	tell_del(&third, &f, STAMP + 1);
+	one_op(STATETBL_DELETE_IDLE, 0, &f);
+	f.timeout = TEN_YEARS + 1;
+	tell(&peer, &f, STAMP + 2, 0);
+	no_op();
+	ck_assert_uint_eq(status().refused, 1);
+}
+END_TEST
+
+/* ---- what is not for others ---- */
+
+START_TEST(mark_set_late)
+{
+	struct flow f = flow(1), g = flow(2);
+
+	secret_mark = 9;
+	meet(&peer, PEER);
+	own(&f);
+	f.mark = 9;
+	event(STATETBL_UPDATE, &f);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 1);
+	ck_assert_uint_eq(said.nflow, 0);
+	ck_assert_ptr_null(entry(&f));
+	no_op();		/* it is well in our kernel */
+	event(STATETBL_UPDATE, &f);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow + said.ndel, 0);
+	/* a new rule */
+	own(&g);
+	secret_mark = UINT32_MAX;
+	entry(&g)->f.mark = UINT32_MAX;
+	repl_refilter(box.r, now());
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 1);
+	ck_assert_uint_eq(said.del[0].h, hash(&g));
+}
+END_TEST
+
+/* TCP of which the kernel did not yet say the state. */
+START_TEST(mute_until_known)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	f.tcp_state = FLOW_TCP_NONE;
+	event(STATETBL_UPDATE, &f);
+	one_op(STATETBL_VERIFY, 0, &f);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+	f.tcp_state = FLOW_TCP_ESTABLISHED;
+	kernel_says(&box, STATETBL_DUMP, &f, 1, 0, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	/* afterwards such an event changes nothing of it */
+	f.tcp_state = FLOW_TCP_NONE;
+	event(STATETBL_UPDATE, &f);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+	ck_assert_uint_eq(entry(&f)->f.tcp_state, FLOW_TCP_ESTABLISHED);
+}
+END_TEST
+
+/* ---- clashes ---- */
+
+/* Two flows with one translated tuple. */
+static void
+two_flows(struct flow *f, struct flow *g)
+{
+	*f = flow(1);
+	*g = flow(2);
+	f->reply.dst[0] = g->reply.dst[0] = 203;
+	f->reply.dst[3] = g->reply.dst[3] = 1;
+	f->reply.dport = g->reply.dport = 2000;
+}
+
+/* PEER's identity is higher than ours, so that it has to give way. */
+START_TEST(clash_kill)
+{
+	struct flow f, g;
+
+	two_flows(&f, &g);
+	meet(&peer, PEER);
+	own(&f);
+	replica(&peer, &g, STAMP);
+	refuse(&g, STATETBL_CLASH, &f);
+	ck_assert_uint_eq(status().clashes, 1);
+	ck_assert_uint_eq(status().missing, 1);
+	ck_assert_uint_eq(carrier(&f), US);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nkill, 1);
+	ck_assert_uint_eq(said.kill[0].h, hash(&g));
+	ck_assert_uint_eq(said.kill[0].stamp, STAMP);
+	ck_assert_uint_eq(said.ndel, 0);
+	no_op();
+}
+END_TEST
+
+START_TEST(clash_yield)
+{
+	struct flow f, g;
+
+	two_flows(&f, &g);
+	meet(&peer, 1);		/* lower than we are */
+	own(&f);
+	replica(&peer, &g, STAMP);
+	refuse(&g, STATETBL_CLASH, &f);
+	one_op(STATETBL_DELETE, 0, &f);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 1);
+	ck_assert_uint_eq(said.del[0].h, hash(&f));
+	ck_assert_uint_eq(said.nkill, 0);
+	/* and there is room for the other one */
+	pass(2 * SEC);
+	hello(&peer);
+	pass(SEC);
+	(void)ops(&box);
+	ck_assert_uint_eq(status().missing, 0);
+}
+END_TEST
+
+/* Refused for other reasons: again, later and later. */
+START_TEST(refused_put)
+{
+	struct flow f = flow(1);
+	unsigned int i, tries = 0;
+
+	meet(&peer, PEER);
+	f.timeout = 10000;
+	replica(&peer, &f, STAMP);
+	for (i = 0; i < 600; i++) {
+		refuse(&f, STATETBL_FULL, NULL);
+		ck_assert_uint_eq(status().missing, 1);
+		pass(SEC);
+		hello(&peer);
+		if (ops(&box) == 1) {
+			ck_assert_uint_eq(box.op[0].type, STATETBL_PUT);
+			tries++;
+		}
+		if (i == 20)
+			ck_assert_uint_gt(tries, 2);
+	}
+	ck_assert_uint_gt(tries, 10);
+	ck_assert_uint_lt(tries, 60);
+}
+END_TEST
+
+START_TEST(kill_rules)
+{
+	struct flow f = flow(1), g = flow(2);
+	uint64_t stamp;
+
+	meet(&peer, PEER);
+	own(&f);
+	stamp = said.flow[0].stamp;
+	replica(&peer, &g, STAMP);
+	begin();
+	put_pair(NATIVE_KILL, hash(&f), stamp, THIRD);	/* not us */
+	put_pair(NATIVE_KILL, hash(&f), stamp - 1, US);	/* changed since */
+	put_pair(NATIVE_KILL, hash(&f), stamp + 1, US);
+	put_pair(NATIVE_KILL, hash(&g), STAMP, US);	/* not ours */
+	send_packet(&peer);
+	no_op();
+	ck_assert_uint_eq(status().clashes, 0);
+	begin();
+	put_pair(NATIVE_KILL, hash(&f), stamp, US);
+	send_packet(&peer);
+	one_op(STATETBL_DELETE, 0, &f);
+	ck_assert_uint_eq(status().clashes, 1);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 1);
+}
+END_TEST
+
+/* ---- nodes that start, stop and die ---- */
+
+START_TEST(boot_changed)
+{
+	struct flow f[3] = { flow(1), flow(2), flow(3) };
+	size_t i;
+
+	meet(&peer, PEER);
+	for (i = 0; i < 3; i++)
+		replica(&peer, &f[i], STAMP + i);
+	refuse(&f[2], STATETBL_FULL, NULL);
+	/* the daemon was started again: what it carried it carries */
+	peer.epoch++;
+	peer.seq = 0;
+	peer.hdr.flags = NATIVE_F_STARTING;
+	hello(&peer);
+	ck_assert_uint_eq(status().adopted, 0);
+	ck_assert_uint_eq(carrier(&f[0]), PEER);
+	settle();
+	/* the host was: its kernel knows nothing */
+	peer.epoch++;
+	peer.seq = 0;
+	peer.hdr.boot++;
+	hello(&peer);
+	ck_assert_uint_eq(status().adopted, 3);
+	ck_assert_uint_eq(carrier(&f[0]), US);
+	ck_assert_uint_eq(carrier(&f[1]), US);
+	/* what our kernel has not either is lost */
+	ck_assert_ptr_null(entry(&f[2]));
+	no_op();
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 2);
+	for (i = 0; i < 2; i++)
+		ck_assert_uint_gt(said.flow[i].stamp, STAMP + 1);
+	ck_assert_uint_eq(said.ndel, 0);
+}
+END_TEST
+
+START_TEST(starting)
+{
+	struct flow f = flow(1);
+	struct repl_conf c;
+	enum statetbl_what what;
+	uint32_t dump;
+
+	box_end(&box);
+	conf(&c, US);
+	box_open(&box, &c);
+	repl_carp(box.r, 0, true, now());
+	repl_link(box.r, true, now());
+	memset(&peer, 0, sizeof(peer));
+	peer.id = PEER;
+	peer.epoch = EPOCH;
+	peer.hdr.sum = peer.hdr.count = 1;
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	ck_assert_uint_eq(what, STATETBL_ALL);
+	tell(&peer, &f, STAMP, 0);
+	ck_assert_ptr_null(entry(&f));
+	no_op();
+	(void)listen_now();
+	ck_assert_uint_gt(said.packets, 0);
+	ck_assert(said.hdr.flags & NATIVE_F_STARTING);
+	ck_assert_uint_eq(said.n[NATIVE_ASK_BULK], 0);
+	/* what the kernel has is ours, and not told yet */
+	f = flow(2);
+	kernel_says(&box, STATETBL_DUMP, &f, 1, 0, dump);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+	/* an incomplete dump has to be done again */
+	repl_dumped(box.r, dump, false, now());
+	tell(&peer, &f, STAMP + 3600 * UINT64_C(1000000), 0);
+	ck_assert_uint_eq(carrier(&f), US);
+	ck_assert(!repl_want_dump(box.r, &dump, &what, now()));
+	pass(SEC);
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	repl_dumped(box.r, dump, true, now());
+	(void)listen_now();
+	ck_assert(!(said.hdr.flags & NATIVE_F_STARTING));
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_eq(said.n[NATIVE_ASK_BULK], 1);
+}
+END_TEST
+
+/* What the last run knew. */
+static struct repl_hint hints[5];
+static uint64_t hinted[5];
+
+static bool
+find_hint(uint64_t h, struct repl_hint *out, void *arg)
+{
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < 5; i++)
+		if (hinted[i] == h) {
+			*out = hints[i];
+			return (true);
+		}
+	return (false);
+}
+
+static void
+restart(unsigned int master)
+{
+	enum statetbl_what what;
+	struct repl_conf c;
+	struct flow f[5];
+	uint32_t dump;
+	size_t i;
+
+	box_end(&box);
+	conf(&c, US);
+	box_open(&box, &c);
+	repl_hints(box.r, find_hint, NULL);
+	repl_link(box.r, true, now());
+	repl_carp(box.r, master, true, now());
+	for (i = 0; i < 5; i++) {
+		f[i] = flow((uint32_t)i);
+		hinted[i] = hash(&f[i]);
+		hints[i].carrier = i < 2 ? US : PEER;
+		hints[i].stamp = STAMP + i;
+		hints[i].value = repl_value(&f[i]);
+	}
+	hints[1].value++;	/* changed while we were away */
+	hints[3].value++;	/* a replica did */
+	hints[4].carrier = 0;	/* nothing is known of it */
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	for (i = 0; i < 5; i++)
+		kernel_says(&box, STATETBL_DUMP, &f[i], 1, 0, dump);
+	repl_dumped(box.r, dump, true, now());
+	ck_assert_uint_eq(carrier(&f[0]), US);
+	ck_assert_uint_eq(entry(&f[0])->stamp, STAMP);
+	ck_assert_uint_eq(carrier(&f[2]), PEER);
+	ck_assert_uint_eq(entry(&f[2])->stamp, STAMP + 2);
+	/* a MASTER has seen its traffic; else the carrier is asked anew */
+	ck_assert_uint_eq(carrier(&f[3]), master ? US : PEER);
+	ck_assert_uint_eq(entry(&f[3])->stamp, 0);
+	ck_assert_uint_eq(status().remote, master ? 1 : 2);
+	meet(&peer, PEER);
+	/* told: what changed, and what is taken for ours; with new stamps */
+	ck_assert_uint_eq(said.nflow, master ? 3 : 2);
+	for (i = 0; i < said.nflow; i++)
+		ck_assert_uint_gt(said.flow[i].stamp, STAMP + 3);
+	if (master) {
+		no_op();
+		return;
+	}
+	/* what is carried here may go on elsewhere, unseen while we slept */
+	ck_assert_uint_eq(ops(&box), 3);
+	for (i = 0; i < 3; i++) {
+		ck_assert_uint_eq(box.op[i].type, STATETBL_LIBERAL);
+		ck_assert(!flow_same(&box.op[i].f, &f[2]));
+	}
+}
+
+START_TEST(restarts)
+{
+	restart(0);
+	restart(1);
+}
+END_TEST
+
+/* The peer says goodbye: silence, and its flows stay. */
+START_TEST(leaving)
+{
+	struct repl_peer info;
+	struct flow f = flow(1);
+	size_t i;
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	settle();
+	begin();
+	agree(&peer);
+	peer.hdr.flags = NATIVE_F_LEAVING | NATIVE_F_ACK;
+	send_packet(&peer);
+	ck_assert(repl_peer(box.r, 0, &info, now()));
+	ck_assert(!info.alive);
+	for (i = 0; i < 50; i++) {
+		ck_assert_uint_le(listen_to(&box, 5), 2);
+		pass(100 * MS);
+		ck_assert_int_gt(monotime_cmp(repl_next(box.r, now()),
+		    monotime_add(now(), -100 * MS)), 0);
+	}
+	ck_assert_uint_eq(carrier(&f), PEER);
+	no_op();
+	/* one that was late does not bring it back */
+	peer.hdr.flags = 0;
+	begin();
+	deliver(&box, &peer, peer.seq - 1);
+	ck_assert(repl_peer(box.r, 0, &info, now()));
+	ck_assert(!info.alive);
+	/* and it comes back when it does */
+	peer.epoch++;
+	peer.seq = 0;
+	hello(&peer);
+	ck_assert(repl_peer(box.r, 0, &info, now()));
+	ck_assert(info.alive);
+}
+END_TEST
+
+START_TEST(we_leave)
+{
+	meet(&peer, PEER);
+	ck_assert_uint_eq(listen_now(), 0);
+	repl_leave(box.r, now());
+	ck_assert_uint_eq(listen_now(), 1);
+	ck_assert(said.hdr.flags & NATIVE_F_LEAVING);
+}
+END_TEST
+
+/* Nothing can be sent: then there is nothing to wake up for. */
+START_TEST(no_busy_loop)
+{
+	struct repl_conf c;
+	struct flow f = flow(1);
+	enum statetbl_what what;
+	uint32_t dump;
+	int i;
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	/* something to ask for and to acknowledge, when the link goes */
+	peer.hdr.flags = NATIVE_F_ACK;
+	peer.hdr.sum = 1;
+	begin();
+	send_packet(&peer);
+	repl_link(box.r, false, now());
+	for (i = 0; i < 20; i++) {
+		pass(SEC);
+		(void)ops(&box);
+		if (repl_want_dump(box.r, &dump, &what, now()))
+			repl_dumped(box.r, dump, true, now());
+		ck_assert_uint_eq(listen_now(), 0);
+		ck_assert_msg(monotime_cmp(repl_next(box.r, now()), now()) >
+		    0, "after %d s", i);
+	}
+	/* no native dialect at all */
+	box_end(&box);
+	conf(&c, US);
+	c.native = false;
+	box_open(&box, &c);
+	repl_link(box.r, true, now());
+	box_dump(&box);
+	pass(2 * SEC);
+	ck_assert_uint_eq(listen_now(), 0);
+	ck_assert_int_gt(monotime_cmp(repl_next(box.r, now()), now()), 0);
+}
+END_TEST
+
+/* ---- packets ---- */
+
+START_TEST(duplicates)
+{
+	struct repl_peer info;
+	struct flow f = flow(1);
+	uint64_t seq;
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	seq = peer.seq;
+	/* again, and one long ago */
+	begin();
+	put_pair(NATIVE_DEL, hash(&f), STAMP + 1, 0);
+	deliver(&box, &peer, seq);
+	no_op();
+	ck_assert_uint_eq(status().replay, 1);
+	/* six are lost, one of them is only late */
+	peer.seq += 6;
+	hello(&peer);
+	ck_assert(repl_peer(box.r, 0, &info, now()));
+	ck_assert_uint_eq(info.lost, 6);
+	f.mark = 1;
+	begin();
+	put_flow(&f, PEER, STAMP + 2, 0);
+	deliver(&box, &peer, seq + 3);
+	one_op(STATETBL_SET, 0, &f);
+	ck_assert(repl_peer(box.r, 0, &info, now()));
+	ck_assert_uint_eq(info.lost, 5);
+	deliver(&box, &peer, seq + 3);
+	ck_assert_uint_eq(status().replay, 2);
+	/* too old to tell whether it was heard */
+	peer.seq += 99;
+	hello(&peer);
+	begin();
+	put_pair(NATIVE_DEL, hash(&f), STAMP + 9, 0);
+	deliver(&box, &peer, peer.seq - 65);
+	ck_assert_uint_eq(status().replay, 3);
+	deliver(&box, &peer, peer.seq - 64);
+	ck_assert_uint_eq(status().replay, 3);
+	ck_assert_ptr_null(entry_at(&box, &f) == NULL ? NULL :
+	    entry(&f)->flags & F_GONE ? NULL : entry(&f));
+	(void)ops(&box);
+}
+END_TEST
+
+/* A late packet's header says nothing of now. */
+START_TEST(late_header)
+{
+	struct repl_peer info;
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	hello(&peer);
+	peer.seq += 2;
+	hello(&peer);
+	ck_assert(repl_peer(box.r, 0, &info, now()));
+	ck_assert(info.in_sync);
+	peer.hdr.count = 99;
+	peer.hdr.sum = 99;
+	begin();
+	deliver(&box, &peer, peer.seq - 1);
+	ck_assert(repl_peer(box.r, 0, &info, now()));
+	ck_assert(info.in_sync);
+	ck_assert_uint_eq(info.carries, 1);
+}
+END_TEST
+
+START_TEST(epochs)
+{
+	struct flow f = flow(1), g = flow(2);
+	struct repl_conf c;
+	int strict;
+
+	for (strict = 0; strict < 2; strict++) {
+		box_end(&box);
+		conf(&c, US);
+		c.strict = strict;
+		box_open(&box, &c);
+		repl_carp(box.r, 0, true, now());
+		repl_link(box.r, true, now());
+		box_dump(&box);
+		meet(&peer, PEER);
+		replica(&peer, &f, STAMP);
+		/* an older run of it, while it is there */
+		peer.epoch--;
+		tell(&peer, &g, STAMP, 0);
+		ck_assert_ptr_null(entry(&g));
+		ck_assert_uint_eq(status().replay, 1);
+		/* its clock went back while it was down */
+		pass(REPL_SILENT);
+		tell(&peer, &g, STAMP, 0);
+		ck_assert_uint_eq(carrier(&g), strict ? 0 : PEER);
+	}
+}
+END_TEST
+
+START_TEST(stamps_out_of_range)
+{
+	static const uint64_t bad[] = { UINT64_MAX, (UINT64_MAX >> 2) + 1,
+	    UINT64_C(1) << 63 };
+	struct flow f = flow(1), g = flow(2);
+	size_t i;
+
+	meet(&peer, PEER);
+	replica(&peer, &g, STAMP);
+	settle();
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		tell(&peer, &f, bad[i], 0);
+		ck_assert_ptr_null(entry(&f));
+		tell_del(&peer, &g, bad[i]);
+		ck_assert_uint_eq(carrier(&g), PEER);
+		ck_assert_uint_eq(status().refused, 2 * i + 1);
+		peer.hdr.clock = bad[i];
+		tell(&peer, &f, STAMP, 0);
+		ck_assert_ptr_null(entry(&f));
+		ck_assert_uint_eq(status().refused, 2 * i + 2);
+		peer.hdr.clock = 0;
+	}
+	no_op();
+	/* and our own are what they were */
+	own(&f);
+	ck_assert_uint_lt(said.flow[0].stamp, STAMP + 3600 * 1000000ULL);
+}
+END_TEST
+
+/* Ours are newer than all that was heard. */
+START_TEST(stamps)
+{
+	struct flow f = flow(1);
+	uint64_t ahead = STAMP + 86400 * UINT64_C(1000000);
+
+	meet(&peer, PEER);
+	peer.hdr.clock = ahead;
+	hello(&peer);
+	own(&f);
+	ck_assert_uint_eq(said.flow[0].stamp, ahead + 1);
+	ck_assert_uint_eq(said.hdr.clock, ahead + 1);
+}
+END_TEST
+
+START_TEST(refused_flows)
+{
+	struct flow bad[10], f = flow(1);
+	size_t i, n = 0;
+
+	meet(&peer, PEER);
+	for (i = 0; i < 10; i++)
+		bad[i] = f;
+	bad[n++].orig.src[0] = 0, bad[n - 1].orig.src[3] = 0;
+	bad[n++].timeout = 0;
+	bad[n++].tcp_state = FLOW_TCP_MAX + 1;
+	bad[n++].tcp_state = FLOW_TCP_NONE;
+	bad[n++].proto = IPPROTO_UDP;		/* with a TCP state */
+	bad[n].proto = 112;			/* CARP */
+	bad[n].tcp_state = 0;
+	bad[n].orig.sport = bad[n].orig.dport = 0;
+	bad[n].reply.sport = bad[n].reply.dport = 0;
+	n++;
+	bad[n++].orig.src[0] = 127;
+	bad[n++].orig.dst[0] = 224;
+	for (i = 0; i < n; i++) {
+		tell(&peer, &bad[i], STAMP + i, 0);
+		ck_assert_msg(status().refused == i + 1, "flow %zu", i);
+		ck_assert_uint_eq(statedb_count(box.db), 0);
+	}
+	no_op();
+}
+END_TEST
+
+/* One TLV of every type, too short, too long or not for us. */
+START_TEST(malformed)
+{
+	static const uint8_t types[] = { NATIVE_ACK, NATIVE_FLOW4,
+	    NATIVE_FLOW6, NATIVE_DEL, NATIVE_REFRESH, NATIVE_ASK_GROUPS,
+	    NATIVE_GROUPS, NATIVE_ASK_BUCKETS, NATIVE_BUCKETS,
+	    NATIVE_ASK_KEYS, NATIVE_KEYS, NATIVE_ASK_BULK, NATIVE_ASK_FLOWS,
+	    NATIVE_KILL, 15, 99, 255 };
+	/* the least that does something */
+	static const uint16_t least[] = { 24, 56, 104, 16, 12, 4, 512, 12,
+	    516, 8, 24, 12, 12, 24, 9999, 9999, 9999 };
+	struct flow f = flow(1), g = flow(2);
+	size_t t, len, k, mark;
+	uint64_t sum;
+
+	meet(&peer, PEER);
+	own(&f);
+	replica(&peer, &g, STAMP);
+	settle();
+	hello(&peer);
+	sum = statedb_sums(box.db, 0)->all + statedb_sums(box.db, 1)->all;
+	for (t = 0; t < sizeof(types); t++)
+		for (len = 0; len < 2 * 516; len += 4) {
+			begin();
+			mark = native_open(&pw, types[t]);
+			for (k = 0; k < len; k++)
+				wbuf_u8(&pw, len < least[t] &&
+				    k < 4 && types[t] != NATIVE_ACK ? k == 2 :
+				    0xff);
+			if (len > 0)
+				native_close(&pw, mark);
+			agree(&peer);
+			send_packet(&peer);
+			ck_assert_msg(ops(&box) == 0, "type %u, %zu bytes",
+			    types[t], len);
+			(void)listen_now();
+			/* a question is as far as it goes */
+			ck_assert_msg(said.nflow + said.ndel + said.nkill +
+			    said.n[NATIVE_GROUPS] + said.n[NATIVE_BUCKETS] +
+			    said.n[NATIVE_KEYS] == 0, "type %u, %zu bytes",
+			    types[t], len);
+			ck_assert(len >= least[t] || (said.nasked == 0 &&
+			    said.n[NATIVE_ASK_BUCKETS] == 0 &&
+			    said.n[NATIVE_ASK_KEYS] == 0 &&
+			    said.n[NATIVE_ASK_BULK] == 0));
+		}
+	ck_assert_uint_eq(statedb_count(box.db), 2);
+	ck_assert_uint_eq(statedb_sums(box.db, 0)->all +
+	    statedb_sums(box.db, 1)->all, sum);
+}
+END_TEST
+
+/* Well-formed questions that are another node's. */
+START_TEST(asks_of_others)
+{
+	static const struct { uint8_t type, words; } asks[] = {
+		{ NATIVE_ASK_GROUPS, 0 }, { NATIVE_ASK_BUCKETS, 2 },
+		{ NATIVE_ASK_KEYS, 3 }, { NATIVE_ASK_BULK, 2 },
+		{ NATIVE_ASK_FLOWS, 2 },
+	};
+	static const uint8_t answers[] = { NATIVE_GROUPS, NATIVE_BUCKETS,
+	    NATIVE_KEYS, NATIVE_FLOW4, NATIVE_FLOW4 };
+	struct flow f = flow(1);
+	size_t i, k, mark;
+	int ours;
+
+	meet(&peer, PEER);
+	own(&f);
+	for (i = 0; i < sizeof(asks) / sizeof(asks[0]); i++)
+		for (ours = 0; ours < 2; ours++) {
+			uint64_t h = hash(&f);
+
+			begin();
+			put_ack(box.seq, REPL_WINDOW);
+			mark = native_open(&pw, asks[i].type);
+			wbuf_be32(&pw, ours ? US : THIRD);
+			switch (asks[i].type) {
+			case NATIVE_ASK_BUCKETS:
+				wbuf_be64(&pw, UINT64_MAX);
+				break;
+			case NATIVE_ASK_KEYS:
+				for (k = 0; k < 3; k++)
+					wbuf_be32(&pw, k == 1 ? 4096 :
+					    STATEDB_BUCKET(h));
+				break;
+			case NATIVE_ASK_BULK:
+				wbuf_be32(&pw, STATEDB_BUCKET(h));
+				wbuf_be32(&pw, STATEDB_BUCKET(h));
+				break;
+			case NATIVE_ASK_FLOWS:
+				wbuf_be64(&pw, h);
+				break;
+			default:
+				break;
+			}
+			native_close(&pw, mark);
+			send_packet(&peer);
+			(void)listen_now();
+			ck_assert_msg((said.n[answers[i]] > 0) == ours,
+			    "type %u", asks[i].type);
+		}
+	no_op();
+}
+END_TEST
+
+START_TEST(too_many_nodes)
+{
+	struct peer p[STATEDB_CARRIERS];
+	struct repl_peer info;
+	size_t i;
+
+	for (i = 0; i < STATEDB_CARRIERS - 1; i++)
+		meet(&p[i], 0x1000U + (uint32_t)i);
+	ck_assert_uint_eq(status().refused, 0);
+	meet(&p[i], 0x2000);
+	ck_assert_uint_eq(status().refused, 1);
+	for (i = 0; repl_peer(box.r, i, &info, now()); i++)
+		ck_assert_uint_eq(info.node, 0x1000 + i);
+	ck_assert_uint_eq(i, STATEDB_CARRIERS - 1);
+	/* somebody dies and carried nothing: there is room */
+	pass(REPL_SILENT - SEC);
+	for (i = 1; i < STATEDB_CARRIERS - 1; i++)
+		hello(&p[i]);
+	pass(SEC);
+	hello(&p[STATEDB_CARRIERS - 1]);
+	ck_assert_uint_eq(status().refused, 1);
+	/* ourselves, and nobody */
+	p[0].id = US;
+	hello(&p[0]);
+	p[0].id = 0;
+	hello(&p[0]);
+	ck_assert_uint_eq(status().refused, 3);
+}
+END_TEST
+
+/* ---- flow control ---- */
+
+START_TEST(credit)
+{
+	struct flow f;
+	uint32_t i;
+
+	meet(&peer, PEER);
+	hello(&peer);
+	for (i = 0; i < 500 * 23; i++) {
+		f = flow(i);
+		event(STATETBL_NEW, &f);
+	}
+	(void)listen_now();
+	ck_assert_uint_eq(said.packets, REPL_WINDOW);
+	ck_assert_uint_gt(repl_waiting(box.r), 0);
+	/* without news of the peer nothing but a sign of life */
+	pass(SEC);
+	(void)listen_now();
+	ck_assert_uint_eq(said.packets, 1);
+	ck_assert_uint_eq(said.nflow, 0);
+	ck_assert(said.hdr.flags & NATIVE_F_ACK);
+	/* of another node, of another run of ours, of packets not sent */
+	begin();
+	put_ack(box.seq + 1, 100);
+	box.c.epoch++;
+	put_ack(box.seq, 100);
+	box.c.epoch--;
+	box.c.node++;
+	put_ack(box.seq, 100);
+	box.c.node--;
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+	begin();
+	put_ack(box.seq - 7, 17);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.packets, 10);
+	ck_assert_uint_gt(said.nflow, 200);
+	/* more than our own window is not believed */
+	begin();
+	put_ack(box.seq, 1000000);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_le(said.packets, REPL_WINDOW);
+	begin();
+	put_ack(box.seq, 0);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+	/* a late acknowledgement is no news of the window */
+	begin();
+	put_ack(box.seq - 20, REPL_WINDOW);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+}
+END_TEST
+
+/* The slowest one counts, if it lives. */
+START_TEST(credit_of_all)
+{
+	struct flow f = flow(1), g = flow(2);
+
+	meet(&peer, PEER);
+	meet(&third, THIRD);
+	begin();
+	put_ack(box.seq, 0);
+	send_packet(&third);
+	event(STATETBL_NEW, &f);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+	pass(REPL_SILENT - SEC);
+	hello(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+	pass(SEC);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	/* nobody: then nobody is told, but it counts as told */
+	pass(REPL_SILENT);
+	event(STATETBL_NEW, &g);
+	repl_tick(box.r, now());
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+	ck_assert_uint_eq(said.hdr.count, 2);
+	ck_assert_uint_eq(repl_waiting(box.r), 0);
+}
+END_TEST
+
+static uint32_t
+window_told(void)
+{
+	size_t i;
+
+	(void)listen_now();
+	for (i = 0; i < said.nack; i++)
+		if (said.ack[i].node == PEER)
+			return (said.ack[i].window);
+	return (UINT32_MAX);
+}
+
+START_TEST(window_and_backlog)
+{
+	enum statetbl_what what;
+	struct flow f;
+	uint32_t i = 0, k, dump;
+
+	meet(&peer, PEER);
+	peer.hdr.flags = NATIVE_F_ACK;
+	while (i < BACKLOG_MAX) {
+		begin();
+		for (k = 0; k < 128; k++, i++) {
+			f = flow(i);
+			put_flow(&f, PEER, STAMP + i, 0);
+		}
+		send_packet(&peer);
+		if (i == BACKLOG_MAX / 2) {
+			pass(ACK_TIME);
+			ck_assert_uint_eq(window_told(), REPL_WINDOW / 2);
+		}
+	}
+	pass(ACK_TIME);
+	ck_assert_uint_eq(window_told(), 0);
+	ck_assert_uint_eq(repl_pending(box.r), BACKLOG_MAX);
+	ck_assert(repl_watch_new(box.r));
+	/* taken by the table process is not done */
+	box.busy = true;
+	ck_assert_uint_eq(ops(&box), BACKLOG_MAX);
+	repl_tick(box.r, now());
+	ck_assert(!repl_watch_new(box.r));
+	ck_assert_uint_eq(repl_pending(box.r), BACKLOG_MAX);
+	ck_assert_uint_eq(window_told(), UINT32_MAX);
+	repl_done(box.r, BACKLOG_MAX * 3 / 4);
+	ck_assert_uint_eq(window_told(), REPL_WINDOW * 3 / 4);
+	repl_done(box.r, BACKLOG_MAX);	/* more than there were */
+	ck_assert_uint_eq(repl_pending(box.r), 0);
+	/* filled no more: NEW is of interest again, and what it did not tell */
+	pass(2 * SEC);
+	hello(&peer);
+	ck_assert(repl_watch_new(box.r));
+	ck_assert(!repl_want_dump(box.r, &dump, &what, now()));
+	pass(SEC);
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	ck_assert_uint_eq(what, STATETBL_ALL);
+}
+END_TEST
+
+START_TEST(acknowledges)
+{
+	int i;
+
+	meet(&peer, PEER);
+	peer.hdr.flags = NATIVE_F_ACK;
+	hello(&peer);
+	ck_assert_uint_eq(listen_now(), 0);
+	ck_assert_int_eq(monotime_cmp(repl_next(box.r, now()),
+	    monotime_add(now(), ACK_TIME)), 0);
+	pass(ACK_TIME);
+	ck_assert_uint_eq(listen_now(), 1);
+	ck_assert_uint_eq(said.nack, 1);
+	ck_assert_uint_eq(said.ack[0].node, PEER);
+	ck_assert_uint_eq(said.ack[0].epoch, peer.epoch);
+	ck_assert_uint_eq(said.ack[0].seq, peer.seq);
+	/* an acknowledgement alone wants none */
+	ck_assert(!(said.hdr.flags & NATIVE_F_ACK));
+	for (i = 0; i < ACK_PACKETS; i++) {
+		ck_assert_uint_eq(listen_now(), 0);
+		hello(&peer);
+	}
+	ck_assert_uint_eq(listen_now(), 1);
+}
+END_TEST
+
+/* ---- repair ---- */
+
+static void
+put_keys(const struct flow *const *f, const uint64_t *stamp, size_t n,
+    unsigned int bucket, uint64_t lo, uint64_t hi)
+{
+	size_t i, mark = native_open(&pw, NATIVE_KEYS);
+
+	wbuf_be32(&pw, bucket);
+	wbuf_be32(&pw, 0);
+	wbuf_be64(&pw, lo);
+	wbuf_be64(&pw, hi);
+	for (i = 0; i < n; i++) {
+		wbuf_be64(&pw, hash(f[i]));
+		wbuf_be64(&pw, stamp[i]);
+	}
+	native_close(&pw, mark);
+}
+
+START_TEST(keys)
+{
+	struct flow f = flow(1);
+	const struct flow *list[1] = { &f };
+	uint64_t h = hash(&f), first, last, stamp = STAMP + 5;
+	unsigned int bucket = STATEDB_BUCKET(h);
+
+	first = (uint64_t)bucket << 52;
+	last = first | (~UINT64_C(0) >> 12);
+	meet(&peer, PEER);
+	/* what we lack is asked for */
+	begin();
+	put_keys(list, &stamp, 1, bucket, first, last);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nasked, 1);
+	ck_assert_uint_eq(said.asked[0], h);
+	ck_assert_uint_eq(status().repaired_put, 1);
+	/* what we have as it is, not */
+	replica(&peer, &f, stamp);
+	begin();
+	put_keys(list, &stamp, 1, bucket, first, last);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nasked, 0);
+	/* out of range, of another bucket: nothing */
+	begin();
+	put_keys(list, &stamp, 1, bucket ^ 1, first, last);
+	put_keys(NULL, NULL, 0, bucket ^ 1, first, last);
+	put_keys(NULL, NULL, 0, bucket, last, first);
+	put_keys(list, &stamp, 1, bucket, h + 1, last);
+	put_keys(NULL, NULL, 0, STATEDB_BUCKETS, first, last);
+	send_packet(&peer);
+	no_op();
+	/* what it does not have, in the range that it speaks of */
+	begin();
+	put_keys(NULL, NULL, 0, bucket, h + 1, last);
+	put_keys(NULL, NULL, 0, bucket, first, h - 1);
+	send_packet(&peer);
+	no_op();
+	begin();
+	put_keys(NULL, NULL, 0, bucket, first, last);
+	send_packet(&peer);
+	one_op(STATETBL_DELETE_IDLE, 0, &f);
+	ck_assert_uint_eq(status().repaired_del, 1);
+	/* ours it has an older claim to: it has not heard of it */
+	own(&f);
+	stamp = said.flow[0].stamp - 1;
+	hello(&peer);
+	begin();
+	put_keys(list, &stamp, 1, bucket, first, last);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nasked, 0);
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_eq(said.flow[0].stamp, stamp + 1);
+}
+END_TEST
+
+/*
+ * The carrier's clock went back: it gave a flow an older stamp than it had.
+ * What it says of its own is right all the same.
+ */
+START_TEST(stamp_went_back)
+{
+	struct flow f = flow(1);
+	const struct flow *list[1] = { &f };
+	uint64_t first, stamp = STAMP - 5;
+	unsigned int bucket = STATEDB_BUCKET(hash(&f));
+
+	first = (uint64_t)bucket << 52;
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	begin();
+	put_keys(list, &stamp, 1, bucket, first,
+	    first | (~UINT64_C(0) >> 12));
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nasked, 1);
+	tell(&peer, &f, stamp, 0);
+	ck_assert_uint_eq(entry(&f)->stamp, stamp);
+	(void)ops(&box);
+}
+END_TEST
+
+/* The ladder: sums, groups, buckets, keys; what is lacked wholly at once. */
+START_TEST(questions)
+{
+	size_t mark, i;
+
+	meet(&peer, PEER);
+	peer.hdr.sum = 1;
+	peer.hdr.count = 1;
+	begin();
+	put_ack(box.seq, REPL_WINDOW);
+	send_packet(&peer);
+	/* nothing at all of it: all is asked for when it was met */
+	pass(SETTLE - 1);
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_GROUPS], 0);
+	pass(1);
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_GROUPS], 1);
+	/* not at once again, but soon */
+	(void)listen_now();
+	ck_assert_uint_eq(said.packets, 0);
+	pass(ASK_TIME);
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_GROUPS], 1);
+	begin();
+	mark = native_open(&pw, NATIVE_GROUPS);
+	for (i = 0; i < STATEDB_GROUPS; i++)
+		wbuf_be64(&pw, i == 5);
+	native_close(&pw, mark);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_BUCKETS], 1);
+	begin();
+	mark = native_open(&pw, NATIVE_BUCKETS);
+	wbuf_be32(&pw, 5);
+	for (i = 0; i < 64; i++)
+		wbuf_be64(&pw, i == 9);
+	native_close(&pw, mark);
+	send_packet(&peer);
+	ck_assert_uint_eq(status().mismatching, 1);
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_BULK], 1);
+	ck_assert_uint_eq(said.n[NATIVE_ASK_KEYS], 0);
+	/* one that we have something of: its keys */
+	begin();
+	{
+		struct flow f = flow(1);
+		unsigned int b = STATEDB_BUCKET(hash(&f));
+
+		put_flow(&f, PEER, STAMP, 0);
+		mark = native_open(&pw, NATIVE_BUCKETS);
+		wbuf_be32(&pw, b / 64);
+		for (i = 0; i < 64; i++)
+			wbuf_be64(&pw, i == b % 64);
+		native_close(&pw, mark);
+	}
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_BULK], 0);
+	ck_assert_uint_eq(said.n[NATIVE_ASK_KEYS], 1);
+	(void)ops(&box);
+}
+END_TEST
+
+/* ---- two of them ---- */
+
+/* Everything that one says, to the other; bytes lost now and then. */
+static bool
+carry(struct box *from, struct box *to, unsigned int lose)
+{
+	static uint8_t buf[JUMBO];
+	static unsigned int n;
+	struct repl_pkt r;
+	size_t len, off;
+	bool any = false;
+
+	while ((len = packet(from, buf)) > 0) {
+		any = true;
+		if (lose != 0 && ++n % lose == 0)
+			continue;
+		memset(&r, 0, sizeof(r));
+		ck_assert(native_parse(buf, len, &r.hdr, &r.tlv, &r.tlvlen,
+		    &off));
+		r.node = from->c.node;
+		r.epoch = from->c.epoch;
+		r.seq = from->seq;
+		(void)statedb_reserve(to->db);
+		repl_rx(to->r, &r, now());
+	}
+	return (any);
+}
+
+static void
+together(int64_t length, unsigned int lose)
+{
+	int64_t end = T + length;
+
+	for (; T < end; T += 5 * MS) {
+		repl_tick(box.r, now());
+		repl_tick(box2.r, now());
+		(void)carry(&box, &box2, lose);
+		(void)carry(&box2, &box, lose);
+		(void)ops(&box);
+		(void)ops(&box2);
+	}
+}
+
+static bool
+in_step(void)
+{
+	struct repl_peer a, b;
+
+	return (repl_peer(box.r, 0, &a, now()) && a.in_sync &&
+	    repl_peer(box2.r, 0, &b, now()) && b.in_sync);
+}
+
+START_TEST(two_nodes)
+{
+	struct flow f;
+	uint32_t i;
+
+	box_begin(&box2, PEER);
+	for (i = 0; i < 5000; i++) {
+		f = flow(i);
+		kernel_says(i % 2 ? &box : &box2, STATETBL_NEW, &f, 1, 0, 0);
+	}
+	together(2 * SEC, 0);
+	ck_assert(in_step());
+	ck_assert_uint_eq(statedb_count(box.db), 5000);
+	ck_assert_uint_eq(statedb_count(box2.db), 5000);
+	/* one in three is lost */
+	for (i = 0; i < 5000; i++) {
+		f = flow(i);
+		if (i % 10 == 0)
+			kernel_says(i % 2 ? &box : &box2, STATETBL_DESTROY, &f,
+			    1, 0, 0);
+		f = flow(5000 + i);
+		kernel_says(i % 2 ? &box : &box2, STATETBL_NEW, &f, 1, 0, 0);
+		if (i % 100 == 0)
+			together(5 * MS, 3);
+	}
+	together(SEC, 3);
+	together(3 * SEC, 0);
+	ck_assert(in_step());
+	ck_assert_uint_eq(statedb_count(box.db), 9500);
+	ck_assert_uint_eq(statedb_count(box2.db), 9500);
+}
+END_TEST
+
+/* The two of them tell a clash apart in the same way. */
+START_TEST(two_nodes_clash)
+{
+	struct flow f, g;
+	struct statetbl_result res;
+
+	two_flows(&f, &g);
+	box_begin(&box2, PEER);
+	kernel_says(&box, STATETBL_NEW, &f, 1, 0, 0);
+	kernel_says(&box2, STATETBL_NEW, &g, 1, 0, 0);
+	together(SEC, 0);
+	/* both kernels refuse the other's */
+	refuse(&g, STATETBL_CLASH, &f);
+	memset(&res, 0, sizeof(res));
+	res.f = f;
+	res.other = g;
+	res.error = STATETBL_CLASH;
+	repl_result(box2.r, &res, now());
+	together(SEC, 0);
+	ck_assert_ptr_nonnull(entry_at(&box, &f));
+	ck_assert_ptr_nonnull(entry_at(&box2, &f));
+	ck_assert_ptr_null(entry_at(&box, &g));
+	ck_assert_ptr_null(entry_at(&box2, &g));
+	ck_assert(in_step());
+}
+END_TEST
+
+/* Packets as large as they get, and a bucket that fills more than one. */
+START_TEST(two_nodes_jumbo)
+{
+	struct flow f;
+	uint32_t i, n = 0;
+
+	box_begin(&box2, PEER);
+	box.room = box2.room = JUMBO;
+	for (i = 0; n < 700; i++) {
+		f = flow(i);
+		if (STATEDB_BUCKET(hash(&f)) != 77)
+			continue;
+		kernel_says(&box, STATETBL_NEW, &f, 1, 0, 0);
+		n++;
+	}
+	together(SEC, 0);
+	ck_assert(in_step());
+	/* the end of one of them is lost */
+	kernel_says(&box, STATETBL_DESTROY, &f, 1, 0, 0);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 1);
+	together(3 * SEC, 0);
+	ck_assert_ptr_null(entry_at(&box2, &f));
+	ck_assert(in_step());
+}
+END_TEST
+
+/* ---- bulk, and why we are demoted ---- */
+
+START_TEST(alone)
+{
+	box_end(&box);
+	box_begin(&box, US);
+	repl_tick(box.r, now());
+	ck_assert_str_eq(repl_hold(box.r), "bulk");
+	ck_assert_uint_eq(status().bulk, SYNC_BULK_WAIT);
+	pass(NOBODY_TIME);
+	ck_assert_str_eq(repl_hold(box.r), "bulk");
+	ck_assert(!repl_synced(box.r));
+	pass(1);
+	ck_assert_ptr_null(repl_hold(box.r));
+	ck_assert(repl_synced(box.r));
+	ck_assert_uint_eq(status().bulk, SYNC_BULK_DONE);
+	/* the cable */
+	repl_link(box.r, false, now());
+	ck_assert_str_eq(repl_hold(box.r), "syncdev");
+	ck_assert(status().holding);
+	repl_carp(box.r, 1, true, now());
+	ck_assert_str_eq(repl_hold(box.r), "syncdev");
+	repl_link(box.r, true, now());
+	/* a MASTER does not wait for a bulk */
+	ck_assert_uint_eq(status().bulk, SYNC_BULK_WAIT);
+	ck_assert_ptr_null(repl_hold(box.r));
+	repl_carp(box.r, 0, true, now());
+	(void)ops(&box);
+	repl_tick(box.r, now());
+	ck_assert_str_eq(repl_hold(box.r), "bulk");
+}
+END_TEST
+
+START_TEST(bulk)
+{
+	struct repl_peer info;
+	struct flow f[4];
+	size_t i;
+
+	memset(&peer, 0, sizeof(peer));
+	peer.id = PEER;
+	peer.epoch = EPOCH;
+	peer.hdr.count = 4;
+	for (i = 0; i < 4; i++) {
+		f[i] = flow((uint32_t)i);
+		peer.hdr.sum += statedb_mix(hash(&f[i]), STAMP + i);
+	}
+	begin();
+	send_packet(&peer);
+	repl_tick(box.r, now());
+	ck_assert_uint_eq(status().bulk, SYNC_BULK_RUNNING);
+	ck_assert_uint_eq(status().bulk_want, 4);
+	ck_assert_int_eq(status().bulk_eta, -1);
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_BULK], 1);
+	pass(SEC);
+	begin();
+	put_flow(&f[0], PEER, STAMP, 0);
+	send_packet(&peer);
+	pass(0);
+	ck_assert_uint_eq(status().bulk_have, 1);
+	ck_assert_int_eq(status().bulk_eta, 3 * SEC);
+	ck_assert(repl_peer(box.r, 0, &info, now()));
+	ck_assert(!info.in_sync);
+	ck_assert_uint_eq(info.carries, 4);
+	ck_assert_uint_eq(info.have, 1);
+	begin();
+	for (i = 1; i < 4; i++)
+		put_flow(&f[i], PEER, STAMP + i, 0);
+	send_packet(&peer);
+	pass(0);
+	ck_assert_uint_eq(status().bulk, SYNC_BULK_DONE);
+	ck_assert(repl_synced(box.r));
+	ck_assert_ptr_null(repl_hold(box.r));
+	ck_assert(repl_peer(box.r, 0, &info, now()));
+	ck_assert(info.in_sync);
+	ck_assert_uint_eq(ops(&box), 4);
+	/* once more, by hand */
+	repl_now(box.r, now());
+	ck_assert_uint_eq(status().bulk, SYNC_BULK_WAIT);
+	/* as soon as the answer to the last question grows no more */
+	(void)listen_now();
+	pass(500 * MS);
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_GROUPS], 1);
+	hello(&peer);
+	pass(0);
+	ck_assert_uint_eq(status().bulk, SYNC_BULK_DONE);
+	/* all anew */
+	settle();
+	repl_flush(box.r, now());
+	ck_assert_uint_eq(ops(&box), 4);
+	for (i = 0; i < 4; i++)
+		ck_assert_uint_eq(box.op[i].type, STATETBL_DELETE);
+	ck_assert_uint_eq(statedb_count(box.db), 0);
+	hello(&peer);		/* does not know of it */
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_BULK], 0);
+}
+END_TEST
+
+/* It never comes: we go on without. */
+START_TEST(bulk_fails)
+{
+	int i;
+
+	meet(&peer, PEER);
+	peer.hdr.sum = peer.hdr.count = 1;
+	repl_now(box.r, now());
+	for (i = 0; i <= 60; i++) {
+		begin();
+		send_packet(&peer);
+		pass(0);
+		ck_assert_uint_eq(status().bulk, SYNC_BULK_RUNNING);
+		T += SEC;
+	}
+	pass(0);
+	ck_assert_uint_eq(status().bulk, SYNC_BULK_FAILED);
+	ck_assert_ptr_null(repl_hold(box.r));
+	ck_assert(repl_synced(box.r));
+}
+END_TEST
+
+START_TEST(numbers)
+{
+	struct repl_peer info;
+	struct flow f = flow(1), g = flow(2), y = unreplied(3);
+
+	meet(&peer, PEER);
+	event(STATETBL_NEW, &f);
+	ck_assert_uint_eq(status().tx_queue, 1);
+	ck_assert_uint_eq(status().local, 0);
+	pass(30 * MS);
+	(void)listen_now();
+	ck_assert_uint_eq(status().local, 1);
+	ck_assert_uint_eq(said.hdr.count, 1);
+	ck_assert_uint_eq(said.hdr.sum, statedb_mix(hash(&f),
+	    said.flow[0].stamp));
+	/* from the change here to the word of the peer */
+	pass(20 * MS);
+	hello(&peer);
+	ck_assert_int_eq(status().lag, 50 * MS);
+	ck_assert_int_eq(status().lag_max, 50 * MS);
+	tell(&peer, &g, STAMP, 0);
+	event(STATETBL_NEW, &y);
+	ck_assert_uint_eq(status().remote, 1);
+	ck_assert_uint_eq(status().young, 1);
+	ck_assert_uint_eq(status().op_queue, 1);
+	(void)ops(&box);
+	ck_assert_uint_eq(status().op_queue, 0);
+	ck_assert(repl_peer(box.r, 0, &info, now()));
+	ck_assert_uint_eq(info.node, PEER);
+	ck_assert(info.alive && info.native && !info.starting);
+	ck_assert_uint_eq(info.packets, 3);
+	ck_assert_uint_eq(info.have, 1);
+	ck_assert_int_eq(info.lag, 50 * MS);
+	ck_assert(!repl_peer(box.r, 1, &info, now()));
+	pass(11 * SEC);
+	ck_assert_int_eq(status().lag_max, 0);
+}
+END_TEST
+
+/* ---- dumps ---- */
+
+START_TEST(dumps)
+{
+	enum statetbl_what what;
+	uint32_t dump;
+
+	ck_assert(!repl_want_dump(box.r, &dump, &what, now()));
+	pass(15 * SEC - 1);
+	ck_assert(!repl_want_dump(box.r, &dump, &what, now()));
+	pass(1);
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	ck_assert_uint_eq(what, STATETBL_NOT_TCP);
+	ck_assert(!repl_want_dump(box.r, &dump, &what, now()));
+	repl_dumped(box.r, dump + 1, true, now());	/* another's */
+	ck_assert(!repl_want_dump(box.r, &dump, &what, now()));
+	repl_dumped(box.r, dump, true, now());
+	/* events were lost: at once, but not again for ten seconds */
+	repl_overrun(box.r, now());
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	ck_assert_uint_eq(what, STATETBL_ALL);
+	repl_overrun(box.r, now());
+	repl_dumped(box.r, dump, true, now());
+	ck_assert(!repl_want_dump(box.r, &dump, &what, now()));
+	pass(DUMP_GAP - 1);
+	ck_assert(!repl_want_dump(box.r, &dump, &what, now()));
+	pass(1);
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	ck_assert_uint_eq(what, STATETBL_ALL);
+	repl_dumped(box.r, dump, true, now());
+	/* MASTER: soon, to see what we carry */
+	repl_carp(box.r, 1, true, now());
+	pass(2 * SEC);
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	ck_assert_uint_eq(what, STATETBL_ALL);
+	repl_dumped(box.r, dump, true, now());
+}
+END_TEST
+
+/* ---- the pf dialects ---- */
+
+START_TEST(foreign)
+{
+	struct flow f = flow(1), bad = flow(2), g = flow(3);
+	struct repl_peer info;
+	uint32_t i;
+
+	meet(&peer, PEER);
+	repl_foreign_heard(box.r, THIRD, now());
+	i = repl_foreign_put(box.r, THIRD, &f, true, now());
+	ck_assert_uint_ne(i, STATEDB_NONE);
+	ck_assert(!repl_is_local(box.r, i));
+	ck_assert_uint_eq(carrier(&f), THIRD);
+	one_op(STATETBL_PUT, 0, &f);
+	ck_assert_uint_eq(box.op[0].f.timeout, 300);
+	ck_assert_uint_eq(repl_ops_done(box.r), repl_ops_queued(box.r));
+	f.mark = 3;
+	ck_assert_uint_eq(repl_foreign_put(box.r, THIRD, &f, false, now()), i);
+	one_op(STATETBL_SET, 0, &f);
+	ck_assert_uint_eq(repl_foreign_put(box.r, THIRD, &f, true, now()), i);
+	one_op(STATETBL_REPLACE, 0, &f);
+	/* our own nodes hear pf themselves */
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+	bad.orig.src[0] = 127;
+	ck_assert_uint_eq(repl_foreign_put(box.r, THIRD, &bad, false, now()),
+	    STATEDB_NONE);
+	repl_foreign_del(box.r, i, now());
+	one_op(STATETBL_DELETE, 0, &f);
+	ck_assert_ptr_null(entry(&f));
+	/* ours that pf ends is told to the others */
+	own(&g);
+	repl_foreign_del(box.r, statedb_find(box.db, &g, hash(&g)), now());
+	one_op(STATETBL_DELETE, 0, &g);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 1);
+	/* it may be silent for longer */
+	pass(10 * SEC);
+	hello(&peer);
+	ck_assert(repl_peer(box.r, 1, &info, now()));
+	ck_assert_uint_eq(info.node, THIRD);
+	ck_assert(info.alive && !info.native);
+	pass(51 * SEC);
+	ck_assert(repl_peer(box.r, 1, &info, now()));
+	ck_assert(!info.alive);
+}
+END_TEST
+
+/* ---- */
+
+int
+main(void)
+{
+	Suite *s = suite_create("repl");
+	TCase *tc = tcase_create("repl");
+	const TTest *const tests[] = {
+		young_waits, young_first_reply, young_dies, young_bucket,
+		young_ring, young_again,
+		claim_by_event, claim_by_dump, dump_sweeps,
+		destroy_replica, destroy_orphan, destroy_own,
+		destroy_at_master, destroy_after_master, destroy_master_again,
+		destroy_other_ctid, destroy_before_put,
+		del_of_carrier, del_of_another, del_of_dirty, del_of_young,
+		del_and_late_answer, del_and_traffic,
+		liberal_on_leaving, liberal_with_update,
+		updates, tuple_again, newer_wins, master_keeps, orphans,
+		orphan_of_strangers, leaving_with_flows,
+		refresh_rule, refresh_touches, longest_timeout,
+		mark_set_late, mute_until_known,
+		clash_kill, clash_yield, refused_put, kill_rules,
+		boot_changed, starting, restarts, leaving, we_leave,
+		no_busy_loop,
+		duplicates, late_header, epochs, stamps_out_of_range, stamps,
+		refused_flows, malformed, asks_of_others, too_many_nodes,
+		credit, credit_of_all, window_and_backlog, acknowledges,
+		keys, stamp_went_back, questions,
+		two_nodes, two_nodes_clash, two_nodes_jumbo,
+		alone, bulk, bulk_fails, numbers, dumps, foreign,
+	};
+	SRunner *sr;
+	int failed;
+	size_t i;
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		tcase_add_test(tc, tests[i]);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_set_fork_status(sr, CK_NOFORK);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return (failed == 0 ? 0 : 1);
+}

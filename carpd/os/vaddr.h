@@ -26,8 +26,8 @@ struct vaddr;
  * Undo the leftovers of a dead run on this carpdev (addresses with our mark,
  * filter entries of its virtual MACs, sysctls, own addresses and routes it
  * had put aside: all by s's restore record), then change the sysctls we need
- * (send_redirects off, promote_secondaries on), saving the old values in the
- * record.  The caller holds the ownership lock.  NULL and errno.
+ * (send_redirects off, promote_secondaries on, arp_announce 2), saving the old
+ * values in the record.  The caller holds the ownership lock.  NULL and errno.
  */
 struct vaddr	*vaddr_open(const char *ifname, int ifindex, struct steer *s);
 /* Remove all our addresses and MACs, put everything back, free. */

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: ISC
  *
  * Linux: virtual addresses by rtnetlink, virtual MACs as unicast filter
- * entries of carpdev, three sysctls.  Says nothing about who is answered or
+ * entries of carpdev, four sysctls.  Says nothing about who is answered or
  * forwarded for: that is steer's.
  *
  * Two kinds of traces are left in the kernel.  Addresses carry our mark
@@ -50,7 +50,8 @@
 
 /* -- what we change in /proc/sys/net/ipv4/conf, and to what -- */
 
-enum sysctl { SYSCTL_REDIRECTS, SYSCTL_PROMOTE, SYSCTL_ALL, SYSCTLS };
+enum sysctl { SYSCTL_REDIRECTS, SYSCTL_PROMOTE, SYSCTL_ANNOUNCE, SYSCTL_ALL,
+	    SYSCTLS };
 #define SYSCTL_UNKNOWN	(-1)
 
 static const struct {
@@ -60,6 +61,13 @@ static const struct {
 } sysctls[SYSCTLS] = {
 	[SYSCTL_REDIRECTS] = { NULL, "send_redirects", 0 },
 	[SYSCTL_PROMOTE] = { NULL, "promote_secondaries", 1 },
+	/*
+	 * Ask for a neighbour with our own address: a packet that was
+	 * translated to the virtual address would have us ask with that, and
+	 * while another vhid is just being promoted the question does not get
+	 * out, or its answer goes to the old MASTER: a second is lost.
+	 */
+	[SYSCTL_ANNOUNCE] = { NULL, "arp_announce", 2 },
 	/*
 	 * What counts is the OR of this and the interface's.  Shared by all
 	 * carpdevs of this process; other interfaces go on by their own
@@ -1405,6 +1413,7 @@ vaddr_close(struct vaddr *v)
 		(void)mac_del(v, v->macs[--v->nmacs]);
 	sysctl_restore(v, SYSCTL_REDIRECTS);
 	sysctl_restore(v, SYSCTL_PROMOTE);
+	sysctl_restore(v, SYSCTL_ANNOUNCE);
 	if (LIST_NEXT(LIST_FIRST(&vaddrs), entry) == NULL)
 		sysctl_restore(v, SYSCTL_ALL);
 	(void)steer_restore_put(v->steer, "", 0);

@@ -31,7 +31,7 @@
 	"ip -6 route show table all; bridge fdb show | sort;"		\
 	"cat " SYSCTL "all/send_redirects " SYSCTL "v0/send_redirects "	\
 	SYSCTL "v0/promote_secondaries " SYSCTL "v1/send_redirects "	\
-	SYSCTL "v1/promote_secondaries"
+	SYSCTL "v1/promote_secondaries " SYSCTL "v0/arp_announce"
 
 /* In place of the classifier's map: seen by all our processes. */
 struct steer {
@@ -444,6 +444,7 @@ START_TEST(sysctls)
 	va = open_on("v0");
 	ck_assert_int_eq(sysctl("v0/send_redirects"), 0);
 	ck_assert_int_eq(sysctl("v0/promote_secondaries"), 1);
+	ck_assert_int_eq(sysctl("v0/arp_announce"), 2);
 	ck_assert_int_eq(sysctl("all/send_redirects"), 0);
 	ck_assert_int_eq(sysctl("v1/send_redirects"), 1);
 	second = open_on("v1");
@@ -451,6 +452,7 @@ START_TEST(sysctls)
 	vaddr_close(va);
 	ck_assert_int_eq(sysctl("v0/send_redirects"), 1);
 	ck_assert_int_eq(sysctl("v0/promote_secondaries"), 0);
+	ck_assert_int_eq(sysctl("v0/arp_announce"), 0);
 	ck_assert_int_eq(sysctl("all/send_redirects"), 0);
 	vaddr_close(second);
 	ck_assert_int_eq(sysctl("all/send_redirects"), 1);

@@ -1076,7 +1076,9 @@ repl_liberate(struct repl *r)
 		    !(e->flags & (F_GONE | F_YOUNG)))
 			repl_push_op(r, i, OP_LIBERAL);
 	}
-	r->liberal_mark = r->ops_queued;
+	/* a MASTER stays one meanwhile */
+	if (r->masters == 0)
+		r->liberal_mark = r->ops_queued;
 }
 
 /*
@@ -1103,6 +1105,7 @@ repl_carp(struct repl *r, unsigned int masters, bool connected,
 		r->left_at = now;
 		carried_all(r);
 		repl_liberate(r);
+		r->liberal_mark = r->ops_queued;
 	}
 	if (masters > 0 && r->masters == 0) {
 		r->turns = (r->turns + 1) & 15;

@@ -12,8 +12,12 @@
 #include "nosync.h"
 #include "repl_int.h"
 
-/* A stamp that no clock gives: far beyond the year 10000. */
-#define STAMP_MAX	(UINT64_MAX >> 2)
+/*
+ * How far ahead of ours a clock may be, in microseconds: 100 years, for one of
+ * us may believe that it is 1970.  Stamps follow the newest seen, so a bound
+ * that did not move with time would be reached once and for all.
+ */
+#define STAMP_AHEAD	(UINT64_C(100) * 366 * 86400 * 1000000)
 
 /* ---- flows ---- */
 
@@ -43,6 +47,13 @@ to_flow(const struct native_flow *n, int af, struct flow *f)
 	f->wscale[1] = n->wscale[1];
 	return (flow_check(f, false) == NULL && nosync_imports(f) &&
 	    (f->proto != IPPROTO_TCP || f->tcp_state != FLOW_TCP_NONE));
+}
+
+static bool
+stamp_ok(const struct repl *r, uint64_t stamp, monotime_t now)
+{
+	return (stamp <= r->c.clock + (uint64_t)(monotime_sub(now, r->start) /
+	    MONOTIME_USEC) + STAMP_AHEAD);
 }
 
 /* Is (stamp, node id) a newer claim than what entry e has? */
@@ -146,7 +157,7 @@ rx_flow(struct repl *r, int from, const struct native_flow *nf, int af,
 	uint32_t i;
 	uint64_t h;
 
-	if (!to_flow(nf, af, &f) || nf->stamp > STAMP_MAX) {
+	if (!to_flow(nf, af, &f) || !stamp_ok(r, nf->stamp, now)) {
 		r->count.refused++;
 		return;
 	}
@@ -200,7 +211,7 @@ rx_del(struct repl *r, int from, struct rbuf *v, monotime_t now)
 	while (rbuf_left(v) >= NATIVE_DEL_LEN) {
 		h = rbuf_be64(v);
 		stamp = rbuf_be64(v);
-		if (stamp > STAMP_MAX)
+		if (!stamp_ok(r, stamp, now))
 			continue;
 		repl_seen_stamp(r, stamp);
 		if ((i = statedb_find_hash(r->db, h)) == STATEDB_NONE)
@@ -681,7 +692,7 @@ repl_rx(struct repl *r, const struct repl_pkt *p, monotime_t now)
 	struct node *n;
 	int from;
 
-	if (p->node == r->c.node || p->hdr.clock > STAMP_MAX) {
+	if (p->node == r->c.node || !stamp_ok(r, p->hdr.clock, now)) {
 		r->count.refused++;
 		return;
 	}

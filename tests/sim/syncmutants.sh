@@ -94,14 +94,18 @@ mutants() {
 	mutant sim stamp-kept repl_tx \
 	    "$(at put_item 's/repl_carrier(r, i, SELF, .*/repl_carrier(r, i, SELF, e->stamp);/')"
 	mutant unit any-stamp repl_rx \
-	    's/^#define STAMP_MAX.*/#define STAMP_MAX UINT64_MAX/'
+	    "$(at stamp_ok 's/STAMP_AHEAD);/UINT64_MAX \/ 2);/')"
+	mutant unit stamps-bounded-once repl_rx \
+	    "$(at stamp_ok 's/now, r->start/r->start, r->start/')"
+	mutant unit master-demotes-itself repl \
+	    "$(at repl_liberate 's/r->masters == 0/true/')"
 	mutant sim claims-nothing repl \
 	    "$(at repl_claim 's/repl_dirty(r, i, now);//')"
 	mutant unit claims-all repl \
 	    "$(at evidence 's/return (repl_sec.*/return (true);/')"
 	mutant unit claims-own-doing repl \
 	    "$(at evidence 's/e->opsec + 2 > repl_sec(r, now)/false/')"
-	mutant sim ends-untold repl \
+	mutant unit ends-untold repl \
 	    "$(at repl_gone 's/tell = tell \&\&/tell = false \&\&/')"
 	mutant unit young-at-once repl \
 	    "$(at event_new 's/!(f->status & FLOW_SEEN_REPLY)/false/')"
@@ -119,20 +123,20 @@ mutants() {
 	    "$(at event_destroy 's/e->ctid != ev->ctid/false/')"
 	mutant unit late-answer-revives repl \
 	    "$(at event_known 's/!evidence(r, e, ev, now)))/false))/')"
-	mutant sim tuple-not-anew repl \
+	mutant unit tuple-not-anew repl \
 	    "$(at event_known 's/anew = true/anew = false/')"
 	mutant unit mark-ignored repl \
 	    "$(at repl_event 's/!exports(r, &f)/false/')"
 	mutant sim not-restored repl \
 	    "$(at missing_tick 's/r->nmissing == 0/true/')"
-	mutant sim no-sweep repl \
+	mutant unit no-sweep repl \
 	    "$(at sweep 's/repl_push_op(r, i, OP_VERIFY);//')"
-	mutant sim no-refresh repl \
+	mutant unit no-refresh repl \
 	    "$(at wants_refresh 's/return (.*/return (false);/')"
 	mutant unit refreshes-always repl \
 	    "$(at wants_refresh 's/return (.*/return (true);/')"
 	mutant unit no-liberal repl \
-	    "$(at repl_liberate 's/repl_push_op(r, i, OP_LIBERAL);//')"
+	    "$(at repl_liberate 's/repl_push_op(r, i, OP_LIBERAL);/(void)0;/')"
 	mutant unit liberal-not-held repl \
 	    "$(at repl_hold 's/return ("liberal");/;/')"
 	mutant unit clash-both-stay repl \
@@ -147,7 +151,7 @@ mutants() {
 	    "$(at repl_rx 's/n->alive = true;.*/n->alive = !leaves;/')"
 	mutant sim no-adoption repl_rx \
 	    "$(at peer_started 's/if (lost)/if (false)/')"
-	mutant sim older-wins repl_rx \
+	mutant unit older-wins repl_rx \
 	    "$(at newer 's/return (stamp > e->stamp)/return (true)/')"
 	mutant unit no-tie-break repl_rx \
 	    "$(at newer 's/r->nodes\[node\].id > .*/false);/')"
@@ -159,7 +163,7 @@ mutants() {
 	    "$(at rx_del 's/OP_DELETE : OP_IDLE/OP_DELETE : OP_DELETE/')"
 	mutant unit life-ignored repl_rx \
 	    "$(at replica_update 's/reset = e->life != nf->life/reset = false/')"
-	mutant sim nat-ignored repl_rx \
+	mutant unit nat-ignored repl_rx \
 	    "$(at replica_update 's/bool nat = .*/bool nat = false;/')"
 	mutant unit update-not-liberal repl_rx \
 	    "$(at replica_update 's/op |= OP_LIBERAL/;/')"
@@ -172,7 +176,7 @@ mutants() {
 	mutant sim keys-delete-nothing repl_rx \
 	    "$(at rx_keys 's/repl_gone(r, list.*/(void)(0 ?/')"
 	mutant sim keys-want-nothing repl_rx \
-	    "$(at rx_keys 's/want_flow(r, .*//')"
+	    "$(at rx_keys 's/repl_want(r, .*//')"
 	mutant unit clock-back-stuck repl_rx \
 	    "$(at rx_keys 's/repl_carrier(r, i, from, .*/;/')"
 	mutant sim compares-nothing repl_rx \

@@ -53,6 +53,9 @@ static struct box	 box, box2;
 
 static const uint8_t	 key[16] = "repl test key..";
 
+static void		 together(int64_t length, unsigned int lose);
+static bool		 in_step(void);
+
 static uint32_t		 secret_mark;	/* not 0: it is not exported */
 
 static bool
@@ -1211,6 +1214,41 @@ START_TEST(liberal_on_leaving)
 }
 END_TEST
 
+/*
+ * Another one may have been MASTER while we did not hear it: liberal, but a
+ * MASTER stays one meanwhile.
+ */
+START_TEST(liberal_at_master)
+{
+	struct flow f = flow(1);
+	int again;
+
+	meet(&peer, PEER);
+	repl_carp(box.r, 1, true, now());
+	own(&f);
+	no_op();
+	box.busy = true;
+	for (again = 0; again < 2; again++) {
+		/* it was, and told; and it does not know any more */
+		peer.epoch++;
+		peer.seq = 0;
+		peer.hdr.flags = (uint8_t)(!again << NATIVE_F_TURNS);
+		hello(&peer);
+		ck_assert_ptr_null(repl_hold(box.r));
+		one_op(STATETBL_LIBERAL, STATETBL_OP_LIBERAL, &f);
+		ck_assert_ptr_null(repl_hold(box.r));
+	}
+	/* the same when it falls silent */
+	pass(REPL_SILENT);
+	one_op(STATETBL_LIBERAL, STATETBL_OP_LIBERAL, &f);
+	ck_assert_ptr_null(repl_hold(box.r));
+	/* leaving is another matter */
+	repl_done(box.r, 3);
+	repl_carp(box.r, 0, true, now());
+	ck_assert_str_eq(repl_hold(box.r), "liberal");
+}
+END_TEST
+
 /* An update comes to a flow whose traffic was seen here. */
 START_TEST(liberal_with_update)
 {
@@ -1429,6 +1467,7 @@ END_TEST
 /* A packet that says goodbye may still tell of somebody unknown. */
 START_TEST(leaving_with_flows)
 {
+	struct repl_peer info;
 	struct flow f = flow(1);
 	uint8_t rec[4] = { 0, 0, 8, 0x88 };
 	size_t at;
@@ -1441,6 +1480,10 @@ START_TEST(leaving_with_flows)
 	peer.hdr.flags = NATIVE_F_LEAVING;
 	send_packet(&peer);
 	ck_assert_uint_eq(carrier(&f), PEER);
+	ck_assert(repl_peer(box.r, 0, &info, now()));
+	ck_assert_uint_eq(info.node, PEER);
+	ck_assert(info.native && !info.alive);
+	ck_assert_uint_eq(info.packets, 2);
 }
 END_TEST
 
@@ -2062,6 +2105,30 @@ START_TEST(stamps_out_of_range)
 	/* and our own are what they were */
 	own(&f);
 	ck_assert_uint_lt(said.flow[0].stamp, STAMP + 3600 * 1000000ULL);
+}
+END_TEST
+
+/* Somebody's clock is as far ahead as it may be: we go on from there. */
+START_TEST(stamps_at_the_end)
+{
+	struct flow f = flow(1), g = flow(2);
+	uint64_t last = EPOCH * 1000 + UINT64_C(100) * 366 * 86400 * 1000000;
+
+	box_begin(&box2, PEER);
+	together(SEC, 0);
+	meet(&third, THIRD);
+	third.hdr.clock = last + 1000000;
+	hello(&third);
+	ck_assert_uint_eq(status().refused, 0);
+	third.hdr.clock++;
+	hello(&third);
+	ck_assert_uint_eq(status().refused, 1);
+	kernel_says(&box, STATETBL_NEW, &f, 1, 0, 0);
+	kernel_says(&box2, STATETBL_NEW, &g, 1, 0, 0);
+	together(10 * SEC, 0);
+	ck_assert(in_step());
+	ck_assert_ptr_nonnull(entry_at(&box2, &f));
+	ck_assert_ptr_nonnull(entry_at(&box, &g));
 }
 END_TEST
 
@@ -2992,7 +3059,7 @@ main(void)
 		destroy_other_ctid, destroy_before_put,
 		del_of_carrier, del_of_another, del_of_dirty, del_of_young,
 		del_and_late_answer, del_and_traffic,
-		liberal_on_leaving, liberal_with_update,
+		liberal_on_leaving, liberal_at_master, liberal_with_update,
 		updates, tuple_again, newer_wins, master_keeps, orphans,
 		orphan_of_strangers, leaving_with_flows,
 		refresh_rule, refresh_touches, longest_timeout,
@@ -3000,7 +3067,8 @@ main(void)
 		clash_kill, clash_yield, refused_put, kill_rules,
 		boot_changed, starting, restarts, leaving, we_leave,
 		no_busy_loop,
-		duplicates, late_header, epochs, stamps_out_of_range, stamps,
+		duplicates, late_header, epochs, stamps_out_of_range,
+		stamps_at_the_end, stamps,
 		refused_flows, malformed, asks_of_others, too_many_nodes,
 		credit, credit_of_all, window_and_backlog, acknowledges,
 		keys, stamp_went_back, questions,

@@ -240,7 +240,8 @@ demo: deps
 	@${MAKE} -s all ${TEST_TOOLS}
 	@/usr/bin/python3 tests/lab/demo.py
 
-bench: deps
+bench:
+	@sh mk/install-deps.sh bench
 	@${MAKE} -s all ${TEST_TOOLS}
 	@/usr/bin/python3 tests/bench/bench.py
 

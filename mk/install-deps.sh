@@ -4,8 +4,10 @@
 #
 # Install what building and testing needs and this Debian 12 lacks.
 #
-#	install-deps.sh [build|test|ci]		default: test, which has build;
-#						ci has both and the linters
+#	install-deps.sh [build|test|bench|ci]	default: test, which has build;
+#						bench has both and what it is
+#						compared with, ci both and the
+#						linters
 #
 # Says nothing and needs neither root nor network when nothing is missing.
 
@@ -15,14 +17,17 @@ build="gcc make pkg-config clang byacc libc6-dev linux-libc-dev libevent-dev
     libpcap-dev libssl-dev libbsd-dev libmnl-dev libseccomp-dev libcap-dev
     libbpf-dev libjansson-dev"
 run="check iproute2 iputils-ping nftables tcpdump tshark ucarp keepalived
+    conntrack
     procps mandoc python3 python3-pytest python3-scapy"
+bench="conntrackd"
 lint="bmake bison cppcheck shellcheck git"
 
 case ${1:-test} in
 build)	want=$build ;;
 test)	want="$build $run" ;;
+bench)	want="$build $run $bench" ;;
 ci)	want="$build $run $lint" ;;
-*)	echo "usage: install-deps.sh [build|test|ci]" >&2; exit 2 ;;
+*)	echo "usage: install-deps.sh [build|test|bench|ci]" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

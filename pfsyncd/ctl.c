@@ -173,17 +173,37 @@ ctl_stats(struct engine *e)
 		if ((cl = control_find(e->control, e->asking[i])) != NULL)
 			answer(e, cl);
 	e->nasking = 0;
+	ev_timer_stop(e->ask_timer);
 }
 
-/* The answer has the kernel's numbers in it: they are asked for first. */
+/* It did not count in time: what it said last must do. */
+void
+ctl_ask_cb(void *arg)
+{
+	ctl_stats(arg);
+}
+
+/*
+ * The answer has the kernel's numbers in it: they are asked for first, once
+ * for all who wait, so that nobody can fill the channel with questions.
+ */
 static void
 show(struct engine *e, struct control_client *cl)
 {
 	if (e->table == NULL || e->nasking == sizeof(e->asking) /
-	    sizeof(e->asking[0]) || channel_send(e->table, PMSG_WANT_STATS, 0,
-	    -1, NULL, 0) == -1) {
+	    sizeof(e->asking[0])) {
 		answer(e, cl);
 		return;
+	}
+	if (e->nasking == 0) {
+		if (!e->stats_due && channel_send(e->table, PMSG_WANT_STATS,
+		    0, -1, NULL, 0) == -1) {
+			answer(e, cl);
+			return;
+		}
+		e->stats_due = true;
+		ev_timer_at(e->ask_timer, monotime_add(monotime_now(),
+		    ENGINE_ASK));
 	}
 	e->asking[e->nasking++] = control_client_id(cl);
 }

@@ -395,6 +395,33 @@ sock_readable(int fd, int what, void *arg)
 
 /* ---- the table process ---- */
 
+/* May one more line of that kind be said? */
+static bool
+may_say(struct log_limit *l, const char *kind, monotime_t now)
+{
+	if (monotime_sub(now, l->since) >= ENGINE_LINES_TIME) {
+		if (l->said > ENGINE_LINES)
+			log_warnx("%u times more: %s", l->said - ENGINE_LINES,
+			    kind);
+		l->since = now;
+		l->said = 0;
+	}
+	return (l->said++ < ENGINE_LINES);
+}
+
+static const char *
+why_refused(const struct statetbl_result *r)
+{
+	switch ((enum statetbl_error)r->error) {
+	case STATETBL_CLASH:
+		return ("its translated address and port are another flow's");
+	case STATETBL_FULL:
+		return ("its table or memory is full");
+	default:
+		return (strerror(r->err));
+	}
+}
+
 static void
 got_events(struct engine *e, const struct imsg *im)
 {
@@ -420,7 +447,7 @@ got_results(struct engine *e, const struct imsg *im)
 {
 	const struct statetbl_result *r = im->data;
 	size_t n = im->len / sizeof(*r), i;
-	static unsigned int said;
+	monotime_t now = monotime_now();
 
 	if (im->len % sizeof(*r) != 0)
 		fatalx("results of the table process: odd size");
@@ -433,13 +460,12 @@ got_results(struct engine *e, const struct imsg *im)
 		if (r[i].error == STATETBL_CLASH &&
 		    flow_check(&r[i].other, true) != NULL)
 			continue;
-		if (said++ < 10 || log_getverbose() > 0)
+		if (may_say(&e->refused, "the kernel did not take a flow",
+		    now))
 			log_warnx("the kernel did not take %s: %s",
 			    flow_print(&r[i].f, buf, sizeof(buf)),
-			    r[i].error == STATETBL_CLASH ?
-			    "its translated address and port are another "
-			    "flow's" : strerror(r[i].err));
-		repl_result(e->repl, &r[i], monotime_now());
+			    why_refused(&r[i]));
+		repl_result(e->repl, &r[i], now);
 	}
 }
 
@@ -480,12 +506,15 @@ table_msg(struct channel *c, struct imsg *im, void *arg)
 			first_dump_done(e);
 		break;
 	case PMSG_OVERRUN:
-		log_warnx("events of the kernel were lost: looking at the "
-		    "whole table");
+		if (may_say(&e->overruns, "events of the kernel were lost",
+		    monotime_now()))
+			log_warnx("events of the kernel were lost: looking "
+			    "at the whole table");
 		repl_overrun(e->repl, monotime_now());
 		break;
 	case PMSG_STATS:
 		memcpy(&e->stats, im->data, sizeof(e->stats));
+		e->stats_due = false;
 		ctl_stats(e);
 		break;
 	default:
@@ -519,18 +548,36 @@ quiet_cb(void *arg)
 {
 	struct engine *e = arg;
 
+	e->quiet_end = MONOTIME_NEVER;
 	if (e->settled)
 		e->refilter = true;
 	e->settled = true;
 	engine_pump(e);
 }
 
-/* Own addresses decide what is exported; changes come in bunches. */
+/*
+ * Own addresses decide what is exported; changes come in bunches.  Those that
+ * never end do not put it off for ever.
+ */
 static void
 addrs_changed(struct engine *e)
 {
-	ev_timer_at(e->quiet_timer, monotime_add(monotime_now(),
-	    ENGINE_QUIET));
+	monotime_t now = monotime_now();
+
+	if (!monotime_isset(e->quiet_end))
+		e->quiet_end = monotime_add(now, ENGINE_QUIET_MAX);
+	ev_timer_at(e->quiet_timer, earlier(e->quiet_end,
+	    monotime_add(now, ENGINE_QUIET)));
+}
+
+/* Once; a host that has so many has them for long. */
+static void
+too_many_addrs(struct engine *e)
+{
+	if (!e->addrs_full)
+		log_warnx("more than %d own addresses: the others are not "
+		    "known as our own", NOSYNC_ADDRS_MAX);
+	e->addrs_full = true;
 }
 
 static void
@@ -543,7 +590,7 @@ kif_event(const struct kif_event *k, void *arg)
 	case KIF_ADDR_DEL:
 		if (!nosync_addr(&e->nosync, k->ifname, &k->addr,
 		    k->type == KIF_ADDR_ADD))
-			log_warnx("too many own addresses");
+			too_many_addrs(e);
 		addrs_changed(e);
 		return;
 	case KIF_GONE:
@@ -704,11 +751,14 @@ got_addrs(struct engine *e, const struct sync_addrs *a)
 		fatalx("malformed addresses from the parent");
 	for (i = 0; i < a->n && e->ncarp_addrs < NOSYNC_ADDRS_MAX; i++)
 		e->carp_addrs[e->ncarp_addrs++] = a->a[i];
+	if (i < a->n)
+		too_many_addrs(e);
 	if (!a->last)
 		return;
 	nosync_forget(&e->nosync, "");
 	for (i = 0; i < e->ncarp_addrs; i++)
-		(void)nosync_addr(&e->nosync, "", &e->carp_addrs[i], true);
+		if (!nosync_addr(&e->nosync, "", &e->carp_addrs[i], true))
+			too_many_addrs(e);
 	e->ncarp_addrs = 0;
 	addrs_changed(e);
 }
@@ -893,6 +943,8 @@ engine_main(int fd, const char *user, int verbose)
 	e->started = monotime_now();
 	e->timer = ev_timer_new(timer_cb, e);
 	e->quiet_timer = ev_timer_new(quiet_cb, e);
+	e->quiet_end = MONOTIME_NEVER;
+	e->ask_timer = ev_timer_new(ctl_ask_cb, e);
 	e->parent = channel_new(fd, parent_msg, parent_gone, e);
 	log_set_sink(log_to_parent, e);
 	sandbox_enter(SANDBOX_PFSYNCD_ENGINE, pw->pw_uid, pw->pw_gid);

@@ -23,15 +23,25 @@
 
 #define ENGINE_CORK	MONOTIME_MSEC	/* between packets that are not full */
 #define ENGINE_QUIET	(200 * MONOTIME_MSEC)	/* for own addresses to come */
+#define ENGINE_QUIET_MAX MONOTIME_SEC	/* when they never stop */
+#define ENGINE_LINES	10		/* of one kind in ENGINE_LINES_TIME */
+#define ENGINE_LINES_TIME (60 * MONOTIME_SEC)
+#define ENGINE_ASK	MONOTIME_SEC	/* for the table process to count */
 #define ENGINE_TABLE_MAX (512 * 1024)	/* bytes queued to the table process */
 #define ENGINE_PACKETS	256		/* sent in one go, then others' turn */
+
+/* Lines of one kind: so many in a time, the others are counted. */
+struct log_limit {
+	monotime_t	 since;
+	unsigned int	 said;
+};
 
 struct engine {
 	struct channel	*parent, *table;
 	struct control	*control;
 	struct kif	*kif;
 	struct ev_fd	*kif_ev, *sock_ev;
-	struct ev_timer	*timer, *quiet_timer;
+	struct ev_timer	*timer, *quiet_timer, *ask_timer;
 
 	struct config	 conf;
 	bool		 configured, started_up, settled, stopping;
@@ -46,6 +56,8 @@ struct engine {
 	struct hints_old *old;
 	int		 hints_fd, old_fd;
 	bool		 refilter;
+	bool		 addrs_full;	/* more than nosync keeps: said */
+	monotime_t	 quiet_end;	/* not later than that; or never */
 
 	struct syncsock	*sock;
 	struct sync_socket sock_info;
@@ -64,8 +76,10 @@ struct engine {
 	uint64_t	 count[PFSYNC_C_MAX];
 	uint64_t	 sock_bad, sock_lost, other_dialect;
 	struct statetbl_stats stats;
+	struct log_limit refused, overruns;
 	uint32_t	 asking[8];	/* clients that wait for stats */
 	size_t		 nasking;
+	bool		 stats_due;	/* asked for, not there yet */
 };
 
 void		 engine_to_parent(struct engine *e, uint32_t type,
@@ -76,8 +90,9 @@ void		 engine_pump(struct engine *e);
 /* ---- ctl.c ---- */
 void		 ctl_dispatch(struct control_client *cl, struct imsg *im,
 		    void *arg);
-/* The table process has counted: answer who asked. */
+/* The table process has counted, or does not: answer who asked. */
 void		 ctl_stats(struct engine *e);
+void		 ctl_ask_cb(void *arg);
 void		 ctl_reloaded(struct engine *e, const struct sync_result *r);
 
 #endif

@@ -8,7 +8,7 @@
  * last peer blocks heard, halves that wait for their partner, bulk updates,
  * maxupd and the 1 s timer.
  *
- * Memory besides statedb's: some 220 bytes a flow, only where a pf dialect is
+ * Memory besides statedb's: some 300 bytes a flow, only where a pf dialect is
  * configured.
  */
 #ifndef PFSYNCD_PFDIAL_H

@@ -136,7 +136,6 @@ struct waiting {
 	uint32_t	 next_id;	/* with the same identity's hash */
 	uint32_t	 id_bucket;
 	uint32_t	 before, after;	/* by due */
-	bool		 ack, v6;
 };
 
 struct recent {

@@ -16,7 +16,6 @@
 #include "pfdial_int.h"
 
 #define PROTO_CARP	112
-#define S_PROXY		11	/* the SYN proxy's states begin here */
 #define S_ESTABLISHED	4
 #define AGE_MAX		315360000U	/* s: more is not believed */
 #define BORN_SLACK	1		/* s: ages are whole seconds */
@@ -29,7 +28,7 @@ struct state {
 	uint32_t	 half;
 	uint32_t	 pair;
 	struct flow	 f;	/* as it would be without partner */
-	bool		 ack, v6;
+	bool		 ack;	/* wanted, and can be heard */
 };
 
 static bool
@@ -168,11 +167,8 @@ seq_gt(uint32_t a, uint32_t b)
 /* 3.6; a zero is no sequence number: nobody knew one. */
 static bool
 ours_newer(const struct half *h, const struct pfsync_peer *ours,
-    const struct pfsync_peer *theirs, bool tcp, bool is_src)
+    const struct pfsync_peer *theirs, bool tcp)
 {
-	if (tcp && is_src && ours->state >= S_PROXY &&
-	    theirs->state < S_PROXY)
-		return (false);
 	if (ours->state != theirs->state)
 		return (ours->state > theirs->state);
 	return (tcp && h->flags & H_HEARD && ours->seqlo != 0 &&
@@ -208,8 +204,8 @@ merge(struct pfdial *d, uint32_t n, const struct flow *f,
 	bool			 tcp = f->proto == IPPROTO_TCP, a, b;
 
 	pfdial_view(d, n, f, &osrc, &odst, &otimeout);
-	a = ours_newer(h, &osrc, src, tcp, true);
-	b = ours_newer(h, &odst, dst, tcp, false);
+	a = ours_newer(h, &osrc, src, tcp);
+	b = ours_newer(h, &odst, dst, tcp);
 	h->src = osrc;
 	h->dst = odst;
 	if (!a)
@@ -302,6 +298,15 @@ give(struct pfdial *d, uint32_t i, uint32_t creatorid, bool evidence,
 		s->flags &= (uint8_t)~S_CARRIED;
 }
 
+/* States that no flow can be in: a SYN proxy's, or nobody's. */
+static bool
+sensible(const struct flow *f, uint8_t src, uint8_t dst)
+{
+	struct flow	 g = *f;
+
+	return (ctmap_progress(&g, src, dst));
+}
+
 static void
 update_known(struct pfdial *d, uint32_t n, const struct pfsync_peer *src,
     const struct pfsync_peer *dst, uint8_t timeout, bool compressed,
@@ -311,6 +316,10 @@ update_known(struct pfdial *d, uint32_t n, const struct pfsync_peer *src,
 	uint32_t		 creatorid = pfdial_half(d, n)->creatorid;
 	unsigned int		 newer;
 
+	if (!sensible(f, src->state, dst->state)) {
+		d->count[PFSYNC_C_BADVAL]++;
+		return;
+	}
 	newer = merge(d, n, f, src, dst, timeout);
 	if (newer < 2)
 		give(d, n >> 1, creatorid, compressed && newer == 0, expire);
@@ -570,7 +579,7 @@ join_flow(struct pfdial *d, uint32_t i, const struct state *st)
 		return;
 	}
 	if (old_incarnation(d, i, st)) {
-		if (answers(d, st->v6))
+		if (answers(d, d->v6))
 			(void)pfdial_ring_put(d, &d->del, s->id,
 			    s->creatorid);
 		pfdial_sooner(d, monotime_add(d->now, BATCH));
@@ -672,7 +681,7 @@ wait_insert(struct pfdial *d, uint32_t k)
 	d->wait_last = k;
 }
 
-/* Build a flow from one half, or from both; acks are owed then. */
+/* Build a flow from one half, or from both; an ack is owed then. */
 static void
 build(struct pfdial *d, const struct state *a, const struct state *b)
 {
@@ -689,11 +698,10 @@ build(struct pfdial *d, const struct state *a, const struct state *b)
 	}
 	if ((i = make_flow(d, a->s, &f, a->pair, false)) == NONE)
 		return;
-	if (attach(d, i, a->half, a->s) && a->ack && answers(d, a->v6))
+	if (attach(d, i, a->half, a->s) && a->ack)
 		owe_ack(d, a->s->id, a->s->creatorid);
-	if (b != NULL && attach(d, i, b->half, b->s) && b->ack &&
-	    answers(d, b->v6))
-		owe_ack(d, b->s->id, b->s->creatorid);
+	if (b != NULL)
+		(void)attach(d, i, b->half, b->s);
 }
 
 static void
@@ -704,8 +712,6 @@ state_of(const struct waiting *w, struct state *st)
 	st->form = w->form;
 	st->half = w->s.direction == PFSYNC_DIR_OUT;
 	st->pair = w->pair;
-	st->ack = w->ack;
-	st->v6 = w->v6;
 }
 
 /* Its partner did not come. */
@@ -791,8 +797,6 @@ wait_for_partner(struct pfdial *d, const struct state *st)
 	w->pair = st->pair;
 	w->id_bucket = pfdial_identity_hash(d, w->s.id, w->s.creatorid) %
 	    WAITING;
-	w->ack = st->ack;
-	w->v6 = st->v6;
 	wait_insert(d, k);
 }
 
@@ -886,15 +890,15 @@ rx_state(struct pfdial *d, const struct pfsync_msg *m)
 	st.s = s;
 	st.form = m->form;
 	st.half = s->direction == PFSYNC_DIR_IN ? CTMAP_IN : CTMAP_OUT;
-	st.ack = (s->state_flags & PFSYNC_STATE_ACK) != 0;
-	st.v6 = d->v6;
+	st.ack = (s->state_flags & PFSYNC_STATE_ACK) != 0 &&
+	    answers(d, d->v6);
 	if (!lone_flow(&st)) {
 		d->count[PFSYNC_C_BADSTATE]++;
 		return;
 	}
 	st.pair = pfdial_pair_hash_half(d, &st.f, (int)st.half);
 	if (known_state(d, &st) || (s->expire != 0 && known_flow(d, &st))) {
-		if (st.ack && answers(d, d->v6))
+		if (st.ack)
 			owe_ack(d, s->id, s->creatorid);
 	} else if (s->expire == 0) {
 		d->count[PFSYNC_C_BADSTATE]++;	/* past its end */

@@ -19,6 +19,8 @@
 #define SYNCDEV_GRACE	(200 * MONOTIME_MSEC)	/* for a dump to come in */
 #define SYNCDEV_ADDRS	256		/* looked at */
 #define SYNCDEV_OURS	16
+/* The longest of the sums that find a difference, all headers, and some. */
+#define SYNCDEV_MTU	768
 
 struct syncdev {
 	struct syncdev_cbs cbs;
@@ -259,6 +261,8 @@ obstacle(const struct syncdev *d, struct sync_socket *s)
 
 	if (d->ifindex == 0)
 		return ("does not exist");
+	if (d->mtu < SYNCDEV_MTU)
+		return ("has an MTU that is too small");
 	if (d->nours > 0)
 		return ("cannot be used: syncpeer is an address of our own");
 	for (i = 0; i < d->nown; i++)

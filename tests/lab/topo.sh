@@ -255,23 +255,18 @@ build() {
 	done
 }
 
-# A power cut: processes, addresses, rules and connections are gone.
+# A power cut: processes, addresses, rules and connections are gone.  The dead
+# namespace is held until the new one is there, which so is another one for those
+# who go by its number, and its cables are cut by hand.
 reboot() {
+	exec 9<"/run/netns/$P-$1"
 	end_all "$P-$1"
-	ip netns del "$P-$1" || return 1
-	# a namespace takes its time to die, and its cables with it
-	n=0
-	while [ $n -lt 100 ]; do
-		left=
-		for s in $SWITCHES; do
-			! ip -n "$P-$s" link show dev "$1" >/dev/null 2>&1 ||
-			    left=yes
-		done
-		[ -n "$left" ] || break
-		sleep 0.05
-		n=$((n + 1))
+	for s in $SWITCHES; do
+		ip -n "$P-$s" link del dev "$1" 2>/dev/null
 	done
-	host "$1"
+	ip netns del "$P-$1" || return 1
+	host "$1" || return 1
+	exec 9<&-
 }
 
 ct_max() {

@@ -16,7 +16,7 @@ from sync import (Sync, compare, count, flows, lossy, make, same, sync_config,
                   table_size, wait_same)
 
 LONG = bool(os.environ.get("CHECK_LONG"))
-CUT_S = 5               # longer than it takes to call a peer silent
+CUT_S = 4               # longer than it takes to call a peer silent
 
 
 class Pair:

@@ -15,7 +15,7 @@ import time
 import pytest
 from lab import FLOWS, SERVER4, SERVER6, Lab, Stream, now_ns, wait_for
 from sync import (Conn, Sync, compare, count, entries, flows, make,
-                  memory_kib, sync_config, wait_same)
+                  memory_kib, sync_config, table_size, wait_same)
 
 LONG = bool(os.environ.get("CHECK_LONG"))
 RULES = """no-sync {
@@ -341,11 +341,17 @@ def test_udp_of_one_packet_an_interval(pair):
                        nf_conntrack_udp_timeout_stream=120)
 
 
-def test_syn_flood(pair):
+@pytest.fixture
+def room():
+    with table_size(1000000 if LONG else 100000):
+        yield
+
+
+def test_syn_flood(pair, room):
     """Half-open ones by the ten thousand beside live ones, which stay in step
     while it lasts; what pfsyncd needs for it does not grow."""
     lab = pair.lab
-    live, flood = 5000, 1000000 if LONG else 60000
+    live, flood = 5000, 3000000 if LONG else 60000
     lab.sysctl("fw1", nf_conntrack_tcp_timeout_syn_sent=3)
     make(lab, "fw1", live, "--snat")
     wait_same(lab, least=live)

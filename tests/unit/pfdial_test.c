@@ -428,6 +428,64 @@ START_TEST(stable_ids)
 }
 END_TEST
 
+/* An end may be lost: the next connection has other ids. */
+START_TEST(next_ids)
+{
+	struct flow	 f = tcp(1);
+	uint64_t	 id;
+
+	fake_local(&r, &f);
+	collect_for(MS(5));
+	id = nth(PFSYNC_K_INS, 0)->state.id;
+	fake_destroy(&r, &f);
+	collect_for(MS(5));
+	fake_local(&r, &f);
+	collect_for(MS(5));
+	ck_assert_uint_ne(nth(PFSYNC_K_INS, 0)->state.id, id);
+}
+END_TEST
+
+/* A state of before this flow is ended, not merged. */
+START_TEST(old_incarnation)
+{
+	struct flow		 f = tcp(1);
+	struct pfsync_state	 s;
+
+	fake_local(&r, &f);
+	collect_for(MS(5));
+	fake_destroy(&r, &f);
+	pass(20 * MONOTIME_SEC);
+	fake_local(&r, &f);
+	collect_for(MS(5));
+	f.tcp_state = FLOW_TCP_TIME_WAIT;
+	s = half_of(&f, CTMAP_IN, 4711);
+	s.creation = 15;
+	give_one(PFSYNC_UPD, &s);
+	ck_assert_uint_eq(entry(&f)->f.tcp_state, FLOW_TCP_ESTABLISHED);
+	collect_for(MS(5));
+	ck_assert_uint_eq(nout, 1);
+	ck_assert_uint_eq(nth(PFSYNC_K_DEL_C, 0)->id.id, s.id);
+}
+END_TEST
+
+/* Its number stands for another flow: nothing of the former is left. */
+START_TEST(entry_reused)
+{
+	struct flow	 f = tcp(1), g = tcp(2);
+	uint32_t	 i;
+
+	fake_local(&r, &f);
+	collect_for(MS(5));
+	i = fake_find(&r, &f);
+	statedb_del(r.db, i);		/* nobody said so */
+	fake_local(&r, &g);
+	ck_assert_uint_eq(fake_find(&r, &g), i);
+	collect_for(MS(5));
+	ck_assert_uint_eq(sent(PFSYNC_K_INS), 2);
+	ck_assert_uint_eq(nout, 2);
+}
+END_TEST
+
 START_TEST(never_told)
 {
 	struct flow	 f = tcp(1), m = udp(2);
@@ -960,6 +1018,23 @@ START_TEST(own_sequence)
 }
 END_TEST
 
+/* The SYN proxy's states, and numbers that UDP does not have. */
+START_TEST(senseless_states)
+{
+	struct flow	 f = tcp(1), u = udp(1);
+
+	give_pair(PFSYNC_INS, &f, 1);
+	give_pair(PFSYNC_INS, &u, 2);
+	give_upd_c(2, THEIRS, 12, 4, 0, 2);
+	give_upd_c(2, THEIRS, 4, 11, 0, 2);
+	give_upd_c(4, THEIRS, 2, 3, 0, 8);
+	ck_assert_uint_eq(count[PFSYNC_C_BADVAL], 3);
+	check_ops(2, FAKE_PUT);
+	give_upd_c(2, THEIRS, 7, 4, 0, 3);
+	ck_assert_uint_eq(entry(&f)->f.tcp_state, FLOW_TCP_FIN_WAIT);
+}
+END_TEST
+
 START_TEST(scrub_is_kept)
 {
 	struct flow		 f = tcp(1);
@@ -1465,6 +1540,40 @@ START_TEST(own_ids_come_back)
 	/* g lives on at the peer */
 	ck_assert_uint_ne(entry(&g)->carrier, 0);
 	ck_assert_uint_eq(r.nodes[entry(&g)->carrier], THEIRS);
+}
+END_TEST
+
+/*
+ * What a node of ours carries is not taken from it by a bulk of pf, which is
+ * no evidence of traffic; progress and UPD_C are.
+ */
+START_TEST(native_replica)
+{
+	struct flow	 f = tcp(1);
+
+	(void)fake_set(&r, &f, 9);
+	give_pair(PFSYNC_UPD, &f, 5);
+	check_ops(0, 0);
+	ck_assert_uint_eq(entry(&f)->carrier, 9);
+	pass(20 * MONOTIME_SEC);
+	give_pair(PFSYNC_UPD, &f, 5);
+	check_ops(0, 0);
+	f.tcp_state = FLOW_TCP_FIN_WAIT;
+	give_pair(PFSYNC_UPD, &f, 5);
+	check_ops(1, FAKE_PUT);
+	ck_assert_uint_ne(entry(&f)->carrier, 9);
+	f = tcp(2);
+	(void)fake_set(&r, &f, 9);
+	give_pair(PFSYNC_UPD, &f, 6);
+	give_upd_c(12, THEIRS, 4, 4, 0, 2);
+	check_ops(2, FAKE_PUT);
+	/* what has ended and is not reaped yet is there no more */
+	give_id(PFSYNC_DEL_C, 12, THEIRS);
+	give_id(PFSYNC_DEL_C, 13, THEIRS);
+	check_ops(3, FAKE_DEL);
+	(void)fake_set(&r, &f, 9);
+	give_pair(PFSYNC_INS, &f, 7);
+	check_ops(4, FAKE_PUT);
 }
 END_TEST
 
@@ -2115,11 +2224,22 @@ END_TEST
 
 /* ---- growing ---- */
 
+static void
+drain(void)
+{
+	struct wbuf	 b;
+	uint8_t		 buf[ROOM];
+
+	do
+		wbuf_init(&b, buf, sizeof(buf));
+	while (pfdial_packet(r.d, &b, r.now) > 0);
+	check_all(&r);
+}
+
 START_TEST(many_flows)
 {
 	struct flow	 f;
 	uint32_t	 n, total = 50000;
-	size_t		 k;
 
 	for (n = 0; n < total; n++) {
 		f = udp((uint16_t)n);
@@ -2127,26 +2247,31 @@ START_TEST(many_flows)
 		f.orig.src[3] = 10;
 		flow_invert(&f.orig, f.proto, &f.reply);
 		fake_local(&r, &f);
-		if (n % 1000 == 999) {
-			for (k = 0; k < 10; k++)
-				collect_room(&r, 60000);
-		}
+		if (n % 1000 == 999)
+			check_all(&r);
 	}
 	pass(MS(5));
-	collect_room(&r, 60000);
+	drain();
 	ck_assert_uint_eq(pfdial_out(r.d)[PFSYNC_K_INS], 2 * total);
 	for (n = 0; n < total; n++) {
 		f = udp((uint16_t)n);
 		memcpy(f.orig.src, &n, 4);
 		f.orig.src[3] = 10;
 		fake_destroy(&r, &f);
-		if (n % 1000 == 999) {
-			pass(MS(5));
-			collect_room(&r, 60000);
-		}
+		if (n % 1000 == 999)
+			check_all(&r);
 	}
+	pass(MS(5));
+	drain();
 	ck_assert_uint_eq(pfdial_out(r.d)[PFSYNC_K_DEL_C], 2 * total);
 	ck_assert_uint_eq(pfdial_lost(r.d), 0);
+	/* nothing is there, in much room */
+	ask_bulk();
+	pfdial_carp(r.d, 1, r.now);
+	pfdial_carp(r.d, 0, r.now);
+	collect_for(MS(100));
+	ck_assert_uint_eq(nout, 2);
+	ck_assert_uint_eq(nth(PFSYNC_K_BUS, 1)->bus.status, PFSYNC_BUS_END);
 }
 END_TEST
 
@@ -2160,6 +2285,9 @@ make_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, local_flow);
 	tcase_add_test(tc, stable_ids);
+	tcase_add_test(tc, next_ids);
+	tcase_add_test(tc, old_incarnation);
+	tcase_add_test(tc, entry_reused);
 	tcase_add_test(tc, never_told);
 	tcase_add_test(tc, ins_is_newest);
 	tcase_add_test(tc, fills_packets);
@@ -2179,6 +2307,7 @@ make_suite(void)
 	tcase_add_loop_test(tc, bad_states, 0, V_MAX);
 	tcase_add_loop_test(tc, merging, 0, LEN(merges));
 	tcase_add_test(tc, own_sequence);
+	tcase_add_test(tc, senseless_states);
 	tcase_add_test(tc, scrub_is_kept);
 	tcase_add_test(tc, takeover);
 	tcase_add_test(tc, taken_over);
@@ -2197,6 +2326,7 @@ make_suite(void)
 	tcase_add_test(tc, bulk_asked);
 	tcase_add_loop_test(tc, bulk_received, 0, 4);
 	tcase_add_test(tc, own_ids_come_back);
+	tcase_add_test(tc, native_replica);
 	tcase_add_test(tc, given_back_on_leaving);
 	tcase_add_test(tc, given_back_on_request);
 	tcase_add_test(tc, given_back_many);

@@ -223,6 +223,10 @@ tell_ledger(struct engine *e)
 	memset(&m, 0, sizeof(m));
 	if (why == NULL && pf_waits(e))
 		why = "bulk";
+	/* a MASTER does not demote itself: first hear what we are */
+	if (!e->carp_heard && monotime_sub(monotime_now(), e->started) <
+	    ENGINE_CARP && why != NULL && strcmp(why, "syncdev") != 0)
+		why = NULL;
 	m.hold = why != NULL;
 	m.synced = e->hold.synced || all_synced(e);
 	if (why != NULL)
@@ -422,6 +426,19 @@ why_refused(const struct statetbl_result *r)
 	}
 }
 
+/*
+ * When a dump's record was true: by now its timeout is less, and what we had
+ * done since is not in it.
+ */
+static monotime_t
+made_at(const struct statetbl_event *ev, monotime_t now)
+{
+	uint32_t ago = (uint32_t)(now.ns / MONOTIME_MSEC) - ev->made;
+
+	return (ago < 600000 ? monotime_add(now, -(int64_t)ago *
+	    MONOTIME_MSEC) : now);
+}
+
 static void
 got_events(struct engine *e, const struct imsg *im)
 {
@@ -438,7 +455,8 @@ got_events(struct engine *e, const struct imsg *im)
 			fatalx("event of the table process: %s",
 			    ev[i].type >= STATETBL_EV_MAX ? "type" :
 			    flow_check(&ev[i].f, true));
-		repl_event(e->repl, &ev[i], now);
+		repl_event(e->repl, &ev[i], ev[i].type == STATETBL_DUMP ?
+		    made_at(&ev[i], now) : now);
 	}
 }
 
@@ -489,6 +507,8 @@ table_msg(struct channel *c, struct imsg *im, void *arg)
 	if (bad != NULL)
 		fatalx("message %u from the table process: %s", im->type,
 		    bad);
+	if (!e->started_up)
+		return;		/* the first dump will show it */
 	switch (im->type) {
 	case PMSG_EVENTS:
 		got_events(e, im);
@@ -735,6 +755,7 @@ got_carp(struct engine *e, const struct sync_carp *c)
 	if (!e->carp && c->connected)
 		log_debug("connected to carpd");
 	e->carp = c->connected != 0;
+	e->carp_heard = true;
 	e->masters = c->masters;
 	repl_carp(e->repl, c->masters, e->carp, monotime_now());
 	if (e->pfdial != NULL)

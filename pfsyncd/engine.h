@@ -24,6 +24,7 @@
 #define ENGINE_CORK	MONOTIME_MSEC	/* between packets that are not full */
 #define ENGINE_QUIET	(200 * MONOTIME_MSEC)	/* for own addresses to come */
 #define ENGINE_QUIET_MAX MONOTIME_SEC	/* when they never stop */
+#define ENGINE_CARP	MONOTIME_SEC	/* at start, for carpd's word */
 #define ENGINE_LINES	10		/* of one kind in ENGINE_LINES_TIME */
 #define ENGINE_LINES_TIME (60 * MONOTIME_SEC)
 #define ENGINE_ASK	MONOTIME_SEC	/* for the table process to count */
@@ -67,7 +68,7 @@ struct engine {
 	monotime_t	 sent_at;
 
 	unsigned int	 masters;
-	bool		 carp;
+	bool		 carp, carp_heard;
 	struct ipaddr	 carp_addrs[NOSYNC_ADDRS_MAX];
 	size_t		 ncarp_addrs;
 	struct sync_hold hold;

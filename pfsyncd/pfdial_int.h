@@ -12,7 +12,7 @@
 #include "msgs.h"
 #include "pfdial.h"
 
-#define SENT_VERSION		PFSYNC_VERSION_OPENBSD	/* the one that is sent */
+#define SENT_VERSION	PFSYNC_VERSION_OPENBSD
 #define FORM		PFSYNC_FORM_OPENBSD
 
 #define BATCH		(5 * MONOTIME_MSEC)	/* INS, DEL_C: fill packets */
@@ -84,12 +84,12 @@ struct half {
 /* What goes with the entry of statedb of the same number. */
 struct side {
 	struct half	 half[2];	/* CTMAP_IN, CTMAP_OUT */
-	uint32_t	 tag;		/* of the entry's hash: is it still it? */
+	uint32_t	 tag;		/* of the entry's hash: still it? */
 	uint32_t	 pair;		/* what its two halves share, hashed */
 	uint32_t	 nat;		/* reply tuple, hashed */
 	int32_t		 born;		/* s */
 	uint32_t	 heard;		/* s: last word of a peer */
-	uint32_t	 put;		/* s: last given to repl; 0: ours since */
+	uint32_t	 put;		/* s: given to repl; 0: ours since */
 	uint8_t		 generation;
 	uint8_t		 carrier;	/* as it was after that put */
 	uint8_t		 flags;

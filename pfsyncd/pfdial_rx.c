@@ -882,13 +882,11 @@ static void
 rx_state(struct pfdial *d, const struct pfsync_msg *m)
 {
 	const struct pfsync_state	*s = &m->state;
-	struct state			 st;
+	struct state			 st = { .s = s, .form = m->form };
 
 	if (!importable(d, s))
 		return;
 	heard_from(d, s->creatorid);
-	st.s = s;
-	st.form = m->form;
 	st.half = s->direction == PFSYNC_DIR_IN ? CTMAP_IN : CTMAP_OUT;
 	st.ack = (s->state_flags & PFSYNC_STATE_ACK) != 0 &&
 	    answers(d, d->v6);

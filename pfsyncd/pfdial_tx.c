@@ -415,7 +415,8 @@ fill_giveback(struct fill *p)
 {
 	struct pfdial	*d = p->d;
 	struct giveback	*b = &d->back;
-	uint32_t	 pick[8] = { 0 }, n = 0, k, scanned = 0, max = per_packet(p);
+	uint32_t	 pick[8] = { 0 }, n = 0, k, scanned = 0;
+	uint32_t	 max = per_packet(p);
 
 	if (max > 8)
 		max = 8;

@@ -191,7 +191,7 @@ repl_reap(struct repl *r, uint32_t i)
 {
 	struct statedb_entry *e = repl_at(r, i);
 
-	if (!(e->flags & F_GONE) || e->flags & (F_QTX | F_QOP))
+	if (!(e->flags & F_GONE) || e->flags & (F_QTX | F_QOP | F_DYING))
 		return;
 	if (e->flags & STATEDB_F_COUNTED)
 		statedb_count_out(r->db, i);
@@ -512,16 +512,19 @@ wants_refresh(const struct repl *r, const struct statedb_entry *e,
 }
 
 static void
-refresh(struct repl *r, uint32_t i, monotime_t now)
+refresh(struct repl *r, uint32_t i, bool traffic, monotime_t now)
 {
 	struct statedb_entry *e = repl_at(r, i);
 
-	if (e->flags & (F_YOUNG | F_MUTE) || !wants_refresh(r, e, now))
+	if (e->flags & (F_YOUNG | F_MUTE))
+		return;
+	/* pf's timeouts are others than ours: it decides for itself */
+	if (traffic && r->hooks.changed != NULL)
+		r->hooks.changed(i, r->hooks.arg);
+	if (!wants_refresh(r, e, now))
 		return;
 	e->flags |= F_REFRESH;
 	repl_push_tx(r, i, false, now);
-	if (r->hooks.changed != NULL)
-		r->hooks.changed(i, r->hooks.arg);
 }
 
 static void
@@ -631,7 +634,7 @@ event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
     const struct flow *f, monotime_t now)
 {
 	struct statedb_entry *e = repl_at(r, i);
-	bool changed = false, anew = false;
+	bool changed = false, anew = false, traffic;
 
 	if (e->flags & F_GONE) {
 		/* its end is on the way; and so may an answer to VERIFY be */
@@ -664,7 +667,8 @@ event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 		anew = true;
 	}
 	e->ctid = ev->ctid;
-	if (evidence(r, e, ev, now))
+	traffic = evidence(r, e, ev, now);
+	if (traffic)
 		e->flags |= F_CARRIED;
 	changed = entry_update(r, e, f, now);
 	if (e->flags & F_MUTE && e->f.tcp_state != FLOW_TCP_NONE) {
@@ -677,7 +681,7 @@ event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 	} else if (changed || anew)
 		repl_dirty(r, i, now);
 	else
-		refresh(r, i, now);
+		refresh(r, i, traffic, now);
 }
 
 void
@@ -796,6 +800,7 @@ repl_dumped(struct repl *r, uint32_t dump, bool complete, monotime_t now)
 	r->dump = 0;
 	if (complete && r->starting) {
 		r->starting = false;
+		r->telling = r->fresh.n;
 		r->hello_due = now;
 		r->hint = NULL;
 		if (r->masters == 0)
@@ -853,6 +858,7 @@ fill_op(struct repl *r, struct statedb_entry *e, uint32_t i,
 		op->f.timeout = TIMEOUT_MAX;
 	op->cookie = i;
 	op->ctid = 0;
+	op->made = (uint32_t)(now.ns / MONOTIME_MSEC);
 	op->type = (uint8_t)type;
 	op->flags = 0;
 	memset(op->pad, 0, sizeof(op->pad));
@@ -901,6 +907,23 @@ count_put(struct repl *r, monotime_t now)
 	r->puts++;
 }
 
+/*
+ * An entry stays known until the kernel has deleted it: a dump that was on its
+ * way would bring it back as ours.
+ */
+static void
+dying(struct repl *r, uint32_t i)
+{
+	struct dying *d;
+
+	if (r->dying_n == DYING_MAX || repl_at(r, i)->flags & F_DYING)
+		return;
+	d = &r->dying[(r->dying_head + r->dying_n++) % DYING_MAX];
+	d->i = i;
+	d->op = r->told_table;
+	repl_at(r, i)->flags |= F_DYING;
+}
+
 size_t
 repl_ops(struct repl *r, struct statetbl_op *op, size_t max, monotime_t now)
 {
@@ -924,6 +947,9 @@ repl_ops(struct repl *r, struct statetbl_op *op, size_t max, monotime_t now)
 			if (type == STATETBL_DELETE)
 				op[n].ctid = e->ctid;
 			n++;
+			r->told_table++;
+			if (e->flags & F_GONE)
+				dying(r, i);
 		} else
 			r->ops_done++;
 		e->ops = 0;
@@ -935,9 +961,21 @@ repl_ops(struct repl *r, struct statetbl_op *op, size_t max, monotime_t now)
 void
 repl_done(struct repl *r, uint32_t n)
 {
+	struct dying *d;
+
 	r->ops_done += n;
 	if (r->ops_done > r->ops_sent)
 		r->ops_done = r->ops_sent;
+	r->done_table += n;
+	while (r->dying_n > 0) {
+		d = &r->dying[r->dying_head];
+		if (d->op > r->done_table)
+			break;
+		r->dying_head = (r->dying_head + 1) % DYING_MAX;
+		r->dying_n--;
+		repl_at(r, d->i)->flags &= (uint16_t)~F_DYING;
+		repl_reap(r, d->i);
+	}
 }
 
 /* Two flows want one translated tuple: the lower identity stays. */
@@ -1530,7 +1568,8 @@ repl_check(const struct repl *r)
 			return ("a changed flow waits in no queue");
 		if (e->ops != 0 && !(e->flags & F_QOP))
 			return ("an operation waits in no queue");
-		if (e->flags & F_GONE && !(e->flags & (F_QTX | F_QOP)))
+		if (e->flags & F_GONE &&
+		    !(e->flags & (F_QTX | F_QOP | F_DYING)))
 			return ("an ended flow that nothing waits for");
 	}
 	if (young != r->nyoung)

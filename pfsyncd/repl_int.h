@@ -22,6 +22,7 @@
 #define F_CARRIED	0x0200	/* its traffic was seen here */
 #define F_MISSING	0x0400	/* a replica that the kernel does not have */
 #define F_MUTE		0x0800	/* ours, but not for others (no-sync) */
+#define F_DYING		0x1000	/* the kernel is being told that it ends */
 
 /* statedb_entry.ops: what the kernel is to be told */
 #define OP_PUT		0x01
@@ -37,6 +38,7 @@
 #define RING		1024	/* packets whose time of sending is kept */
 #define YOUNG_MAX	65536	/* unreplied flows that wait */
 #define YOUNG_RATE	2000	/* unreplied flows told a second */
+#define DYING_MAX	65536	/* deletions on their way to the kernel */
 #define WANT_MAX	8192	/* hashes of flows that we ask for */
 #define SCRATCH		16384	/* flows of a bucket that can be sorted */
 #define KEYS_MAX	512	/* (h, stamp) in one TLV */
@@ -48,6 +50,7 @@
 #define ACK_TIME	(2 * MONOTIME_MSEC)
 #define SETTLE		(200 * MONOTIME_MSEC)	/* before a difference counts */
 #define ASK_TIME	(200 * MONOTIME_MSEC)	/* between two questions */
+#define STALL_TIME	(2 * MONOTIME_SEC)	/* who does not ack so long */
 #define NOBODY_TIME	(5 * MONOTIME_SEC)	/* to hear a peer at start */
 #define BULK_TIME	(60 * MONOTIME_SEC)	/* no progress: give up */
 #define DUMP_GAP	(10 * MONOTIME_SEC)	/* after an overrun */
@@ -71,6 +74,7 @@ struct node {
 	uint64_t	 packets, lost;
 	/* its acknowledgements of us */
 	uint64_t	 acked;
+	monotime_t	 acked_at;
 	uint32_t	 window;
 	int64_t		 lag;
 	/* ours of it */
@@ -103,6 +107,11 @@ struct young {
 	monotime_t	 due;
 };
 
+struct dying {
+	uint32_t	 i;
+	uint64_t	 op;		/* gone when so many are done */
+};
+
 struct want {
 	uint64_t	 h;
 	uint8_t		 node;
@@ -127,6 +136,9 @@ struct repl {
 	struct fifo	 urgent, fresh, resend;	/* txnext */
 	struct fifo	 ops;			/* opnext */
 	uint64_t	 ops_queued, ops_sent, ops_done;
+	struct dying	 dying[DYING_MAX];
+	uint32_t	 dying_head, dying_n;
+	uint64_t	 told_table, done_table;	/* without the skipped */
 	uint32_t	 put_sec, puts, puts_before;	/* insertions a second */
 	bool		 filling;		/* many of them */
 	monotime_t	 queued_since;		/* something waits to be told */
@@ -159,6 +171,7 @@ struct repl {
 
 	/* looking at the kernel */
 	bool		 starting;		/* the first dump is not done */
+	uint32_t	 telling;		/* of it, still to be told */
 	uint32_t	 dump;			/* running, 0: none */
 	uint32_t	 dump_last;
 	enum statetbl_what dump_what;

@@ -304,6 +304,7 @@ rx_acks(struct repl *r, int from, struct rbuf *v, monotime_t now)
 		if (a.seq < n->acked)
 			continue;
 		n->window = a.window > REPL_WINDOW ? REPL_WINDOW : a.window;
+		n->acked_at = now;
 		if (a.seq == n->acked)
 			continue;
 		n->acked = a.seq;
@@ -537,6 +538,7 @@ peer_started(struct repl *r, int from, const struct repl_pkt *p,
 	n->boot = p->hdr.boot;
 	n->matched = false;
 	n->acked = r->seq;
+	n->acked_at = now;
 	n->window = REPL_WINDOW;
 	n->window_told = REPL_WINDOW;
 	n->ack_told = 0;
@@ -712,6 +714,7 @@ repl_rx(struct repl *r, const struct repl_pkt *p, monotime_t now)
 	n->alive = true;	/* till the end: its number is in use */
 	if (!leaves && !was_alive) {
 		n->acked = r->seq;	/* it owes nothing for its absence */
+		n->acked_at = now;
 		n->window = REPL_WINDOW;
 		r->hello_due = now;
 	}

@@ -72,8 +72,13 @@ repl_listened(const struct repl *r)
 	return (false);
 }
 
+/*
+ * May we send flows?  The slowest listener decides; but one that takes nothing
+ * at all does not keep the others from it: the comparison will bring it what it
+ * missed.
+ */
 static bool
-credit(const struct repl *r)
+credit(const struct repl *r, monotime_t now)
 {
 	const struct node *n;
 	bool any = false;
@@ -85,8 +90,9 @@ credit(const struct repl *r)
 		n = &r->nodes[i];
 		if (!n->used || !n->native || !n->alive)
 			continue;
-		any = true;
-		if (r->seq - n->acked >= n->window)
+		if (r->seq - n->acked < n->window)
+			any = true;
+		else if (monotime_sub(now, n->acked_at) < STALL_TIME)
 			return (false);
 	}
 	return (any);
@@ -607,6 +613,8 @@ put_queue(struct fill *f, struct fifo *q)
 		if (len > 0 && !fill_open(f, type, len))
 			return (false);
 		(void)repl_fifo_pop(r, q, false, &i);
+		if (q == &r->fresh && r->telling > 0)
+			r->telling--;
 		put_item(r, f, i, len, f->now);
 		if (len > 0)
 			f->any = f->told = true;
@@ -716,6 +724,8 @@ repl_drain(struct repl *r, monotime_t now)
 			    now);
 	if (r->urgent.n + r->fresh.n + r->resend.n == 0)
 		r->queued_since = MONOTIME_NEVER;
+	if (r->telling > r->fresh.n)
+		r->telling = r->fresh.n;
 	/* questions of those who are gone */
 	memset(r->owe_keys, 0, sizeof(r->owe_keys));
 	memset(r->owe_flows, 0, sizeof(r->owe_flows));
@@ -737,7 +747,8 @@ finish(struct fill *f, uint64_t seq)
 
 	fill_close(f);
 	memset(&h, 0, sizeof(h));
-	if (r->starting)
+	/* what others hold of ours is not compared until all of it is told */
+	if (r->starting || r->telling > 0)
 		h.flags |= NATIVE_F_STARTING;
 	if (r->leaving)
 		h.flags |= NATIVE_F_LEAVING;
@@ -768,7 +779,7 @@ repl_packet(struct repl *r, struct wbuf *w, uint64_t seq, monotime_t now)
 	if (!r->c.native || !r->link)
 		return (0);
 	hello = monotime_cmp(r->hello_due, now) <= 0;
-	data = data_waits(r) && credit(r);
+	data = data_waits(r) && credit(r, now);
 	ask = question_due(r, now);
 	if (!hello && !data && !ask && !acks_wanted(r, now))
 		return (0);

@@ -236,19 +236,37 @@ op_check(const struct statetbl_op *op)
 	return (flow_check(&op->f, !sets));
 }
 
+/*
+ * It waited on its way, while timeouts went on: what is put into the kernel
+ * late would look as if traffic had renewed it.
+ */
+static void
+age_op(struct statetbl_op *op, uint32_t now)
+{
+	uint32_t waited = (now - op->made) / 1000;
+
+	if (waited == 0 || waited > 3600)
+		return;
+	op->f.timeout = op->f.timeout > waited ? op->f.timeout - waited : 1;
+}
+
 static void
 got_ops(struct table *t, const struct imsg *im)
 {
-	const struct statetbl_op *op = im->data;
+	static struct statetbl_op op[SYNC_OPS_MAX];
 	struct sync_done done;
+	uint32_t now = (uint32_t)(monotime_now().ns / MONOTIME_MSEC);
 	const char *why;
 	size_t i, n = im->len / sizeof(*op);
 
-	if (n == 0 || im->len % sizeof(*op) != 0)
+	if (n == 0 || n > SYNC_OPS_MAX || im->len % sizeof(*op) != 0)
 		fatalx("operations from the engine: wrong size");
-	for (i = 0; i < n; i++)
+	memcpy(op, im->data, im->len);
+	for (i = 0; i < n; i++) {
 		if ((why = op_check(&op[i])) != NULL)
 			fatalx("operation from the engine: %s", why);
+		age_op(&op[i], now);
+	}
 	statetbl_ops(t->tbl, op, n);
 	flush_events(t);
 	flush_results(t);

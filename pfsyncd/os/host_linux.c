@@ -100,14 +100,24 @@ host_node(const char *syncdev, const uint8_t mac[6])
 uint32_t
 host_boot(void)
 {
+	uint64_t cookie = 0;
 	char id[64], text[128];
+	socklen_t len = sizeof(cookie);
 	struct stat st;
+	int fd;
 
 	(void)read_line(BOOT_ID, id, sizeof(id));
 	if (stat(NETNS, &st) == -1)
 		st.st_ino = 0;
-	(void)snprintf(text, sizeof(text), "%s %ju", id,
-	    (uintmax_t)st.st_ino);
+	/* the number of an inode is used again, that of a namespace is not */
+	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) != -1) {
+		if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie,
+		    &len) == -1)
+			cookie = 0;
+		close(fd);
+	}
+	(void)snprintf(text, sizeof(text), "%s %ju %ju", id,
+	    (uintmax_t)st.st_ino, (uintmax_t)cookie);
 	return (digest(text));
 }
 

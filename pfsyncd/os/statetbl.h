@@ -39,9 +39,10 @@ struct statetbl_event {
 	 */
 	uint32_t	 ctid;
 	uint32_t	 dump;		/* STATETBL_DUMP: number of the dump */
+	uint32_t	 made;		/* DUMP: monotonic ms, when it was so */
 	uint8_t		 type;		/* enum statetbl_ev */
 	uint8_t		 flags;
-	uint8_t		 pad[6];
+	uint8_t		 pad[2];
 };
 
 enum statetbl_op_type {
@@ -78,9 +79,10 @@ struct statetbl_op {			/* 112 bytes */
 	struct flow	 f;
 	uint32_t	 cookie;	/* comes back in the result */
 	uint32_t	 ctid;		/* DELETE: 0 or the kernel's number */
+	uint32_t	 made;		/* monotonic ms, when f.timeout was so */
 	uint8_t		 type;		/* enum statetbl_op_type */
 	uint8_t		 flags;
-	uint8_t		 pad[6];
+	uint8_t		 pad[2];
 };
 
 enum statetbl_error {

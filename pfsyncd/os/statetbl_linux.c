@@ -42,6 +42,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../common/monotime.h"
 #include "statetbl.h"
 
 #define RCVBUF_EVENTS	(128 * 1024 * 1024)
@@ -115,6 +116,8 @@ struct statetbl {
 	uint32_t	 dump_seq;
 	enum statetbl_what dump_what;
 	bool		 dump_broken;
+	uint32_t	 part_made;	/* ms: the part that is read next */
+	uint32_t	 part_now;	/* ms: the part that was read last */
 
 	/* Flows touched since the kernel made the next part of the dump. */
 	struct marks	 touched;
@@ -1059,6 +1062,12 @@ statetbl_stats(struct statetbl *t, struct statetbl_stats *s)
 
 /* -- events -- */
 
+static uint32_t
+now_ms(void)
+{
+	return ((uint32_t)(monotime_now().ns / MONOTIME_MSEC));
+}
+
 static void
 report(struct statetbl *t, enum statetbl_ev type, const struct flow *f,
     uint32_t ctid, uint32_t dump, uint8_t flags)
@@ -1073,6 +1082,8 @@ report(struct statetbl *t, enum statetbl_ev type, const struct flow *f,
 	e.dump = dump;
 	e.type = (uint8_t)type;
 	e.flags = flags;
+	if (type == STATETBL_DUMP)
+		e.made = dump != 0 ? t->part_now : now_ms();
 	t->cbs.event(&e, t->cbs.arg);
 }
 
@@ -1199,6 +1210,7 @@ statetbl_dump(struct statetbl *t, uint32_t dump, enum statetbl_what what)
 	    AF_UNSPEC);
 	p = put_end(buf, p);
 	marks_clear(&t->touched);
+	t->part_made = now_ms();
 	if (mnl_socket_sendto(t->dumps, buf, (size_t)(p - buf)) == -1)
 		return (-1);
 	t->dump = dump;
@@ -1273,6 +1285,9 @@ statetbl_dump_read(struct statetbl *t)
 			dump_end(t, false);
 		return;
 	}
+	/* this receipt made the kernel make the next part */
+	t->part_now = t->part_made;
+	t->part_made = now_ms();
 	left = (int)n;
 	if (n > (ssize_t)sizeof(t->part)) {
 		t->dump_broken = true;

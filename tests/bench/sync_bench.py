@@ -304,7 +304,8 @@ def rate(kind, n, runs):
             left = b.equal()
             rates.append(n / took if took else None)
     out(bench="rate", daemon=kind.name, states=n, runs=runs,
-        into="daemon" if kind.commits else "kernel", states_per_s=median(rates), all_runs=[r and round(r) for r in rates],
+        into="daemon" if kind.commits else "kernel",
+        states_per_s=median(rates), all_runs=[r and round(r) for r in rates],
         **{k: statistics.median(c[k] for c in cpus) for k in cpus[0]}, **left)
 
 

@@ -211,8 +211,9 @@ class Demo:
                  mickey.kill_parent)
         self.die("kill -9 carpd", "all of carpd on Mickey is killed; its "
                  "kernel forwards until Minnie speaks.", mickey.kill_all)
-        self.unnoticed("kill -9 pfsyncd", "all of pfsyncd on Mickey is killed, "
-                       "and later started again.", self.sync1.kill_all)
+        self.unnoticed("kill -9 pfsyncd", "all of pfsyncd on Mickey is "
+                       "killed, and later started again.",
+                       self.sync1.kill_all)
         self.die("kill -9 both", "all of carpd and of pfsyncd on Mickey is "
                  "killed at once.", self.kill_both)
         self.event("LAN cable pulled", "Mickey loses the LAN, not the DMZ.",

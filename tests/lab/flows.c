@@ -12,10 +12,10 @@
  *	flows count
  *	flows wait N [--most] [--ms T]		until at least, or at most, N
  *	flows diff NETNS [filters]		this table and that one, as sets
- *	flows lag N NETNS [options]		make N here; when are they there?
+ *	flows lag N NETNS [options]		make N here; when are they there
  *	flows events [--secs T]			listen and count until silence
- *	flows real N [options]			UDP packets or SYNs, from N ports
- *	flows echo DEV [--secs T]		returns the UDP packets of `real`
+ *	flows real N [options]			UDP packets or SYNs of N ports
+ *	flows echo DEV [--secs T]		returns the packets of `real`
  *
  * Flow number n (--base K and up) always has the same tuples, distinct from
  * those of all other numbers, translated or not, so several runs compose.
@@ -69,12 +69,12 @@
 #define FILTERS_MAX	32
 #define PKTS		64		/* a system call */
 #define PKT_MAX		1600
-#define QUIET_MS	1000		/* `events`: so long nothing is an end */
+#define QUIET_MS	1000		/* `events`: nothing for so long: end */
 
 /* The networks that flow numbers are mapped into. */
 #define NET_SRC		0x0a400000U	/* 10.64.0.0/10: made flows */
 #define NET_REAL	0x0a800000U	/* 10.128.0.0/9: real flows */
-#define NET_DST		0xc6120001U	/* 198.18.0.1, .2 ... in 198.18.0.0/15 */
+#define NET_DST		0xc6120001U	/* 198.18.0.1 and on, of a /15 */
 #define NAT_TO		"172.16.240.202"
 #define NAT_TO6		"2001:db8:240::202"
 #define DNAT_HOST	0xac100a00U	/* 172.16.10.0/24: inside servers */

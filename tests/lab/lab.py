@@ -127,7 +127,7 @@ def children(pid):
 
 
 class Process:
-    """A process in a namespace whose output lines are kept with their times."""
+    """A process in a namespace; its output lines are kept with their times."""
 
     def __init__(self, lab, host, argv, asks=False):
         self.lines = []

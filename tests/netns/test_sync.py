@@ -171,7 +171,7 @@ def test_lan_cable(scene):
 
 
 def test_all_cables(scene):
-    """Mickey's kernel keeps its old entries, with old windows, all the time."""
+    """Mickey's kernel keeps its old entries, with old windows, meanwhile."""
     start = now_ns()
     scene.lab.unplug("fw1", "all")
     scene.moved_to(scene.minnie, start)

@@ -11,7 +11,7 @@ import os
 import time
 
 import pytest
-from lab import Lab, now_ns, wait_for
+from lab import FLOWS, Lab, now_ns, wait_for
 from sync import (Sync, compare, count, flows, lossy, make, same, sync_config,
                   table_size, wait_same)
 
@@ -129,6 +129,23 @@ def test_killed_and_restarted(pair, who):
     d.start()
     pair.settle()
     assert wait_same(pair.lab, 20)["here"] == left
+
+
+@pytest.mark.parametrize("who", ["carrier", "backup"])
+def test_started_amid_changes(pair, who):
+    """The kernel has much to say before the daemon is ready to listen."""
+    base, n = pair.numbers(16000), 16000
+    d = pair.one if who == "carrier" else pair.two
+    d.kill_all()
+    maker = pair.lab.spawn(d.host, FLOWS, "make", str(n), "--base", str(base),
+                           "--rate", "8000")
+    for _ in range(5):
+        d.start()
+        d.kill_all()
+    d.start()
+    assert maker.wait(30) == 0, maker.text()
+    pair.settle()
+    assert wait_same(pair.lab, 20, least=n)["here"] == n
 
 
 @pytest.mark.parametrize("child", ["engine", "table"])

@@ -184,7 +184,7 @@ mutants() {
 	mutant unit starts-deaf-not repl_rx \
 	    "$(at rx_tlvs 's/r->starting/false/')"
 	mutant unit no-credit repl_tx \
-	    "$(at credit 's/r->seq - n->acked >= n->window/false/')"
+	    "$(at credit 's/r->seq - n->acked < n->window/true/')"
 	mutant unit window-never-shrinks repl_tx \
 	    "$(at window 's/return ((uint32_t).*/return (REPL_WINDOW);/')"
 	mutant unit acks-nobody repl_tx \

@@ -802,6 +802,10 @@ START_TEST(lone_half)
 	collect();
 	check_ops(1, FAKE_PUT);
 	ck_assert_ptr_nonnull(entry(&f));
+	/* said again it is nothing new */
+	give_one(PFSYNC_UPD, &s);
+	give_one(PFSYNC_INS, &s);
+	check_ops(1, FAKE_PUT);
 	/* alone it lives, alone it dies */
 	give_id(PFSYNC_DEL_C, s.id, THEIRS);
 	check_ops(2, FAKE_DEL);
@@ -959,6 +963,7 @@ static const struct {
 	{ 4, 4, 100, 7, 4, 100, false, 7, 4 },
 	{ 7, 4, 100, 4, 4, 100, true, 7, 4 },
 	{ 7, 4, 100, 4, 9, 100, true, 7, 9 },	/* each has its own part */
+	{ 4, 9, 100, 7, 4, 100, true, 7, 9 },
 	{ 9, 9, 100, 4, 4, 900, true, 9, 9 },
 	{ 9, 4, 100, 10, 10, 0, false, 10, 10 },
 	{ 2, 0, 100, 4, 2, 50, false, 4, 2 }
@@ -1015,6 +1020,55 @@ START_TEST(own_sequence)
 	ck_assert_uint_eq(count[PFSYNC_C_STALE], 0);
 	give_upd_c(id, OURS, 2, 4, 5, 2);
 	ck_assert_uint_eq(count[PFSYNC_C_STALE], 1);
+}
+END_TEST
+
+/* Where both know of another end, all of it counts. */
+START_TEST(both_ends)
+{
+	struct flow			 f = tcp(1);
+	const struct pfsync_upd_c	*u;
+
+	give_pair(PFSYNC_INS, &f, 4);
+	give_upd_c(8, THEIRS, 4, 9, 0, 3);
+	f.tcp_state = FLOW_TCP_FIN_WAIT;	/* the original side's */
+	fake_local(&r, &f);
+	collect_for(MS(5));
+	u = &nth(PFSYNC_K_UPD_C, 0)->upd_c;
+	ck_assert_uint_eq(u->src.state, 7);
+	ck_assert_uint_eq(u->dst.state, 9);
+	ck_assert_uint_eq(u->timeout, 4);
+	/* of our own flow a peer knows one end, we the other one */
+	f = tcp(2);
+	f.tcp_state = FLOW_TCP_CLOSE_WAIT;
+	f.tcp_flags[1] |= FLOW_TCPF_CLOSE_INIT;
+	fake_local(&r, &f);
+	collect_for(MS(5));
+	give_upd_c(nth(PFSYNC_K_INS, 0)->state.id, OURS, 7, 4, 0, 3);
+	ck_assert_uint_eq(count[PFSYNC_C_STALE], 1);
+	collect();
+	u = &nth(PFSYNC_K_UPD_C, 0)->upd_c;
+	ck_assert_uint_eq(u->src.state, 7);
+	ck_assert_uint_eq(u->dst.state, 9);
+	ck_assert_uint_eq(entry(&f)->f.tcp_state, FLOW_TCP_LAST_ACK);
+}
+END_TEST
+
+/* Translated ICMP is found by both names, too. */
+START_TEST(icmp_flow)
+{
+	struct flow	 f = make(IPPROTO_ICMP, "10.0.0.2", 77, "192.0.2.1",
+			    0x800);
+
+	addr("203.0.113.1", f.reply.dst);
+	f.reply.sport = 61000;
+	fake_local(&r, &f);
+	collect_for(MS(5));
+	give_pair(PFSYNC_INS, &f, 50);
+	ck_assert_uint_eq(statedb_count(r.db), 1);
+	give_id(PFSYNC_DEL_C, 100, THEIRS);
+	give_id(PFSYNC_DEL_C, 101, THEIRS);
+	ck_assert_ptr_null(entry(&f));
 }
 END_TEST
 
@@ -1352,10 +1406,15 @@ START_TEST(clear)
 	give_pair(PFSYNC_INS, &f, 1);
 	s = half_of(&g, CTMAP_IN, 9);	/* is still alone */
 	give_one(PFSYNC_INS, &s);
+	s = half_of(&mine, CTMAP_IN, 9);
+	s.key[0].port[0] = s.key[1].port[0] = 4;
+	s.creatorid = THEIRS + 1;
+	give_one(PFSYNC_INS, &s);
 	give_clr("", THEIRS);
 	pass(MS(300));
 	collect();
-	ck_assert_uint_eq(statedb_count(r.db), 1);
+	ck_assert_uint_eq(statedb_count(r.db), 2);
+	ck_assert_ptr_null(entry(&g));
 	ck_assert_ptr_nonnull(entry(&mine));
 }
 END_TEST
@@ -1627,14 +1686,18 @@ START_TEST(given_back_on_leaving)
 	pfdial_carp(r.d, 0, r.now);
 	collect_for(MS(10));
 	ck_assert_uint_eq(nout, 0);
+	/* later it had traffic here after all */
+	fake_local(&r, &g);
+	collect_for(2 * MONOTIME_SEC);
+	pfdial_carp(r.d, 1, r.now);
+	pfdial_carp(r.d, 0, r.now);
+	collect_for(MS(10));
+	check_given_back(6);
 	/* what was silent while we were MASTER may have had traffic here */
 	give_pair(PFSYNC_INS, &idle, 9);
 	pass(3 * MONOTIME_SEC);
 	pfdial_carp(r.d, 1, r.now);
-	give_upd_c(12, THEIRS, 4, 4, 0, 2);
 	pass(MONOTIME_SEC);
-	give_upd_c(12, THEIRS, 4, 4, 0, 2);
-	give_upd_c(13, THEIRS, 4, 4, 0, 2);
 	pfdial_carp(r.d, 0, r.now);
 	collect_for(MS(10));
 	check_given_back(9);
@@ -2002,7 +2065,7 @@ expire(struct repl *n)
 
 struct sim_flow {
 	struct flow	 f;
-	int		 at;		/* node that carries it, -1: not there */
+	int		 at;		/* which node carries it; -1: none */
 };
 
 /* How often a peer had its way with a flow where it is carried. */
@@ -2307,6 +2370,8 @@ make_suite(void)
 	tcase_add_loop_test(tc, bad_states, 0, V_MAX);
 	tcase_add_loop_test(tc, merging, 0, LEN(merges));
 	tcase_add_test(tc, own_sequence);
+	tcase_add_test(tc, both_ends);
+	tcase_add_test(tc, icmp_flow);
 	tcase_add_test(tc, senseless_states);
 	tcase_add_test(tc, scrub_is_kept);
 	tcase_add_test(tc, takeover);

@@ -1324,7 +1324,7 @@ START_TEST(process_is_suspicious)
 		op.flags = 0x80;
 		break;
 	case 2:
-		op.pad[5] = 1;
+		op.pad[1] = 1;
 		break;
 	case 3:
 		op.f.af = 5;

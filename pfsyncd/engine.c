@@ -221,6 +221,19 @@ tell_ledger(struct engine *e)
 	struct sync_hold m;
 
 	memset(&m, 0, sizeof(m));
+	if (why != NULL && strcmp(why, "liberal") == 0) {
+		/*
+		 * Mostly over in some milliseconds, in which the other vhids
+		 * of this node leave MASTER: one that is demoted just then
+		 * would advertise, and take its MAC back from the successor.
+		 */
+		if (!monotime_isset(e->liberal_since))
+			e->liberal_since = monotime_now();
+		if (monotime_sub(monotime_now(), e->liberal_since) <
+		    ENGINE_LIBERAL)
+			why = NULL;
+	} else
+		e->liberal_since = MONOTIME_NEVER;
 	if (why == NULL && pf_waits(e))
 		why = "bulk";
 	/* a MASTER does not demote itself: first hear what we are */
@@ -964,7 +977,7 @@ engine_main(int fd, const char *user, int verbose)
 	e->started = monotime_now();
 	e->timer = ev_timer_new(timer_cb, e);
 	e->quiet_timer = ev_timer_new(quiet_cb, e);
-	e->quiet_end = MONOTIME_NEVER;
+	e->quiet_end = e->liberal_since = MONOTIME_NEVER;
 	e->ask_timer = ev_timer_new(ctl_ask_cb, e);
 	e->parent = channel_new(fd, parent_msg, parent_gone, e);
 	log_set_sink(log_to_parent, e);

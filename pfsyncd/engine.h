@@ -25,6 +25,7 @@
 #define ENGINE_QUIET	(200 * MONOTIME_MSEC)	/* for own addresses to come */
 #define ENGINE_QUIET_MAX MONOTIME_SEC	/* when they never stop */
 #define ENGINE_CARP	MONOTIME_SEC	/* at start, for carpd's word */
+#define ENGINE_LIBERAL	(100 * MONOTIME_MSEC)	/* before it demotes */
 #define ENGINE_LINES	10		/* of one kind in ENGINE_LINES_TIME */
 #define ENGINE_LINES_TIME (60 * MONOTIME_SEC)
 #define ENGINE_ASK	MONOTIME_SEC	/* for the table process to count */
@@ -72,6 +73,7 @@ struct engine {
 	struct ipaddr	 carp_addrs[NOSYNC_ADDRS_MAX];
 	size_t		 ncarp_addrs;
 	struct sync_hold hold;
+	monotime_t	 liberal_since;
 	bool		 watch_new;
 
 	uint64_t	 count[PFSYNC_C_MAX];

@@ -41,7 +41,7 @@ struct sync_log {
 
 enum sync_sock {
 	SYNC_SOCK_PACKET,	/* AF_PACKET, SOCK_DGRAM, on syncdev: multicast */
-	SYNC_SOCK_RAW4,		/* raw socket, IP_HDRINCL */
+	SYNC_SOCK_RAW4,		/* raw socket, the kernel makes the header */
 	SYNC_SOCK_RAW6		/* raw socket, IPv6 */
 };
 struct sync_socket {		/* syncdev is there; descriptor rides along */

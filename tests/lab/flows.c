@@ -738,7 +738,8 @@ unique(struct table *t)
 {
 	size_t	 i, n = 0;
 
-	qsort(t->rec, t->n, sizeof(*t->rec), rec_cmp);
+	if (t->n > 0)
+		qsort(t->rec, t->n, sizeof(*t->rec), rec_cmp);
 	for (i = 0; i < t->n; i++)
 		if (n == 0 || memcmp(&t->rec[n - 1], &t->rec[i], REC_ID) != 0)
 			t->rec[n++] = t->rec[i];

@@ -79,7 +79,8 @@ UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \
 		tests/unit/advert_test.ut tests/unit/vhost_test.ut \
 		tests/unit/tokens_test.ut tests/unit/kif_test.ut \
 		tests/unit/vaddr_test.ut tests/unit/sandbox_test.ut \
-		tests/unit/frameio_test.ut tests/unit/steer_prog_test.ut
+		tests/unit/frameio_test.ut tests/unit/steer_prog_test.ut \
+		tests/unit/reload_test.ut
 SIM_TESTS=	tests/sim/sim_test.ut
 FUZZ_REPLAYS=	tests/fuzz/advert_fuzz.rp tests/fuzz/carp_fuzz.rp \
 		tests/fuzz/config_fuzz.rp tests/fuzz/frame_fuzz.rp \

@@ -1,0 +1,601 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * Reload as a property: of random pairs of configurations the second is
+ * applied over the first, in the engine's own code, with sockets that end here.
+ * What is the same in both must not notice: the same machine to the last bit,
+ * no frame, no request to the parent.  And what comes out is what a fresh start
+ * of the second has.  RELOAD_PAIRS and RELOAD_SEED choose how many and which.
+ */
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <check.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "carpd/engine.h"
+#include "common/hmac.h"
+#include "common/log.h"
+
+#define DEVS		3
+#define NAMES		6
+#define VHIDS		4	/* few, so that they change hands */
+#define TEXT_MAX	8192
+
+static uint64_t	 rng;
+
+static uint32_t
+rnd(uint32_t n)
+{
+	rng = rng * 6364136223846793005ULL + 1442695040888963407ULL;
+	return ((uint32_t)(rng >> 33) % n);
+}
+
+/* ---- random configurations ---- */
+
+struct spec {
+	int		 on;
+	uint32_t	 dev, vhid, base, skew, pass, addrs, groups, style,
+			 digest;
+};
+
+struct specs {
+	uint32_t	 preempt, log, demote;	/* of group dmz */
+	struct spec	 s[NAMES];
+};
+
+static void
+spec_fill(struct spec *s)
+{
+	s->on = 1;
+	s->dev = rnd(DEVS);
+	s->vhid = 1 + rnd(VHIDS);
+	s->base = rnd(4);
+	s->skew = rnd(240);
+	s->pass = rnd(3);
+	s->addrs = 1 + rnd(3);		/* bits: v4, v6 */
+	s->groups = rnd(4);		/* bits: dmz, lan */
+	s->style = rnd(4);
+	s->digest = rnd(3);
+}
+
+static void
+spec_change(struct spec *s)
+{
+	struct spec	 other;
+
+	spec_fill(&other);
+	switch (rnd(9)) {
+	case 0: s->dev = other.dev; break;
+	case 1: s->vhid = other.vhid; break;
+	case 2: s->base = other.base; break;
+	case 3: s->skew = other.skew; break;
+	case 4: s->pass = other.pass; break;
+	case 5: s->addrs = other.addrs; break;
+	case 6: s->groups = other.groups; break;
+	case 7: s->style = other.style; break;
+	case 8: s->digest = other.digest; break;
+	}
+}
+
+/* Most stays, so that there is something that must not notice. */
+static void
+specs_change(struct specs *c)
+{
+	size_t	 i;
+
+	for (i = 0; i < NAMES; i++)
+		switch (rnd(8)) {
+		case 0:
+			c->s[i].on = 0;
+			break;
+		case 1:
+			spec_fill(&c->s[i]);
+			break;
+		case 2:
+			spec_change(&c->s[i]);
+			break;
+		}
+	if (rnd(8) == 0)
+		c->preempt = rnd(2);
+	if (rnd(4) == 0)
+		c->demote = rnd(3);
+	if (rnd(4) == 0)
+		c->log = rnd(8);
+}
+
+static void __attribute__((format(printf, 2, 3)))
+add(char *text, const char *fmt, ...)
+{
+	size_t	 len = strlen(text);
+	va_list	 ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text + len, TEXT_MAX - len, fmt, ap);
+	va_end(ap);
+}
+
+static void
+specs_write(const struct specs *c, char *text)
+{
+	static const char *const style[] = { "auto", "byte", "skew", "both" };
+	static const char *const digest[] = { "auto", "openbsd", "freebsd" };
+	size_t	 i;
+
+	text[0] = '\0';
+	add(text, "preempt %s\nlog %u\n", c->preempt ? "yes" : "no", c->log);
+	if (c->demote != 0)
+		add(text, "group \"dmz\" { demote %u }\n", c->demote);
+	for (i = 0; i < NAMES; i++) {
+		const struct spec *s = &c->s[i];
+
+		if (!s->on)
+			continue;
+		add(text, "carp%zu on dev%u {\n\tvhid %u { advbase %u advskew "
+		    "%u }\n\tpass \"word%u\"\n\tdemote-style %s\n\tdigest %s\n",
+		    i, s->dev, s->vhid, s->base, s->skew, s->pass,
+		    style[s->style], digest[s->digest]);
+		if (s->addrs & 1)
+			add(text, "\taddress 10.0.%zu.1/24\n", i);
+		if (s->addrs & 2)
+			add(text, "\taddress 2001:db8:%zu::1/64\n", i);
+		if (s->groups & 1)
+			add(text, "\tgroup \"dmz\"\n");
+		if (s->groups & 2)
+			add(text, "\tgroup \"lan\"\n");
+		add(text, "}\n");
+	}
+}
+
+static void
+quiet(const char *line, void *arg)
+{
+	(void)line;
+	(void)arg;
+}
+
+/* One that is valid; c changes until it is. */
+static struct config *
+specs_config(struct specs *c)
+{
+	char	 text[TEXT_MAX];
+
+	for (;;) {
+		struct config	*conf;
+
+		specs_write(c, text);
+		conf = config_load_mem("random.conf", text, strlen(text),
+		    quiet, quiet, NULL);
+		if (conf != NULL)
+			return (conf);
+		spec_fill(&c->s[rnd(NAMES)]);	/* a vhid twice */
+	}
+}
+
+/* ---- an engine whose sockets end here ---- */
+
+struct bench {
+	struct engine		 e;
+	struct demote_entry	 entries[ENGINE_LEDGER_MAX];
+	int			 parent;	/* what it says to the parent */
+	int			 wire[DEVS];	/* what it sends */
+	struct imsgbuf		*heard;
+};
+
+static void
+nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void
+no_msg(struct channel *c, struct imsg *im, void *arg)
+{
+	(void)c;
+	(void)im;
+	(void)arg;
+}
+
+static void
+no_kif(const struct kif_event *k, void *arg)
+{
+	(void)k;
+	(void)arg;
+}
+
+static void
+no_gone(struct channel *c, const char *why, void *arg)
+{
+	(void)c;
+	(void)arg;
+	ck_abort_msg("the parent is gone: %s", why);
+}
+
+static void
+nonblocking(int fd)
+{
+	ck_assert_int_ne(fcntl(fd, F_SETFL, O_NONBLOCK), -1);
+}
+
+/* A carpdev that is there, with link, address and an open way. */
+static void
+bench_dev(struct bench *b, int i)
+{
+	char		 name[IF_NAMESIZE];
+	struct dev	*d;
+	int		 sv[2], fd;
+
+	(void)snprintf(name, sizeof(name), "dev%d", i);
+	d = dev_get(&b->e, name);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv), 0);
+	nonblocking(sv[0]);
+	nonblocking(sv[1]);
+	d->fd = sv[0];
+	b->wire[i] = sv[1];
+	ck_assert_int_ne(fd = memfd_create("slots", 0), -1);
+	ck_assert_int_eq(ftruncate(fd, 1 << 16), 0);
+	ck_assert_ptr_nonnull(d->slots = steer_slots_map(fd));
+	d->ifindex = 1000000 + i;
+	d->mac[0] = 2;
+	d->mac[5] = (uint8_t)i;
+	d->link = d->link_known = d->proven = true;
+	ck_assert_int_eq(ipaddr_parse("192.0.2.1", &d->src4, NULL), 0);
+	ck_assert_int_eq(ipaddr_parse("fe80::1", &d->src6, NULL), 0);
+}
+
+static struct bench *
+bench_new(void)
+{
+	struct bench	*b;
+	int		 i, sv[2];
+
+	ck_assert_ptr_nonnull(b = calloc(1, sizeof(*b)));
+	TAILQ_INIT(&b->e.devs);
+	TAILQ_INIT(&b->e.vifs);
+	b->e.allow = true;
+	b->e.nodeid = 7;
+	b->e.epoch = 1;
+	b->e.started = monotime_now();
+	demote_init(&b->e.ledger, b->entries, ENGINE_LEDGER_MAX);
+	b->e.ledger_timer = ev_timer_new(nothing, NULL);
+	b->e.sweep_timer = ev_timer_new(nothing, NULL);
+	b->e.watch_timer = ev_timer_new(nothing, NULL);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
+	nonblocking(sv[0]);
+	nonblocking(sv[1]);
+	b->e.parent = channel_new(sv[0], no_msg, no_gone, NULL);
+	b->parent = sv[1];
+	ck_assert_ptr_nonnull(b->heard = imsgbuf_new(sv[1]));
+	b->e.kif = kif_from_fd(kif_open(false), no_kif, NULL);
+	ck_assert_ptr_nonnull(b->e.kif);
+	for (i = 0; i < DEVS; i++)
+		bench_dev(b, i);
+	return (b);
+}
+
+/* What has been stopped, drained and is freed, as the loop would. */
+static void
+bench_sweep(struct bench *b)
+{
+	struct vhost_event	 ev = { .type = VHOST_EV_TIMER,
+	    .timer = VHOST_TIMER_DRAIN };
+	struct vif		*f, *next;
+	size_t			 i;
+
+	TAILQ_FOREACH_SAFE(f, &b->e.vifs, entry, next) {
+		for (i = 0; i < f->nnodes; i++) {
+			struct node *n = f->nodes[i];
+
+			if (monotime_isset(n->v.timer[VHOST_TIMER_DRAIN]))
+				(void)node_step(n, &ev,
+				    n->v.timer[VHOST_TIMER_DRAIN]);
+		}
+		if (f->dying)
+			vif_free(f);
+	}
+	kif_read(b->e.kif);
+}
+
+/* ---- what was said ---- */
+
+struct said {
+	bool	 frame[DEVS][256];	/* from that virtual MAC */
+	bool	 vaddr[NAMES];
+	bool	 bowout[DEVS][256];
+};
+
+static void
+said_message(struct said *s, const struct imsg *im)
+{
+	struct msg_bowout	 m;
+	struct msg_vaddr	 v;
+
+	if (im->type == IMSG_VADDR) {
+		memcpy(&v, im->data, sizeof(v));
+		s->vaddr[v.name[4] - '0'] = true;
+	} else if (im->type == IMSG_BOWOUT) {
+		memcpy(&m, im->data, sizeof(m));
+		s->bowout[m.carpdev[3] - '0'][m.vhid] = true;
+	}
+}
+
+/* Read it all; s may be NULL. */
+static void
+listen_to(struct bench *b, struct said *s)
+{
+	struct said	 junk;
+	uint8_t		 frame[2048];
+	struct imsg	 im;
+	int		 i;
+
+	s = s == NULL ? &junk : s;
+	memset(s, 0, sizeof(*s));
+	for (i = 0; i < DEVS; i++)
+		while (recv(b->wire[i], frame, sizeof(frame), 0) > 12)
+			s->frame[i][frame[11]] = true;
+	ck_assert_int_eq(channel_drain(b->e.parent, 0), 0);
+	while (recv(b->parent, frame, 1, MSG_PEEK) > 0 &&
+	    imsgbuf_read(b->heard) > 0)
+		while (imsg_get(b->heard, &im) > 0)
+			said_message(s, &im);
+}
+
+/* ---- the properties ---- */
+
+static uint64_t	 pairs, same, changed, masters, gone, added;
+
+struct before {
+	bool			 there;
+	struct config_iface	 c;
+	const struct node	*n;
+	struct vhost		 v;
+	uint64_t		 since_ms;
+	int			 demotion;
+};
+
+static void
+remember(struct bench *b, struct before *all)
+{
+	struct vif	*f;
+
+	memset(all, 0, NAMES * sizeof(*all));
+	TAILQ_FOREACH(f, &b->e.vifs, entry) {
+		struct before *o = &all[f->c.name[4] - '0'];
+
+		o->there = true;
+		o->c = f->c;
+		o->n = f->nodes[0];
+		o->v = f->nodes[0]->v;
+		o->since_ms = f->nodes[0]->since_ms;
+		o->demotion = ledger_vif(f);
+	}
+}
+
+/* Nothing that concerns f is different: it must not have noticed. */
+static void
+must_not_notice(const struct vif *f, const struct before *o,
+    const struct said *s)
+{
+	int	 i = f->c.name[4] - '0', d = f->c.carpdev[3] - '0';
+
+	same++;
+	masters += f->nodes[0]->v.state == VHOST_MASTER;
+	ck_assert_msg(f->nodes[0] == o->n, "%s was made anew", f->c.name);
+	ck_assert_msg(memcmp(&f->nodes[0]->v, &o->v, sizeof(o->v)) == 0,
+	    "%s was touched", f->c.name);
+	ck_assert(f->nodes[0]->since_ms == o->since_ms);
+	ck_assert_msg(!s->vaddr[i], "the addresses of %s were moved",
+	    f->c.name);
+	ck_assert_msg(!s->frame[d][f->c.vhids[0].vhid], "%s spoke",
+	    f->c.name);
+	ck_assert_msg(!s->bowout[d][f->c.vhids[0].vhid],
+	    "%s changed its last words", f->c.name);
+}
+
+/* Timers, groups and habits change live: the state is what it was. */
+static void
+must_keep_its_state(const struct vif *f, const struct before *o)
+{
+	changed++;
+	ck_assert_msg(f->nodes[0] == o->n, "%s was made anew", f->c.name);
+	ck_assert_msg(f->nodes[0]->v.state == o->v.state &&
+	    f->nodes[0]->v.transitions == o->v.transitions,
+	    "%s moved from %s to %s", f->c.name,
+	    vhost_state_names[o->v.state],
+	    vhost_state_names[f->nodes[0]->v.state]);
+}
+
+static void
+compare(struct bench *b, const struct before *all, const struct said *s,
+    bool preempt)
+{
+	struct vif	*f;
+
+	TAILQ_FOREACH(f, &b->e.vifs, entry) {
+		const struct before *o = &all[f->c.name[4] - '0'];
+		unsigned int diff;
+
+		if (f->dying) {
+			gone++;
+			continue;
+		}
+		if (!o->there) {
+			added++;
+			continue;
+		}
+		diff = config_iface_diff(&o->c, &f->c);
+		if (diff == 0 && preempt && o->demotion == ledger_vif(f))
+			must_not_notice(f, o, s);
+		else if ((diff & CONFIG_DIFF_IDENTITY) == 0)
+			must_keep_its_state(f, o);
+	}
+}
+
+static const struct vif *
+find(const struct bench *b, const char *name)
+{
+	const struct vif	*f;
+
+	TAILQ_FOREACH(f, &b->e.vifs, entry)
+		if (strcmp(f->c.name, name) == 0)
+			return (f);
+	return (NULL);
+}
+
+/* As after a start with this file: same interfaces, same everything. */
+static void
+must_be_as_fresh(const struct bench *b, const struct config *c)
+{
+	struct bench	*fresh = bench_new();
+	const struct vif *f, *g;
+	size_t		 n = 0;
+
+	vif_apply(&fresh->e, c);
+	ck_assert_int_eq(memcmp(&b->e.g, &fresh->e.g, sizeof(b->e.g)), 0);
+	TAILQ_FOREACH(f, &b->e.vifs, entry) {
+		struct vhost_conf x, y;
+
+		n++;
+		g = find(fresh, f->c.name);
+		ck_assert_msg(g != NULL, "%s is still there", f->c.name);
+		ck_assert_int_eq(memcmp(&f->c, &g->c, sizeof(f->c)), 0);
+		ck_assert_str_eq(f->dev->name, g->dev->name);
+		x = f->nodes[0]->conf;
+		y = g->nodes[0]->conf;
+		ck_assert_msg(memcmp(&x, &y, sizeof(x)) == 0,
+		    "%s runs with other settings", f->c.name);
+		ck_assert_msg(memcmp(f->nodes[0]->av.id, g->nodes[0]->av.id,
+		    sizeof(f->nodes[0]->av.id)) == 0, "%s is another vhost",
+		    f->c.name);
+		ck_assert_int_eq(ledger_vif(f), ledger_vif(g));
+		ck_assert_int_eq(f->nodes[0]->v.demotion,
+		    g->nodes[0]->v.demotion);
+		ck_assert_msg(f->nodes[0]->v.state != VHOST_INIT,
+		    "%s does not run", f->c.name);
+		ck_assert_ptr_eq(f->dev->byvhid[f->c.vhids[0].vhid],
+		    f->nodes[0]);
+	}
+	ck_assert_uint_eq(n, c->nifaces);
+	fresh->e.stopping = true;
+	TAILQ_FOREACH(f, &fresh->e.vifs, entry)
+		vif_stop((struct vif *)(uintptr_t)f, VHOST_CAUSE_SHUTDOWN);
+	bench_sweep(fresh);
+	channel_free(fresh->e.parent);
+	imsgbuf_free(fresh->heard);
+	kif_free(fresh->e.kif);
+	ev_timer_free(fresh->e.ledger_timer);
+	ev_timer_free(fresh->e.sweep_timer);
+	ev_timer_free(fresh->e.watch_timer);
+	for (n = 0; n < DEVS; n++)
+		close(fresh->wire[n]);
+	while (!TAILQ_EMPTY(&fresh->e.devs)) {
+		struct dev *d = TAILQ_FIRST(&fresh->e.devs);
+
+		close(d->fd);
+		steer_slots_unmap(d->slots);
+		TAILQ_REMOVE(&fresh->e.devs, d, entry);
+		free(d);
+	}
+	free(fresh->e.groups);
+	free(fresh);
+}
+
+/* Some are MASTER, as an election would have it. */
+static void
+elect(struct bench *b)
+{
+	struct vhost_event	 ev = { .type = VHOST_EV_FORCE };
+	struct vif		*f;
+
+	TAILQ_FOREACH(f, &b->e.vifs, entry) {
+		ev.state = rnd(2) ? VHOST_MASTER : VHOST_BACKUP;
+		node_event(f->nodes[0], &ev);
+	}
+}
+
+static uint64_t
+number(const char *name, uint64_t otherwise)
+{
+	const char	*s = getenv(name);
+
+	return (s == NULL ? otherwise : strtoull(s, NULL, 0));
+}
+
+START_TEST(random_pairs)
+{
+	static struct before	 all[NAMES];
+	uint64_t		 seed = number("RELOAD_SEED", 1), i;
+	uint64_t		 n = number("RELOAD_PAIRS", 3000);
+	struct bench		*b = bench_new();
+	struct specs		 specs;
+	struct config		*c;
+	struct said		 said;
+	bool			 preempt;
+
+	rng = seed;
+	memset(&specs, 0, sizeof(specs));
+	for (i = 0; i < NAMES; i++)
+		if (rnd(2))
+			spec_fill(&specs.s[i]);
+	for (pairs = 0; pairs < n; pairs++) {
+		c = specs_config(&specs);
+		preempt = b->e.g.preempt == c->g.preempt;
+		remember(b, all);
+		listen_to(b, NULL);
+		vif_apply(&b->e, c);
+		listen_to(b, &said);
+		compare(b, all, &said, preempt);
+		bench_sweep(b);
+		must_be_as_fresh(b, c);
+		elect(b);
+		config_free(c);
+		specs_change(&specs);
+	}
+	printf("sim: reload: seed %ju: %ju pairs; %ju interfaces the same "
+	    "(%ju MASTER), %ju changed live, %ju gone, %ju added\n",
+	    (uintmax_t)seed, (uintmax_t)pairs, (uintmax_t)same,
+	    (uintmax_t)masters, (uintmax_t)changed, (uintmax_t)gone,
+	    (uintmax_t)added);
+	ck_assert_uint_gt(same, n / 4);
+	ck_assert_uint_gt(masters, n / 16);
+	ck_assert_uint_gt(changed, n / 16);
+	ck_assert_uint_gt(gone, n / 16);
+	ck_assert_uint_gt(added, n / 16);
+}
+END_TEST
+
+static void
+no_log(int pri, const char *line, void *arg)
+{
+	(void)pri;
+	(void)line;
+	(void)arg;
+}
+
+int
+main(void)
+{
+	TCase	*tc = tcase_create("reload");
+	Suite	*s = suite_create("reload");
+	SRunner	*sr;
+	int	 failed;
+
+	log_set_sink(no_log, NULL);
+	hmac_setup();
+	ev_init();
+	tcase_add_test(tc, random_pairs);
+	tcase_set_timeout(tc, 120);
+	suite_add_tcase(s, tc);
+	sr = srunner_create(s);
+	srunner_set_fork_status(sr, CK_NOFORK);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return (failed != 0);
+}

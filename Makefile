@@ -39,9 +39,10 @@ ALL_LDFLAGS=	${LDHARDEN} ${LDFLAGS}
 COMMON_SRCS=	common/monotime.c common/ev.c common/log.c common/imsg.c \
 		common/channel.c common/msgtab.c common/control.c \
 		common/ctlclient.c common/ibuf.c common/notify.c common/hmac.c \
-		common/ipaddr.c common/lex.c common/wire/cksum.c \
-		common/wire/carp.c common/wire/frame.c common/wire/trailer.c \
-		common/wire/native.c common/wire/pfsync.c \
+		common/ipaddr.c common/lex.c common/config.c \
+		common/wire/cksum.c common/wire/carp.c common/wire/frame.c \
+		common/wire/trailer.c common/wire/native.c \
+		common/wire/pfsync.c \
 		${COMMON_OS_SRCS}
 COMMON_OBJS=	${COMMON_SRCS:.c=.o}
 

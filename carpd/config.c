@@ -11,17 +11,11 @@
  * honoured as written is refused; nothing is cut, rounded or guessed.
  */
 #include <sys/queue.h>
-#include <sys/stat.h>
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "../common/lex.h"
 #include "../common/log.h"
 #include "config.h"
 #include "parse.h"
@@ -34,9 +28,6 @@
 #define LOG_MAX		7
 #define SYNC_WAIT_MAX	3600
 #define CARP_GROUP	"carp"
-#define MASKED		"***"	/* what config_print() writes for a pass */
-#define MSG_MAX		768
-#define NEAR		2	/* edits between a word and what was meant */
 
 const char *const config_digest_names[] = { "auto", "openbsd", "freebsd",
 	NULL };
@@ -46,18 +37,10 @@ const char *const config_balancing_names[] = { "none", NULL };
 
 /* lifetime */
 
-static void *
-must(void *p)
-{
-	if (p == NULL)
-		fatal("configuration");
-	return (p);
-}
-
 struct config *
 config_new(void)
 {
-	struct config	*c = must(calloc(1, sizeof(*c)));
+	struct config	*c = config_must(calloc(1, sizeof(*c)));
 
 	c->g.log = CONFIG_LOG_DEFAULT;
 	return (c);
@@ -90,8 +73,8 @@ config_add_iface(struct config *c, const struct config_iface *i)
 	struct config_iface	*n;
 
 	/* recallocarray: no pass stays behind in freed memory */
-	c->ifaces = must(recallocarray(c->ifaces, c->nifaces, c->nifaces + 1,
-	    sizeof(*c->ifaces)));
+	c->ifaces = config_must(recallocarray(c->ifaces, c->nifaces,
+	    c->nifaces + 1, sizeof(*c->ifaces)));
 	n = &c->ifaces[c->nifaces++];
 	*n = *i;
 	if (in_group(n, CARP_GROUP))
@@ -109,7 +92,7 @@ config_add_iface(struct config *c, const struct config_iface *i)
 struct config_group *
 config_add_group(struct config *c, const struct config_group *g)
 {
-	c->groups = must(reallocarray(c->groups, c->ngroups + 1,
+	c->groups = config_must(reallocarray(c->groups, c->ngroups + 1,
 	    sizeof(*c->groups)));
 	c->groups[c->ngroups] = *g;
 	return (&c->groups[c->ngroups++]);
@@ -178,22 +161,6 @@ is_carp_name(const char *s)
 	    letters + digits < IF_NAMESIZE);
 }
 
-/* What Linux takes for an interface's name (dev_valid_name()). */
-static bool
-is_carpdev_name(const char *s)
-{
-	size_t	 n;
-
-	if (strcmp(s, ".") == 0 || strcmp(s, "..") == 0)
-		return (false);
-	for (n = 0; s[n] != '\0'; n++)
-		if (s[n] == '/' || s[n] == ':' ||
-		    isspace((unsigned char)s[n]) ||
-		    iscntrl((unsigned char)s[n]))
-			return (false);
-	return (n > 0 && n < IF_NAMESIZE);
-}
-
 /* NULL, or why s cannot be the name of a group. */
 static const char *
 bad_group(const char *s)
@@ -213,12 +180,6 @@ bad_group(const char *s)
 }
 
 /* a message from the parent */
-
-static bool
-has_end(const char *s, size_t size)
-{
-	return (memchr(s, '\0', size) != NULL);
-}
 
 static bool
 addrs_ok(const struct config_iface *i)
@@ -271,7 +232,7 @@ groups_ok(const struct config_iface *i)
 	if (i->ngroups > CONFIG_GROUPS_MAX)
 		return (false);
 	for (n = 0; n < i->ngroups; n++)
-		if (!has_end(i->groups[n], sizeof(i->groups[n])) ||
+		if (!config_has_end(i->groups[n], sizeof(i->groups[n])) ||
 		    bad_group(i->groups[n]) != NULL)
 			return (false);
 	/* config_add_iface() wants to add this one */
@@ -281,16 +242,17 @@ groups_ok(const struct config_iface *i)
 bool
 config_iface_ok(const struct config_iface *i)
 {
-	if (!has_end(i->name, sizeof(i->name)) || !is_carp_name(i->name))
+	if (!config_has_end(i->name, sizeof(i->name)) ||
+	    !is_carp_name(i->name))
 		return (false);
-	if (!has_end(i->carpdev, sizeof(i->carpdev)) ||
-	    !is_carpdev_name(i->carpdev))
+	if (!config_has_end(i->carpdev, sizeof(i->carpdev)) ||
+	    !config_ifname_ok(i->carpdev))
 		return (false);
 	if (i->digest > DIGEST_FREEBSD || i->style > STYLE_BOTH ||
 	    i->balancing > BALANCING_NONE)
 		return (false);
 	if (i->passlen > CONFIG_PASS_MAX ||
-	    !has_end(i->pass, sizeof(i->pass)) ||
+	    !config_has_end(i->pass, sizeof(i->pass)) ||
 	    strlen(i->pass) != i->passlen)
 		return (false);
 	return (vhids_ok(i) && groups_ok(i) && addrs_ok(i));
@@ -317,120 +279,16 @@ struct mark {
 	struct config_tok at;
 };
 
-struct kept {
-	SLIST_ENTRY(kept) entry;
-	char		*text;
-};
-
-struct config_run {
-	struct config	*c;
-	struct lex	*lex;
-	config_msg_cb	 warn;
-	void		*arg;
-	SLIST_HEAD(kept_head, kept) kept;
+/* What is noted during a run. */
+struct config_own {
 	SLIST_HEAD(mark_head, mark) marks;
-	struct config_tok once[ONCES];	/* file NULL: not yet */
-	int		 quiet;
 
-	/* syntax errors: one a line, none where a pass would show */
-	struct config_tok bad;
-	struct config_tok pass_line;
-	struct config_tok unexpected;
-	const char	*what;
-	bool		 pending;
-
-	/* the block that is open */
-	struct config_tok name;		/* text NULL: none */
+	/* the block that is open; its name is config_run's */
 	bool		 refused;	/* read for its mistakes only */
 	bool		 muted;		/* not even for those */
 	struct config_iface i;
 	struct config_group g;
 };
-
-const char *
-config_keep(struct config_run *r, const char *text)
-{
-	struct kept	*k = must(calloc(1, sizeof(*k)));
-
-	k->text = must(strdup(text));
-	SLIST_INSERT_HEAD(&r->kept, k, entry);
-	return (k->text);
-}
-
-static void
-run_clear(struct config_run *r)
-{
-	struct kept	*k;
-	struct mark	*m;
-
-	while ((k = SLIST_FIRST(&r->kept)) != NULL) {
-		SLIST_REMOVE_HEAD(&r->kept, entry);
-		freezero(k->text, strlen(k->text) + 1);
-		free(k);
-	}
-	while ((m = SLIST_FIRST(&r->marks)) != NULL) {
-		SLIST_REMOVE_HEAD(&r->marks, entry);
-		free(m);
-	}
-	explicit_bzero(&r->i, sizeof(r->i));
-}
-
-static void __attribute__((format(printf, 3, 4)))
-fail(struct config_run *r, const struct config_tok *t, const char *fmt, ...)
-{
-	char	 buf[MSG_MAX];
-	va_list	 ap;
-
-	if (r->quiet > 0)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(buf, sizeof(buf), fmt, ap);
-	va_end(ap);
-	lex_error_at(r->lex, t->file, t->line, "%s", buf);
-}
-
-static void __attribute__((format(printf, 3, 4)))
-warn_at(struct config_run *r, const struct config_tok *t, const char *fmt, ...)
-{
-	char	 buf[MSG_MAX], line[2 * MSG_MAX];
-	va_list	 ap;
-
-	if (r->quiet > 0 || r->warn == NULL)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(buf, sizeof(buf), fmt, ap);
-	va_end(ap);
-	snprintf(line, sizeof(line), "%s:%d: %s", t->file, t->line, buf);
-	r->warn(line, r->arg);
-}
-
-/* "line 3", or "other.conf:3" when that is not the file of t. */
-static const char *
-where(const struct config_tok *first, const struct config_tok *t, char *buf,
-    size_t len)
-{
-	if (strcmp(first->file, t->file) == 0)
-		snprintf(buf, len, "line %d", first->line);
-	else
-		snprintf(buf, len, "%s:%d", first->file, first->line);
-	return (buf);
-}
-
-/* Was what said before?  Then say where. */
-static bool
-once(struct config_run *r, enum once what, const struct config_tok *key)
-{
-	struct config_tok	*first = &r->once[what];
-	char			 buf[MSG_MAX / 2];
-
-	if (first->file != NULL) {
-		fail(r, key, "%s is already set at %s; keep one of them",
-		    key->text, where(first, key, buf, sizeof(buf)));
-		return (false);
-	}
-	*first = *key;
-	return (true);
-}
 
 static void
 forget_once(struct config_run *r, enum once from)
@@ -445,7 +303,7 @@ find_mark(const struct config_run *r, enum mark_kind kind, const char *scope,
 {
 	const struct mark	*m;
 
-	SLIST_FOREACH(m, &r->marks, entry)
+	SLIST_FOREACH(m, &r->own->marks, entry)
 		if (m->kind == kind && strcmp(m->key, key) == 0 &&
 		    strcmp(m->scope, scope) == 0)
 			return (m);
@@ -462,22 +320,19 @@ claim(struct config_run *r, enum mark_kind kind, const char *scope,
 
 	if (first != NULL)
 		return (first);
-	m = must(calloc(1, sizeof(*m)));
+	m = config_must(calloc(1, sizeof(*m)));
 	m->kind = kind;
 	m->scope = config_keep(r, scope);
 	m->key = config_keep(r, key);
 	m->owner = config_keep(r, owner);
 	m->at = *at;
-	SLIST_INSERT_HEAD(&r->marks, m, entry);
+	SLIST_INSERT_HEAD(&r->own->marks, m, entry);
 	return (NULL);
 }
 
 /* words and what was meant by them */
 
-static const struct vocabulary {
-	const char	*word;
-	enum config_ctx	 ctx;
-} vocabulary[] = {
+static const struct config_word words[] = {
 	{ "preempt", CONFIG_CTX_TOP },
 	{ "log", CONFIG_CTX_TOP },
 	{ "sync", CONFIG_CTX_TOP },
@@ -494,12 +349,8 @@ static const struct vocabulary {
 	{ "advskew", CONFIG_CTX_VHID },
 	{ "demote", CONFIG_CTX_GROUP },
 };
-#define NVOCABULARY	(sizeof(vocabulary) / sizeof(vocabulary[0]))
 
-static const struct {
-	const char	*belongs;
-	const char	*possible;
-} contexts[] = {
+static const struct config_place places[] = {
 	[CONFIG_CTX_TOP] = { "outside of all braces",
 	    "NAME on CARPDEV { ... }, preempt, log, sync wait, group, "
 	    "include or NAME = \"VALUE\"" },
@@ -513,10 +364,7 @@ static const struct {
 };
 
 /* Habits from ifconfig(8) and elsewhere. */
-static const struct {
-	const char	*word;
-	const char	*hint;
-} habits[] = {
+static const struct config_habit habits[] = {
 	{ "alias", "write address ADDRESS/LENGTH" },
 	{ "carpdev", "write NAME on CARPDEV {" },
 	{ "carpnodes", "write vhid N { advskew N }; several nodes in one "
@@ -535,267 +383,36 @@ static const struct {
 	{ "virtual_ipaddress", "write address ADDRESS/LENGTH" },
 };
 
-/* Insertions, deletions, replacements from a to b; NEAR + 1 for "more". */
-static size_t
-distance(const char *a, const char *b)
-{
-	size_t	 d[32], la = strlen(a), lb = strlen(b), i, j, diag, up, best;
-
-	if (la + NEAR < lb || lb + NEAR < la ||
-	    lb >= sizeof(d) / sizeof(d[0]))
-		return (NEAR + 1);
-	for (j = 0; j <= lb; j++)
-		d[j] = j;
-	for (i = 1; i <= la; i++) {
-		diag = d[0];
-		d[0] = i;
-		for (j = 1; j <= lb; j++) {
-			up = d[j];
-			best = diag + (a[i - 1] != b[j - 1]);
-			if (up + 1 < best)
-				best = up + 1;
-			if (d[j - 1] + 1 < best)
-				best = d[j - 1] + 1;
-			d[j] = best;
-			diag = up;
-		}
-	}
-	return (d[lb]);
-}
-
-/* Is word near enough to cand, and nearer than *best? */
-static bool
-nearer(const char *word, const char *cand, size_t *best)
-{
-	size_t	 d = distance(word, cand);
-
-	if (d > NEAR || d >= strlen(cand) || d >= *best)
-		return (false);
-	*best = d;
-	return (true);
-}
-
-static const char *
-meant(const char *word, enum config_ctx ctx)
-{
-	const char	*m = NULL;
-	size_t		 best = NEAR + 1, n;
-
-	for (n = 0; n < NVOCABULARY; n++)
-		if (vocabulary[n].ctx == ctx &&
-		    nearer(word, vocabulary[n].word, &best))
-			m = vocabulary[n].word;
-	return (m);
-}
-
-static const char *
-habit(const char *word)
-{
-	size_t	 n;
-
-	for (n = 0; n < sizeof(habits) / sizeof(habits[0]); n++)
-		if (strcmp(word, habits[n].word) == 0)
-			return (habits[n].hint);
-	return (NULL);
-}
-
-/* Where a word would be right, or NULL. */
-static const char *
-belongs(const char *word)
-{
-	size_t	 n;
-
-	for (n = 0; n < NVOCABULARY; n++)
-		if (strcmp(word, vocabulary[n].word) == 0)
-			return (contexts[vocabulary[n].ctx].belongs);
-	return (NULL);
-}
-
 /* syntax errors */
-
-static bool
-same_line(const struct config_tok *a, const struct config_tok *b)
-{
-	return (a->file != NULL && b->file != NULL && a->line == b->line &&
-	    strcmp(a->file, b->file) == 0);
-}
-
-void
-config_bad_line(struct config_run *r, const struct config_tok *t)
-{
-	r->bad = *t;
-}
-
-void
-config_pass_line(struct config_run *r, const struct config_tok *t)
-{
-	r->pass_line = *t;
-}
-
-void
-config_quiet(struct config_run *r, bool on)
-{
-	r->quiet += on ? 1 : -1;
-}
-
-/* May this line still be complained about?  Then not again. */
-static bool
-first_on_line(struct config_run *r, const struct config_tok *t)
-{
-	if (same_line(&r->bad, t))
-		return (false);
-	r->bad = *t;
-	return (true);
-}
-
-static bool
-at_end(const struct config_run *r)
-{
-	return (r->what != NULL && strcmp(r->what, CONFIG_EOF) == 0);
-}
-
-void
-config_unexpected(struct config_run *r, const struct config_tok *t,
-    const char *what)
-{
-	r->unexpected = *t;
-	r->what = what;
-	r->pending = at_end(r) || first_on_line(r, t);
-}
-
-/* What was found, in words or in quotes. */
-static const char *
-found(const struct config_run *r, char *buf, size_t len)
-{
-	const struct config_tok	*t = &r->unexpected;
-
-	if (r->what != NULL)
-		return (r->what);
-	if (same_line(&r->pass_line, t))
-		return ("another word");
-	snprintf(buf, len, "\"%.40s\"", t->text);
-	return (buf);
-}
 
 static void
 unknown(struct config_run *r, const struct config_tok *t, enum config_ctx ctx)
 {
-	const char	*m;
-
-	if (same_line(&r->pass_line, t))
-		fail(r, t, "a word too many behind pass; quote a phrase: "
-		    "pass \"PHRASE\"");
+	if (config_is_secret(r, t))
+		config_fail(r, t, "a word too many behind pass; quote a "
+		    "phrase: pass \"PHRASE\"");
 	else if (t->quoted)
-		fail(r, t, "a quoted string found; possible here: %s",
-		    contexts[ctx].possible);
-	else if ((m = habit(t->text)) != NULL)
-		fail(r, t, "unknown word \"%.40s\"; %s", t->text, m);
-	else if ((m = meant(t->text, ctx)) != NULL)
-		fail(r, t, "unknown word \"%.40s\"; did you mean %s?",
-		    t->text, m);
+		config_fail(r, t, "a quoted string found; possible here: %s",
+		    places[ctx].possible);
 	else
-		fail(r, t, "unknown word \"%.40s\"; possible here: %s",
-		    t->text, contexts[ctx].possible);
+		config_unknown_word(r, t, ctx);
 }
 
 void
 config_unknown(struct config_run *r, const struct config_tok *t,
     enum config_ctx ctx)
 {
-	if (first_on_line(r, t))
+	if (config_first_on_line(r, t))
 		unknown(r, t, ctx);
-}
-
-void
-config_expected(struct config_run *r, enum config_ctx ctx, const char *hint)
-{
-	const struct config_tok	*t = &r->unexpected;
-	const char		*place;
-	char			 buf[64];
-
-	if (!r->pending || at_end(r))	/* the end: once, by run_end() */
-		return;
-	r->pending = false;
-	if (hint != NULL)
-		fail(r, t, "%s found, expected %s",
-		    found(r, buf, sizeof(buf)), hint);
-	else if (r->what == NULL && strcmp(t->text, "}") == 0)
-		fail(r, t, "a } without a {");
-	else if (r->what == NULL && (place = belongs(t->text)) != NULL)
-		fail(r, t, "%s belongs %s", t->text, place);
-	else
-		fail(r, t, "%s found; possible here: %s",
-		    found(r, buf, sizeof(buf)), contexts[ctx].possible);
-}
-
-void
-config_misplaced(struct config_run *r, const struct config_tok *t,
-    enum config_ctx ctx)
-{
-	config_unexpected(r, t, NULL);
-	config_expected(r, ctx, NULL);
 }
 
 void
 config_stray(struct config_run *r, const struct config_tok *t)
 {
-	if (first_on_line(r, t))
-		fail(r, t, "a { that belongs to nothing; possible here: %s",
-		    contexts[CONFIG_CTX_IFACE].possible);
+	if (config_first_on_line(r, t))
+		config_fail(r, t, "a { that belongs to nothing; possible here: "
+		    "%s", places[CONFIG_CTX_IFACE].possible);
 	config_quiet(r, true);
-}
-
-/* values */
-
-static bool
-in_range(struct config_run *r, const struct config_tok *key,
-    const struct config_tok *val, int64_t lo, int64_t hi)
-{
-	if (val->num >= lo && val->num <= hi)
-		return (true);
-	fail(r, val, "%s %.40s is out of range, %jd to %jd", key->text,
-	    val->text, (intmax_t)lo, (intmax_t)hi);
-	return (false);
-}
-
-/* "a, b or c" */
-static const char *
-list(const char *const *names, char *buf, size_t len)
-{
-	size_t	 n;
-
-	buf[0] = '\0';
-	for (n = 0; names[n] != NULL; n++) {
-		if (n > 0)
-			strlcat(buf, names[n + 1] != NULL ? ", " : " or ",
-			    len);
-		strlcat(buf, names[n], len);
-	}
-	return (buf);
-}
-
-/* One of names, or -1 and a message. */
-static int
-choose(struct config_run *r, const struct config_tok *key,
-    const struct config_tok *val, const char *const *names)
-{
-	char		 buf[128];
-	const char	*m = NULL;
-	size_t		 best = NEAR + 1, n;
-
-	for (n = 0; names[n] != NULL; n++) {
-		if (strcmp(val->text, names[n]) == 0)
-			return ((int)n);
-		if (nearer(val->text, names[n], &best))
-			m = names[n];
-	}
-	if (m != NULL)
-		fail(r, val, "unknown %s \"%.40s\"; did you mean %s?",
-		    key->text, val->text, m);
-	else
-		fail(r, val, "unknown %s \"%.40s\"; expected %s", key->text,
-		    val->text, list(names, buf, sizeof(buf)));
-	return (-1);
 }
 
 /* statements outside of braces */
@@ -807,8 +424,8 @@ config_preempt(struct config_run *r, const struct config_tok *key,
 	static const char *const	 no_yes[] = { "no", "yes", NULL };
 	int				 v;
 
-	if (once(r, ONCE_PREEMPT, key) &&
-	    (v = choose(r, key, val, no_yes)) != -1)
+	if (config_once(r, ONCE_PREEMPT, key) &&
+	    (v = config_choose(r, key, val, no_yes, NULL)) != -1)
 		r->c->g.preempt = (uint8_t)v;
 }
 
@@ -816,7 +433,8 @@ void
 config_log(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	if (once(r, ONCE_LOG, key) && in_range(r, key, val, 0, LOG_MAX))
+	if (config_once(r, ONCE_LOG, key) &&
+	    config_in_range(r, key, val, 0, LOG_MAX))
 		r->c->g.log = (uint8_t)val->num;
 }
 
@@ -827,8 +445,8 @@ config_sync_wait(struct config_run *r, const struct config_tok *key,
 	struct config_tok	 both = *key;
 
 	both.text = "sync wait";
-	if (once(r, ONCE_SYNC, &both) &&
-	    in_range(r, &both, val, 0, SYNC_WAIT_MAX))
+	if (config_once(r, ONCE_SYNC, &both) &&
+	    config_in_range(r, &both, val, 0, SYNC_WAIT_MAX))
 		r->c->g.sync_wait = (uint32_t)val->num;
 }
 
@@ -838,7 +456,7 @@ group_name_ok(struct config_run *r, const struct config_tok *t)
 	const char	*why = bad_group(t->text);
 
 	if (why != NULL)
-		fail(r, t, "the group name \"%.40s\" %s", t->text, why);
+		config_fail(r, t, "the group name \"%.40s\" %s", t->text, why);
 	return (why == NULL);
 }
 
@@ -846,20 +464,20 @@ void
 config_group_begin(struct config_run *r, const struct config_tok *name)
 {
 	const struct mark	*first;
-	char			 buf[MSG_MAX / 2];
+	char			 buf[CONFIG_WHERE_MAX];
 
 	forget_once(r, ONCE_IFACE);
 	r->name = *name;
-	memset(&r->g, 0, sizeof(r->g));
-	r->refused = !group_name_ok(r, name);
-	if (r->refused)
+	memset(&r->own->g, 0, sizeof(r->own->g));
+	r->own->refused = !group_name_ok(r, name);
+	if (r->own->refused)
 		return;
-	strlcpy(r->g.name, name->text, sizeof(r->g.name));
+	strlcpy(r->own->g.name, name->text, sizeof(r->own->g.name));
 	first = claim(r, MARK_GROUP, "", name->text, "", name);
 	if (first != NULL) {
-		fail(r, name, "group %s is already at %s; keep one of them",
-		    name->text, where(&first->at, name, buf, sizeof(buf)));
-		r->refused = true;
+		config_fail(r, name, "group %s is already at %s; keep one of "
+		    "them", name->text, config_where(&first->at, name, buf));
+		r->own->refused = true;
 	}
 }
 
@@ -867,16 +485,16 @@ void
 config_demote(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	if (once(r, ONCE_DEMOTE, key) &&
-	    in_range(r, key, val, 0, DEMOTE_LIMIT))
-		r->g.demote = (uint32_t)val->num;
+	if (config_once(r, ONCE_DEMOTE, key) &&
+	    config_in_range(r, key, val, 0, DEMOTE_LIMIT))
+		r->own->g.demote = (uint32_t)val->num;
 }
 
 void
 config_group_end(struct config_run *r)
 {
-	if (!r->refused)
-		config_add_group(r->c, &r->g);
+	if (!r->own->refused)
+		config_add_group(r->c, &r->own->g);
 	r->name.text = NULL;
 }
 
@@ -886,19 +504,19 @@ static bool
 iface_name_ok(struct config_run *r, const struct config_tok *name)
 {
 	const struct mark	*first;
-	char			 buf[MSG_MAX / 2];
+	char			 buf[CONFIG_WHERE_MAX];
 
 	if (!is_carp_name(name->text)) {
-		fail(r, name, "\"%.40s\" cannot be a carp interface; its "
-		    "name is letters and a number, carp0, at most 15 "
+		config_fail(r, name, "\"%.40s\" cannot be a carp interface; "
+		    "its name is letters and a number, carp0, at most 15 "
 		    "characters", name->text);
 		return (false);
 	}
 	first = claim(r, MARK_IFACE, "", name->text, "", name);
 	if (first != NULL)
-		fail(r, name, "%s is already at %s; every interface needs "
-		    "its own name", name->text,
-		    where(&first->at, name, buf, sizeof(buf)));
+		config_fail(r, name, "%s is already at %s; every interface "
+		    "needs its own name", name->text,
+		    config_where(&first->at, name, buf));
 	return (first == NULL);
 }
 
@@ -907,24 +525,24 @@ config_iface_begin(struct config_run *r, const struct config_tok *name,
     const struct config_tok *carpdev)
 {
 	forget_once(r, ONCE_IFACE);
-	explicit_bzero(&r->i, sizeof(r->i));
+	explicit_bzero(&r->own->i, sizeof(r->own->i));
 	r->name = *name;
-	r->refused = r->muted = false;
+	r->own->refused = r->own->muted = false;
 	if (carpdev == NULL) {
-		r->refused = true;
+		r->own->refused = true;
 		return;
 	}
 	if (!iface_name_ok(r, name))
-		r->refused = true;
-	strlcpy(r->i.name, name->text, sizeof(r->i.name));
-	if (!is_carpdev_name(carpdev->text)) {
-		fail(r, carpdev, "\"%.40s\" cannot be an interface of this "
-		    "system: 1 to 15 characters without / : or blanks",
+		r->own->refused = true;
+	strlcpy(r->own->i.name, name->text, sizeof(r->own->i.name));
+	if (!config_ifname_ok(carpdev->text)) {
+		config_fail(r, carpdev, "\"%.40s\" cannot be an interface of "
+		    "this system: 1 to 15 characters without / : or blanks",
 		    carpdev->text);
-		r->refused = true;
+		r->own->refused = true;
 		return;
 	}
-	strlcpy(r->i.carpdev, carpdev->text, sizeof(r->i.carpdev));
+	strlcpy(r->own->i.carpdev, carpdev->text, sizeof(r->own->i.carpdev));
 }
 
 void
@@ -933,22 +551,22 @@ config_iface_head(struct config_run *r, const struct config_tok *name,
 {
 	bool	 carp = is_carp_name(name->text);
 
-	if (!first_on_line(r, name))
+	if (!config_first_on_line(r, name))
 		;
 	else if (!carp)
 		unknown(r, name, CONFIG_CTX_TOP);
 	else if (next->text == NULL)
-		fail(r, name, "%s without on CARPDEV is not available in this "
-		    "version; write %s on CARPDEV {, CARPDEV being the "
+		config_fail(r, name, "%s without on CARPDEV is not available "
+		    "in this version; write %s on CARPDEV {, CARPDEV being the "
 		    "interface that its addresses belong to", name->text,
 		    name->text);
 	else
-		fail(r, next, "\"%.40s\" found, expected %s on CARPDEV {",
-		    next->text, name->text);
+		config_fail(r, next, "\"%.40s\" found, expected %s on CARPDEV "
+		    "{", next->text, name->text);
 	if (!block)
 		return;
 	config_iface_begin(r, name, NULL);
-	if ((r->muted = !carp))
+	if ((r->own->muted = !carp))
 		config_quiet(r, true);
 }
 
@@ -956,12 +574,12 @@ void
 config_iface_again(struct config_run *r, const struct config_tok *name,
     const struct config_tok *carpdev)
 {
-	char	 buf[MSG_MAX / 2];
+	char	 buf[CONFIG_WHERE_MAX];
 
-	if (first_on_line(r, name))
-		fail(r, name, "%.40s begins inside of %.40s (%s), a } is "
-		    "missing above", name->text, r->name.text,
-		    where(&r->name, name, buf, sizeof(buf)));
+	if (config_first_on_line(r, name))
+		config_fail(r, name, "%.40s begins inside of %.40s (%s), a } "
+		    "is missing above", name->text, r->name.text,
+		    config_where(&r->name, name, buf));
 	config_iface_end(r);
 	config_iface_begin(r, name, carpdev);
 }
@@ -985,29 +603,29 @@ check_complete(struct config_run *r)
 	const struct config_tok	*t = &r->name;
 
 	if (r->once[ONCE_VHID].file == NULL)
-		fail(r, t, "%.40s has no vhid; write vhid N { advbase 1 "
+		config_fail(r, t, "%.40s has no vhid; write vhid N { advbase 1 "
 		    "advskew 0 }, N from 1 to 255", t->text);
 	if (r->once[ONCE_ADDRESS].file == NULL)
-		fail(r, t, "%.40s has no address; write address "
+		config_fail(r, t, "%.40s has no address; write address "
 		    "ADDRESS/LENGTH", t->text);
 	if (r->once[ONCE_PASS].file == NULL)
-		warn_at(r, t, "%.40s has no pass: anybody on the network can "
-		    "become MASTER; write pass \"PHRASE\"", t->text);
+		config_warn(r, t, "%.40s has no pass: anybody on the network "
+		    "can become MASTER; write pass \"PHRASE\"", t->text);
 }
 
 void
 config_iface_end(struct config_run *r)
 {
 	check_complete(r);
-	if (!r->refused) {
-		qsort(r->i.addrs, r->i.naddrs, sizeof(r->i.addrs[0]),
-		    cmp_addr);
-		config_add_iface(r->c, &r->i);
+	if (!r->own->refused) {
+		qsort(r->own->i.addrs, r->own->i.naddrs,
+		    sizeof(r->own->i.addrs[0]), cmp_addr);
+		config_add_iface(r->c, &r->own->i);
 	}
-	explicit_bzero(&r->i, sizeof(r->i));
-	if (r->muted)
+	explicit_bzero(&r->own->i, sizeof(r->own->i));
+	if (r->own->muted)
 		config_quiet(r, false);
-	r->muted = false;
+	r->own->muted = false;
 	r->name.text = NULL;
 }
 
@@ -1017,17 +635,17 @@ static void
 claim_vhid(struct config_run *r, const struct config_tok *val)
 {
 	const struct mark	*first;
-	char			 buf[MSG_MAX / 2], key[8];
+	char			 buf[CONFIG_WHERE_MAX], key[8];
 
-	if (r->i.carpdev[0] == '\0')
+	if (r->own->i.carpdev[0] == '\0')
 		return;
 	snprintf(key, sizeof(key), "%d", (int)val->num);
-	first = claim(r, MARK_VHID, r->i.carpdev, key, r->name.text, val);
+	first = claim(r, MARK_VHID, r->own->i.carpdev, key, r->name.text, val);
 	if (first != NULL)
-		fail(r, val, "vhid %s on %s is already that of %s, %s; every "
-		    "vhid on a carpdev needs its own number", key,
-		    r->i.carpdev, first->owner,
-		    where(&first->at, val, buf, sizeof(buf)));
+		config_fail(r, val, "vhid %s on %s is already that of %s, %s; "
+		    "every vhid on a carpdev needs its own number", key,
+		    r->own->i.carpdev, first->owner,
+		    config_where(&first->at, val, buf));
 }
 
 void
@@ -1035,22 +653,22 @@ config_vhid(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
 	struct config_tok	*first = &r->once[ONCE_VHID];
-	struct config_vhid	*v = &r->i.vhids[0];
-	char			 buf[MSG_MAX / 2];
+	struct config_vhid	*v = &r->own->i.vhids[0];
+	char			 buf[CONFIG_WHERE_MAX];
 
 	memset(&r->once[ONCE_ADVBASE], 0, sizeof(r->once[0]));
 	memset(&r->once[ONCE_ADVSKEW], 0, sizeof(r->once[0]));
 	if (first->file != NULL) {
-		fail(r, key, "a second vhid in %.40s (the first is at %s) is "
-		    "not available in this version; write one interface for "
-		    "each vhid", r->name.text,
-		    where(first, key, buf, sizeof(buf)));
+		config_fail(r, key, "a second vhid in %.40s (the first is at "
+		    "%s) is not available in this version; write one interface "
+		    "for each vhid", r->name.text,
+		    config_where(first, key, buf));
 		return;
 	}
 	*first = *key;
-	r->i.nvhids = 1;
+	r->own->i.nvhids = 1;
 	v->advbase = ADVBASE_DEFAULT;
-	if (val != NULL && in_range(r, key, val, 1, VHID_MAX)) {
+	if (val != NULL && config_in_range(r, key, val, 1, VHID_MAX)) {
 		v->vhid = (uint8_t)val->num;
 		claim_vhid(r, val);
 	}
@@ -1060,18 +678,18 @@ void
 config_advbase(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	if (once(r, ONCE_ADVBASE, key) &&
-	    in_range(r, key, val, 0, ADVBASE_MAX))
-		r->i.vhids[0].advbase = (uint8_t)val->num;
+	if (config_once(r, ONCE_ADVBASE, key) &&
+	    config_in_range(r, key, val, 0, ADVBASE_MAX))
+		r->own->i.vhids[0].advbase = (uint8_t)val->num;
 }
 
 void
 config_advskew(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	if (once(r, ONCE_ADVSKEW, key) &&
-	    in_range(r, key, val, 0, ADVSKEW_MAX))
-		r->i.vhids[0].advskew = (uint8_t)val->num;
+	if (config_once(r, ONCE_ADVSKEW, key) &&
+	    config_in_range(r, key, val, 0, ADVSKEW_MAX))
+		r->own->i.vhids[0].advskew = (uint8_t)val->num;
 }
 
 /* len bytes at s, from the file or from a file of their own. */
@@ -1082,60 +700,39 @@ set_pass(struct config_run *r, const struct config_tok *at, const char *s,
 	size_t	 n;
 
 	if (len == 0) {
-		fail(r, at, "the pass is empty; write 1 to 19 characters, or "
-		    "no pass at all");
+		config_fail(r, at, "the pass is empty; write 1 to 19 "
+		    "characters, or no pass at all");
 		return;
 	}
 	if (len > CONFIG_PASS_MAX) {
-		fail(r, at, "the pass has %zu characters, the most is %d; "
-		    "ifconfig(8) would cut it without a word, so shorten it "
-		    "on all nodes", len, CONFIG_PASS_MAX);
+		config_fail(r, at, "the pass has %zu characters, the most is "
+		    "%d; ifconfig(8) would cut it without a word, so shorten "
+		    "it on all nodes", len, CONFIG_PASS_MAX);
 		return;
 	}
 	for (n = 0; n < len; n++)
 		if (iscntrl((unsigned char)s[n])) {
-			fail(r, at, "the pass holds a control character "
+			config_fail(r, at, "the pass holds a control character "
 			    "(byte 0x%02x)", (unsigned char)s[n]);
 			return;
 		}
-	memcpy(r->i.pass, s, len);
-	r->i.passlen = (uint8_t)len;
+	memcpy(r->own->i.pass, s, len);
+	r->own->i.passlen = (uint8_t)len;
 }
 
 void
 config_pass(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	if (!once(r, ONCE_PASS, key) || val == NULL)
+	if (!config_once(r, ONCE_PASS, key) || val == NULL)
 		return;
 	if (val->exposed != NULL)
-		fail(r, val, "a pass in a file that is not secret: %s",
+		config_fail(r, val, "a pass in a file that is not secret: %s",
 		    val->exposed);
-	if (strcmp(val->text, MASKED) == 0)
-		warn_at(r, val, "pass \"%s\" is what carpd -nn prints instead "
-		    "of a pass; write the real one", MASKED);
+	if (strcmp(val->text, CONFIG_MASKED) == 0)
+		config_warn(r, val, "pass \"%s\" is what carpd -nn prints "
+		    "instead of a pass; write the real one", CONFIG_MASKED);
 	set_pass(r, val, val->text, strlen(val->text));
-}
-
-/* Its first bytes, or -1 and why. */
-static ssize_t
-read_pass_file(const char *path, char *buf, size_t size, const char **why)
-{
-	struct stat	 st;
-	ssize_t		 n = -1;
-	int		 fd;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd == -1 || fstat(fd, &st) == -1)
-		*why = strerror(errno);
-	else if (!S_ISREG(st.st_mode))
-		*why = "not a regular file";
-	else if ((*why = lex_secrecy_of(&st)) == NULL &&
-	    (n = read(fd, buf, size)) == -1)
-		*why = strerror(errno);
-	if (fd != -1)
-		close(fd);
-	return (n);
 }
 
 void
@@ -1143,25 +740,16 @@ config_pass_file(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
 	/* room to see a line that is too long, and a second one */
-	char		 buf[256], *path, *nl;
-	const char	*why;
-	ssize_t		 n;
+	char	 buf[256], most[32];
+	ssize_t	 n;
 
-	if (!once(r, ONCE_PASS, key))
+	if (!config_once(r, ONCE_PASS, key))
 		return;
-	path = lex_beside(val->file, val->text);
-	if ((n = read_pass_file(path, buf, sizeof(buf), &why)) == -1)
-		fail(r, val, "pass file %s: %s", path, why);
-	else if ((nl = memchr(buf, '\n', (size_t)n)) != NULL &&
-	    nl != buf + n - 1)
-		fail(r, val, "pass file %s has more than one line", path);
-	else if (n == sizeof(buf))
-		fail(r, val, "pass file %s is longer than %d characters", path,
-		    CONFIG_PASS_MAX);
-	else
-		set_pass(r, val, buf, (size_t)n - (nl != NULL));
+	snprintf(most, sizeof(most), "%d characters", CONFIG_PASS_MAX);
+	n = config_secret_file(r, val, "pass file", most, buf, sizeof(buf));
+	if (n != -1)
+		set_pass(r, val, buf, (size_t)n);
 	explicit_bzero(buf, sizeof(buf));
-	free(path);
 }
 
 /* Are all bits behind the prefix `ones' or all not? */
@@ -1176,25 +764,6 @@ host_bits_all(const struct ipaddr *a, bool ones)
 	return (true);
 }
 
-static bool
-is_loopback(const struct ipaddr *a)
-{
-	static const uint8_t	 one[16] = { [15] = 1 };
-
-	if (a->af == AF_INET)
-		return (a->bytes[0] == 127);
-	return (memcmp(a->bytes, one, sizeof(one)) == 0);
-}
-
-static bool
-is_mapped(const struct ipaddr *a)
-{
-	static const uint8_t	 prefix[12] = { [10] = 0xff, [11] = 0xff };
-
-	return (a->af == AF_INET6 &&
-	    memcmp(a->bytes, prefix, sizeof(prefix)) == 0);
-}
-
 /* What no host can own; NULL when it may be a virtual address. */
 static const char *
 unusable(const struct ipaddr *a)
@@ -1203,9 +772,9 @@ unusable(const struct ipaddr *a)
 		return ("is not the address of a host");
 	if (ipaddr_is_multicast(a))
 		return ("is a multicast address");
-	if (is_loopback(a))
+	if (ipaddr_is_loopback(a))
 		return ("is a loopback address");
-	if (is_mapped(a))
+	if (ipaddr_is_mapped(a))
 		return ("is an IPv4-mapped address; write the IPv4 address");
 	/* RFC 3021: both addresses of a /31 are hosts */
 	if (a->af == AF_INET && a->plen < 31 && host_bits_all(a, false))
@@ -1230,19 +799,19 @@ read_address(struct config_run *r, const struct config_tok *val,
 	memcpy(host, s, n);
 	host[n] = '\0';
 	if (ipaddr_parse(host, a, NULL) == -1) {
-		fail(r, val, "\"%.50s\" is not an address; write "
+		config_fail(r, val, "\"%.50s\" is not an address; write "
 		    "ADDRESS/LENGTH, as in 192.0.2.1/24 or 2001:db8::1/64", s);
 		return (false);
 	}
 	if (strchr(s, '/') == NULL) {
-		fail(r, val, "address %s has no prefix length; write that of "
-		    "its network, as in %s/%d", s, s,
+		config_fail(r, val, "address %s has no prefix length; write "
+		    "that of its network, as in %s/%d", s, s,
 		    a->af == AF_INET ? 24 : 64);
 		return (false);
 	}
 	if (ipaddr_parse(s, a, &has_plen) == -1 || a->plen == 0) {
-		fail(r, val, "the prefix length of address %.50s is not a "
-		    "number from 1 to %d", s, a->af == AF_INET ? 32 : 128);
+		config_fail(r, val, "the prefix length of address %.50s is not "
+		    "a number from 1 to %d", s, a->af == AF_INET ? 32 : 128);
 		return (false);
 	}
 	return (true);
@@ -1253,16 +822,17 @@ claim_address(struct config_run *r, const struct config_tok *val,
     const struct ipaddr *a)
 {
 	const struct mark	*first;
-	char			 buf[MSG_MAX / 2], text[IPADDR_STRLEN];
+	char			 buf[CONFIG_WHERE_MAX], text[IPADDR_STRLEN];
 
-	if (r->i.carpdev[0] == '\0')
+	if (r->own->i.carpdev[0] == '\0')
 		return (true);
 	ipaddr_print(a, text, sizeof(text));
-	first = claim(r, MARK_ADDRESS, r->i.carpdev, text, r->name.text, val);
+	first = claim(r, MARK_ADDRESS, r->own->i.carpdev, text, r->name.text,
+	    val);
 	if (first != NULL)
-		fail(r, val, "address %s on %s is already that of %s, %s",
-		    text, r->i.carpdev, first->owner,
-		    where(&first->at, val, buf, sizeof(buf)));
+		config_fail(r, val, "address %s on %s is already that of %s, "
+		    "%s", text, r->own->i.carpdev, first->owner,
+		    config_where(&first->at, val, buf));
 	return (first == NULL);
 }
 
@@ -1277,37 +847,37 @@ config_address(struct config_run *r, const struct config_tok *val)
 	if (val == NULL || !read_address(r, val, &a))
 		return;
 	if ((why = unusable(&a)) != NULL) {
-		fail(r, val, "address %s %s", val->text, why);
+		config_fail(r, val, "address %s %s", val->text, why);
 		return;
 	}
 	if (a.af == AF_INET6 && a.plen < 127 && host_bits_all(&a, false))
-		warn_at(r, val, "address %s is the anycast address of its "
+		config_warn(r, val, "address %s is the anycast address of its "
 		    "network's routers (RFC 4291)", val->text);
 	if (!claim_address(r, val, &a))
 		return;
-	if (r->i.naddrs == CONFIG_ADDRS_MAX)
-		fail(r, val, "more than %d addresses in %.40s",
+	if (r->own->i.naddrs == CONFIG_ADDRS_MAX)
+		config_fail(r, val, "more than %d addresses in %.40s",
 		    CONFIG_ADDRS_MAX, r->name.text);
 	else
-		r->i.addrs[r->i.naddrs++] = a;
+		r->own->i.addrs[r->own->i.naddrs++] = a;
 }
 
 void
 config_join(struct config_run *r, const struct config_tok *val)
 {
-	struct config_iface	*i = &r->i;
+	struct config_iface	*i = &r->own->i;
 
 	/* config_add_iface() puts every interface into carp, said or not. */
 	if (!group_name_ok(r, val) || strcmp(val->text, CARP_GROUP) == 0)
 		return;
 	if (in_group(i, val->text)) {
-		fail(r, val, "%.40s is already in group %s", r->name.text,
-		    val->text);
+		config_fail(r, val, "%.40s is already in group %s",
+		    r->name.text, val->text);
 		return;
 	}
 	if (i->ngroups >= CONFIG_GROUPS_MAX - 1)
-		fail(r, val, "%.40s is in more than %d groups (carp is one "
-		    "of them)", r->name.text, CONFIG_GROUPS_MAX);
+		config_fail(r, val, "%.40s is in more than %d groups (carp is "
+		    "one of them)", r->name.text, CONFIG_GROUPS_MAX);
 	else
 		strlcpy(i->groups[i->ngroups++], val->text,
 		    sizeof(i->groups[0]));
@@ -1319,9 +889,9 @@ config_digest(struct config_run *r, const struct config_tok *key,
 {
 	int	 v;
 
-	if (once(r, ONCE_DIGEST, key) &&
-	    (v = choose(r, key, val, config_digest_names)) != -1)
-		r->i.digest = (uint8_t)v;
+	if (config_once(r, ONCE_DIGEST, key) &&
+	    (v = config_choose(r, key, val, config_digest_names, NULL)) != -1)
+		r->own->i.digest = (uint8_t)v;
 }
 
 void
@@ -1330,9 +900,9 @@ config_style(struct config_run *r, const struct config_tok *key,
 {
 	int	 v;
 
-	if (once(r, ONCE_STYLE, key) &&
-	    (v = choose(r, key, val, config_style_names)) != -1)
-		r->i.style = (uint8_t)v;
+	if (config_once(r, ONCE_STYLE, key) &&
+	    (v = config_choose(r, key, val, config_style_names, NULL)) != -1)
+		r->own->i.style = (uint8_t)v;
 }
 
 void
@@ -1343,23 +913,23 @@ config_balancing(struct config_run *r, const struct config_tok *key,
 		"ip-stealth", "ip-unicast" };
 	size_t				 n;
 
-	if (!once(r, ONCE_BALANCING, key))
+	if (!config_once(r, ONCE_BALANCING, key))
 		return;
 	for (n = 0; n < sizeof(later) / sizeof(later[0]); n++)
 		if (strcmp(val->text, later[n]) == 0) {
-			fail(r, val, "balancing %s is not available in this "
-			    "version; write balancing none", later[n]);
+			config_fail(r, val, "balancing %s is not available in "
+			    "this version; write balancing none", later[n]);
 			return;
 		}
-	if (choose(r, key, val, config_balancing_names) != -1)
-		r->i.balancing = BALANCING_NONE;
+	if (config_choose(r, key, val, config_balancing_names, NULL) != -1)
+		r->own->i.balancing = BALANCING_NONE;
 }
 
 void
 config_peer(struct config_run *r, const struct config_tok *key)
 {
-	if (first_on_line(r, key))
-		fail(r, key, "peer (unicast) is not available in this "
+	if (config_first_on_line(r, key))
+		config_fail(r, key, "peer (unicast) is not available in this "
 		    "version; leave it out, advertisements are multicast");
 }
 
@@ -1369,67 +939,62 @@ config_peer(struct config_run *r, const struct config_tok *key)
 static void
 run_end(struct config_run *r)
 {
-	const struct config_tok	*t = &r->unexpected;
 	const struct mark	*m;
 	size_t			 n;
 
-	if (r->pending && at_end(r) && r->name.text != NULL)
-		lex_error_at(r->lex, t->file, t->line, "the file ends inside "
-		    "of %.40s (%s:%d), a } is missing", r->name.text,
-		    r->name.file, r->name.line);
-	else if (r->pending && at_end(r))
-		lex_error_at(r->lex, t->file, t->line, "the file ends inside "
-		    "of a block, a } is missing");
 	if (lex_errors(r->lex) > 0)
 		return;
-	SLIST_FOREACH(m, &r->marks, entry) {
+	SLIST_FOREACH(m, &r->own->marks, entry) {
 		if (m->kind != MARK_GROUP || strcmp(m->key, CARP_GROUP) == 0)
 			continue;
 		for (n = 0; n < r->c->nifaces; n++)
 			if (in_group(&r->c->ifaces[n], m->key))
 				break;
 		if (n == r->c->nifaces)
-			warn_at(r, &m->at, "no interface is in group %s",
+			config_warn(r, &m->at, "no interface is in group %s",
 			    m->key);
 	}
-	if (r->warn != NULL)
-		lex_unused(r->lex, r->warn, r->arg);
 }
+
+static const struct config_lang lang = {
+	.name = "carpd.conf(5)",
+	.words = words,
+	.nwords = sizeof(words) / sizeof(words[0]),
+	.places = places,
+	.habits = habits,
+	.nhabits = sizeof(habits) / sizeof(habits[0]),
+	.keywords = parse_keywords,
+	.parse = parse_run,
+	.end = run_end,
+};
 
 static struct config_run *
 run_new(config_msg_cb err, config_msg_cb warn, void *arg)
 {
-	struct config_run		*r = must(calloc(1, sizeof(*r)));
-	const struct lex_keyword	*kw;
-	size_t				 n;
+	struct config_own	*own = config_must(calloc(1, sizeof(*own)));
 
-	kw = parse_keywords(&n);
-	r->lex = lex_new(kw, n, err, arg);
-	r->c = config_new();
-	r->warn = warn;
-	r->arg = arg;
-	SLIST_INIT(&r->kept);
-	SLIST_INIT(&r->marks);
-	return (r);
+	_Static_assert(ONCES <= CONFIG_ONCE_MAX, "a place for each");
+	SLIST_INIT(&own->marks);
+	return (config_run_new(&lang, config_new(), own, err, warn, arg));
 }
 
 /* What was built, or NULL if anything was wrong. */
 static struct config *
-run_finish(struct config_run *r, bool opened)
+run_finish(struct config_run *r, bool right)
 {
 	struct config	*c = r->c;
+	struct mark	*m;
 
-	if (opened) {
-		parse_run(r, r->lex);
-		run_end(r);
-	}
-	if (lex_errors(r->lex) > 0) {
+	if (!right) {
 		config_free(c);
 		c = NULL;
 	}
-	run_clear(r);
-	lex_free(r->lex);
-	free(r);
+	while ((m = SLIST_FIRST(&r->own->marks)) != NULL) {
+		SLIST_REMOVE_HEAD(&r->own->marks, entry);
+		free(m);
+	}
+	freezero(r->own, sizeof(*r->own));
+	config_run_free(r);
 	return (c);
 }
 
@@ -1439,12 +1004,7 @@ config_load(const char *path, char *const *defines, config_msg_cb err,
 {
 	struct config_run	*r = run_new(err, warn, arg);
 
-	for (; defines != NULL && *defines != NULL; defines++)
-		if (lex_define(r->lex, *defines) == -1)
-			lex_error_at(r->lex, NULL, 0, "-D %s: write -D "
-			    "NAME=VALUE, NAME of letters, digits and _ and no "
-			    "word of carpd.conf(5)", *defines);
-	return (run_finish(r, lex_open(r->lex, path) == 0));
+	return (run_finish(r, config_run_file(r, path, defines)));
 }
 
 struct config *
@@ -1453,5 +1013,5 @@ config_load_mem(const char *name, const char *text, size_t len,
 {
 	struct config_run	*r = run_new(err, warn, arg);
 
-	return (run_finish(r, lex_open_mem(r->lex, name, text, len) == 0));
+	return (run_finish(r, config_run_mem(r, name, text, len)));
 }

@@ -9,19 +9,15 @@
  * "syntax error" can be said, and yacc drops tokens up to what may follow.
  * Inside a block the next keyword, newline or brace may; outside the end of
  * the line, or a whole block.  Each line gets at most one such message
- * (config_unexpected()), and yyerrok at its end, so that the next line is
+ * (config_yyerror()), and yyerrok at its end, so that the next line is
  * judged anew and one run finds everything.
  */
 %{
 #include <string.h>
 
-#include "../common/lex.h"
 #include "parse.h"
 
 static struct config_run	*run;
-static struct lex		*lexer;
-static struct config_tok	 last;		/* for yyerror() */
-static const char		*last_what;
 
 static int	 yylex(void);
 static void	 yyerror(const char *msg);
@@ -47,8 +43,7 @@ conf	: /* empty */
 	| conf '\n'			{ yyerrok; }
 	| conf stmt '\n'		{ yyerrok; }
 	| conf stmt error '\n' {
-		config_expected(run, CONFIG_CTX_NONE,
-		    "the end of the line");
+		config_expected(run, "the end of the line");
 		yyerrok;
 	}
 	| conf wrong			{ yyerrok; }
@@ -64,32 +59,30 @@ stmt	: PREEMPT arg		{ config_preempt(run, &$1, &$2); }
 	;
 
 wrong	: PREEMPT error '\n' {
-		config_expected(run, CONFIG_CTX_NONE,
-		    "preempt yes or preempt no");
+		config_expected(run, "preempt yes or preempt no");
 	}
 	| LOG error '\n' {
-		config_expected(run, CONFIG_CTX_NONE, "log 0 to log 7");
+		config_expected(run, "log 0 to log 7");
 	}
 	| SYNC error '\n' {
-		config_expected(run, CONFIG_CTX_NONE, "sync wait SECONDS");
+		config_expected(run, "sync wait SECONDS");
 	}
 	| SYNC WAIT error '\n' {
-		config_expected(run, CONFIG_CTX_NONE, "sync wait SECONDS");
+		config_expected(run, "sync wait SECONDS");
 	}
 	| groupbad '\n'
 	| groupbad '{' { config_quiet(run, true); } braces '}' {
 		config_quiet(run, false);
 	}
 	| ifhead error '\n' {
-		config_expected(run, CONFIG_CTX_NONE,
-		    "{ on the line of NAME on CARPDEV");
+		config_expected(run, "{ on the line of NAME on CARPDEV");
 		config_iface_drop(run);
 	}
 	| word ON error '\n' {
-		config_expected(run, CONFIG_CTX_NONE, "NAME on CARPDEV {");
+		config_expected(run, "NAME on CARPDEV {");
 	}
 	| word ON error '{' {
-		config_expected(run, CONFIG_CTX_NONE, "NAME on CARPDEV {");
+		config_expected(run, "NAME on CARPDEV {");
 		config_iface_begin(run, &$1, NULL);
 	} ifopts '}' {
 		config_iface_end(run);
@@ -97,9 +90,9 @@ wrong	: PREEMPT error '\n' {
 	| word junk '\n'	{ config_iface_head(run, &$1, &$2, false); }
 	| word junk '{'		{ config_iface_head(run, &$1, &$2, true); }
 	  ifopts '}'		{ config_iface_end(run); }
-	| error '\n'		{ config_expected(run, CONFIG_CTX_TOP, NULL); }
+	| error '\n'		{ config_impossible(run, CONFIG_CTX_TOP); }
 	| error '{' {
-		config_expected(run, CONFIG_CTX_TOP, NULL);
+		config_impossible(run, CONFIG_CTX_TOP);
 		config_quiet(run, true);
 	} braces '}' {
 		config_quiet(run, false);
@@ -107,12 +100,10 @@ wrong	: PREEMPT error '\n' {
 	;
 
 groupbad : GROUP error {
-		config_expected(run, CONFIG_CTX_NONE,
-		    "group \"NAME\" { demote N }");
+		config_expected(run, "group \"NAME\" { demote N }");
 	}
 	| GROUP word error {
-		config_expected(run, CONFIG_CTX_NONE,
-		    "group \"NAME\" { demote N }");
+		config_expected(run, "group \"NAME\" { demote N }");
 	}
 	;
 
@@ -120,11 +111,11 @@ groupopts : /* empty */
 	| groupopts '\n'		{ yyerrok; }
 	| groupopts DEMOTE NUMBER	{ config_demote(run, &$2, &$3); }
 	| groupopts DEMOTE error {
-		config_expected(run, CONFIG_CTX_NONE, "demote N, 0 to 255");
+		config_expected(run, "demote N, 0 to 255");
 	}
 	| groupopts word	{ config_unknown(run, &$2, CONFIG_CTX_GROUP); }
 	| groupopts error {
-		config_expected(run, CONFIG_CTX_GROUP, NULL);
+		config_impossible(run, CONFIG_CTX_GROUP);
 	}
 	;
 
@@ -151,36 +142,32 @@ ifopt	: vhid			%prec NOBLOCK
 
 ifwrong	: VHID error {
 		config_vhid(run, &$1, NULL);
-		config_expected(run, CONFIG_CTX_NONE,
-		    "vhid N { advbase N advskew N }, vhid from 1 to 255");
+		config_expected(run, "vhid N { advbase N advskew N }, "
+		    "vhid from 1 to 255");
 	}
 	| PASS error {
 		config_pass(run, &$1, NULL);
-		config_expected(run, CONFIG_CTX_NONE,
-		    "pass \"PHRASE\" or pass file \"PATH\"");
+		config_expected(run, "pass \"PHRASE\" or pass file \"PATH\"");
 	}
 	| PASS FILENAME error {
 		config_pass(run, &$1, NULL);
-		config_expected(run, CONFIG_CTX_NONE, "pass file \"PATH\"");
+		config_expected(run, "pass file \"PATH\"");
 	}
 	| ADDRESS error {
 		config_address(run, NULL);
-		config_expected(run, CONFIG_CTX_NONE,
-		    "address ADDRESS/LENGTH");
+		config_expected(run, "address ADDRESS/LENGTH");
 	}
 	| GROUP error {
-		config_expected(run, CONFIG_CTX_NONE, "group \"NAME\"");
+		config_expected(run, "group \"NAME\"");
 	}
 	| DIGEST error {
-		config_expected(run, CONFIG_CTX_NONE,
-		    "digest auto, openbsd or freebsd");
+		config_expected(run, "digest auto, openbsd or freebsd");
 	}
 	| DEMOTESTYLE error {
-		config_expected(run, CONFIG_CTX_NONE,
-		    "demote-style auto, byte, skew or both");
+		config_expected(run, "demote-style auto, byte, skew or both");
 	}
 	| BALANCING error {
-		config_expected(run, CONFIG_CTX_NONE, "balancing none");
+		config_expected(run, "balancing none");
 	}
 	| PEER error		{ config_peer(run, &$1); }
 	| word ON arg '{'	{ config_iface_again(run, &$1, &$3); }
@@ -190,7 +177,7 @@ ifwrong	: VHID error {
 	| misplaced {
 		config_misplaced(run, &$1, CONFIG_CTX_IFACE);
 	}
-	| error	{ config_expected(run, CONFIG_CTX_IFACE, NULL); }
+	| error	{ config_impossible(run, CONFIG_CTX_IFACE); }
 	;
 
 vhid	: VHID NUMBER		{ config_vhid(run, &$1, &$2); }
@@ -218,13 +205,13 @@ vhidopts : /* empty */
 	| vhidopts ADVBASE NUMBER	{ config_advbase(run, &$2, &$3); }
 	| vhidopts ADVSKEW NUMBER	{ config_advskew(run, &$2, &$3); }
 	| vhidopts ADVBASE error {
-		config_expected(run, CONFIG_CTX_NONE, "advbase N, 0 to 254");
+		config_expected(run, "advbase N, 0 to 254");
 	}
 	| vhidopts ADVSKEW error {
-		config_expected(run, CONFIG_CTX_NONE, "advskew N, 0 to 254");
+		config_expected(run, "advskew N, 0 to 254");
 	}
 	| vhidopts word		{ config_unknown(run, &$2, CONFIG_CTX_VHID); }
-	| vhidopts error	{ config_expected(run, CONFIG_CTX_VHID, NULL); }
+	| vhidopts error	{ config_impossible(run, CONFIG_CTX_VHID); }
 	;
 
 word	: WORD
@@ -280,60 +267,26 @@ parse_keywords(size_t *n)
 static int
 yylex(void)
 {
-	struct lex_token	 t;
+	static const struct config_tokens	 tokens = { .word = WORD,
+		.string = STRING, .number = NUMBER, .bad = BAD,
+		.secret = PASS };
+	int					 token;
 
-	lex_next(lexer, &t);
-	last_what = NULL;
-	last.text = config_keep(run, t.text);
-	last.num = t.number;
-	last.file = lex_file(lexer);
-	last.line = t.line;
-	last.exposed = lex_secrecy(lexer);
-	last.quoted = t.type == LEX_STRING;
-	yylval.t = last;
-
-	switch (t.type) {
-	case LEX_EOF:
-		last_what = CONFIG_EOF;
-		return (0);
-	case LEX_NEWLINE:
-		last_what = "the end of the line";
-		return ('\n');
-	case LEX_KEYWORD:
-		if (t.token == PASS)
-			config_pass_line(run, &last);
-		return (t.token);
-	case LEX_WORD:
-		return (WORD);
-	case LEX_STRING:
-		last_what = "a quoted string";
-		return (STRING);
-	case LEX_NUMBER:
-		return (NUMBER);
-	case LEX_CHAR:
-		return (t.token == '{' || t.token == '}' ? t.token : BAD);
-	case LEX_ERROR:
-		config_bad_line(run, &last);
-		break;
-	}
-	return (BAD);
+	token = config_next(run, &tokens);
+	yylval.t = run->last;
+	return (token);
 }
 
 static void
 yyerror(const char *msg)
 {
-	if (strcmp(msg, "syntax error") == 0)
-		config_unexpected(run, &last, last_what);
-	else
-		lex_error(lexer, "%s", msg);	/* yacc's stack is full */
+	config_yyerror(run, msg);
 }
 
 void
-parse_run(struct config_run *r, struct lex *l)
+parse_run(struct config_run *r)
 {
 	run = r;
-	lexer = l;
 	yyparse();
 	run = NULL;
-	lexer = NULL;
 }

@@ -128,6 +128,25 @@ ipaddr_is_multicast(const struct ipaddr *a)
 }
 
 bool
+ipaddr_is_loopback(const struct ipaddr *a)
+{
+	static const uint8_t	 one[16] = { [15] = 1 };
+
+	if (a->af == AF_INET)
+		return (a->bytes[0] == 127);
+	return (memcmp(a->bytes, one, sizeof(one)) == 0);
+}
+
+bool
+ipaddr_is_mapped(const struct ipaddr *a)
+{
+	static const uint8_t	 prefix[12] = { [10] = 0xff, [11] = 0xff };
+
+	return (a->af == AF_INET6 &&
+	    memcmp(a->bytes, prefix, sizeof(prefix)) == 0);
+}
+
+bool
 ipaddr_is_special(const struct ipaddr *a)
 {
 	static const uint8_t	 zeros[16];

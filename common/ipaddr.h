@@ -41,6 +41,8 @@ int		 ipaddr_cmp(const struct ipaddr *a, const struct ipaddr *b);
 bool		 ipaddr_within(const struct ipaddr *a, const struct ipaddr *p);
 bool		 ipaddr_is_linklocal(const struct ipaddr *a);	/* fe80::/10 */
 bool		 ipaddr_is_multicast(const struct ipaddr *a);
+bool		 ipaddr_is_loopback(const struct ipaddr *a);	/* 127/8, ::1 */
+bool		 ipaddr_is_mapped(const struct ipaddr *a);	/* ::ffff/96 */
 /* 0.0.0.0, ::, 255.255.255.255 or all-ones: can never be a virtual address */
 bool		 ipaddr_is_special(const struct ipaddr *a);
 

@@ -10,21 +10,13 @@
  * A message says what is wrong and what would be right.  Whatever cannot be
  * honoured as written is refused; nothing is cut, rounded or guessed.
  */
-#include <sys/queue.h>
-#include <sys/stat.h>
-
 #include <netinet/in.h>
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "../common/lex.h"
-#include "../common/log.h"
 #include "config.h"
 #include "parse.h"
 
@@ -38,14 +30,11 @@
 #define KEY_LEN		sizeof(((struct config *)0)->key)
 #define KEY_DIGITS	(2 * KEY_LEN)
 #define CARPD_DEFAULT	"/run/carpd.sock"
-#define MASKED		"***"	/* what config_print() writes for a key */
-#define MSG_MAX		768
-#define NEAR		2	/* edits between a word and what was meant */
 
 /* What may be sent today; the others are decoded. */
 #define DIALECTS_SENT	(1U << DIALECT_NATIVE | 1U << DIALECT_OPENBSD)
 
-const char *const config_dialect_names[DIALECT_MAX] = {
+const char *const config_dialect_names[DIALECT_MAX + 1] = {
 	[DIALECT_NATIVE] = "native",
 	[DIALECT_OPENBSD] = "openbsd",
 	[DIALECT_FREEBSD_1301] = "freebsd-1301",
@@ -90,18 +79,10 @@ config_proto_name(uint8_t proto)
 
 /* lifetime */
 
-static void *
-must(void *p)
-{
-	if (p == NULL)
-		fatal("configuration");
-	return (p);
-}
-
 static struct config *
 config_new(void)
 {
-	struct config	*c = must(calloc(1, sizeof(*c)));
+	struct config	*c = config_must(calloc(1, sizeof(*c)));
 
 	c->maxupd = CONFIG_MAXUPD;
 	c->refresh = CONFIG_REFRESH;
@@ -147,41 +128,6 @@ config_diff(const struct config *a, const struct config *b)
 
 /* names and addresses */
 
-/* What Linux takes for an interface's name (dev_valid_name()). */
-static bool
-is_interface_name(const char *s)
-{
-	size_t	 n;
-
-	if (strcmp(s, ".") == 0 || strcmp(s, "..") == 0)
-		return (false);
-	for (n = 0; s[n] != '\0'; n++)
-		if (s[n] == '/' || s[n] == ':' ||
-		    isspace((unsigned char)s[n]) ||
-		    iscntrl((unsigned char)s[n]))
-			return (false);
-	return (n > 0 && n < IF_NAMESIZE);
-}
-
-static bool
-is_loopback(const struct ipaddr *a)
-{
-	static const uint8_t	 one[16] = { [15] = 1 };
-
-	if (a->af == AF_INET)
-		return (a->bytes[0] == 127);
-	return (memcmp(a->bytes, one, sizeof(one)) == 0);
-}
-
-static bool
-is_mapped(const struct ipaddr *a)
-{
-	static const uint8_t	 prefix[12] = { [10] = 0xff, [11] = 0xff };
-
-	return (a->af == AF_INET6 &&
-	    memcmp(a->bytes, prefix, sizeof(prefix)) == 0);
-}
-
 /* NULL, or why it can be nobody's address. */
 static const char *
 bad_peer(const struct ipaddr *a)
@@ -191,9 +137,9 @@ bad_peer(const struct ipaddr *a)
 	if (ipaddr_is_multicast(a))
 		return ("is a multicast address; leave syncpeer out, "
 		    "multicast is what happens without it");
-	if (is_loopback(a))
+	if (ipaddr_is_loopback(a))
 		return ("is a loopback address");
-	if (is_mapped(a))
+	if (ipaddr_is_mapped(a))
 		return ("is an IPv4-mapped address; write the IPv4 address");
 	return (NULL);
 }
@@ -216,12 +162,6 @@ clear_host_bits(struct ipaddr *a)
 }
 
 /* a message from the parent */
-
-static bool
-has_end(const char *s, size_t size)
-{
-	return (memchr(s, '\0', size) != NULL);
-}
 
 static bool
 addr_ok(const struct ipaddr *a)
@@ -253,8 +193,8 @@ nosync_ok(const struct config_nosync *n)
 	case NOSYNC_MARK:
 		return (n->mask != 0 && (n->mark & ~n->mask) == 0);
 	case NOSYNC_ON:
-		return (has_end(n->ifname, sizeof(n->ifname)) &&
-		    is_interface_name(n->ifname));
+		return (config_has_end(n->ifname, sizeof(n->ifname)) &&
+		    config_ifname_ok(n->ifname));
 	}
 	return (false);
 }
@@ -264,8 +204,8 @@ config_ok(const struct config *c)
 {
 	size_t	 n;
 
-	if (!has_end(c->syncdev, sizeof(c->syncdev)) ||
-	    !is_interface_name(c->syncdev))
+	if (!config_has_end(c->syncdev, sizeof(c->syncdev)) ||
+	    !config_ifname_ok(c->syncdev))
 		return (false);
 	if (c->has_peer > 1 || c->defer != 0 || c->has_key > 1)
 		return (false);
@@ -279,7 +219,7 @@ config_ok(const struct config *c)
 		return (false);
 	if (c->dialects == 0 || (c->dialects & ~DIALECTS_SENT) != 0)
 		return (false);
-	if (!has_end(c->carpd, sizeof(c->carpd)) ||
+	if (!config_has_end(c->carpd, sizeof(c->carpd)) ||
 	    (c->carpd[0] != '\0' && c->carpd[0] != '/'))
 		return (false);
 	if (c->nnosync > CONFIG_NOSYNC_MAX)
@@ -297,117 +237,15 @@ enum once { ONCE_SYNCDEV, ONCE_SYNCPEER, ONCE_MAXUPD, ONCE_DEFER,
 	    ONCE_DIALECT, ONCE_CARPD, ONCE_KEY, ONCE_REFRESH, ONCE_MAXSTATES,
 	    ONCE_EVENTBUF, ONCE_NOSYNC, ONCES };
 
-struct kept {
-	SLIST_ENTRY(kept) entry;
-	char		*text;
-};
-
-struct config_run {
-	struct config	*c;
-	struct lex	*lex;
-	config_msg_cb	 warn;
-	void		*arg;
-	SLIST_HEAD(kept_head, kept) kept;
-	struct config_tok once[ONCES];	/* file NULL: not yet */
+/* What is noted during a run. */
+struct config_own {
 	struct config_tok rules[CONFIG_NOSYNC_MAX];	/* where they are */
-	int		 quiet;
 	bool		 skip;		/* of a statement that was refused */
-
-	/* syntax errors: one a line, none where a key would show */
-	struct config_tok bad;
-	struct config_tok key_line;
-	struct config_tok unexpected;
-	const char	*what;
-	bool		 pending;
-
-	struct config_tok block;	/* that is open; text NULL: none */
 };
-
-const char *
-config_keep(struct config_run *r, const char *text)
-{
-	struct kept	*k = must(calloc(1, sizeof(*k)));
-
-	k->text = must(strdup(text));
-	SLIST_INSERT_HEAD(&r->kept, k, entry);
-	return (k->text);
-}
-
-static void
-run_clear(struct config_run *r)
-{
-	struct kept	*k;
-
-	while ((k = SLIST_FIRST(&r->kept)) != NULL) {
-		SLIST_REMOVE_HEAD(&r->kept, entry);
-		freezero(k->text, strlen(k->text) + 1);
-		free(k);
-	}
-}
-
-static void __attribute__((format(printf, 3, 4)))
-fail(struct config_run *r, const struct config_tok *t, const char *fmt, ...)
-{
-	char	 buf[MSG_MAX];
-	va_list	 ap;
-
-	if (r->quiet > 0)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(buf, sizeof(buf), fmt, ap);
-	va_end(ap);
-	lex_error_at(r->lex, t->file, t->line, "%s", buf);
-}
-
-static void __attribute__((format(printf, 3, 4)))
-warn_at(struct config_run *r, const struct config_tok *t, const char *fmt, ...)
-{
-	char	 buf[MSG_MAX], line[2 * MSG_MAX];
-	va_list	 ap;
-
-	if (r->quiet > 0 || r->warn == NULL)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(buf, sizeof(buf), fmt, ap);
-	va_end(ap);
-	snprintf(line, sizeof(line), "%s:%d: %s", t->file, t->line, buf);
-	r->warn(line, r->arg);
-}
-
-/* "line 3", or "other.conf:3" when that is not the file of t. */
-static const char *
-where(const struct config_tok *first, const struct config_tok *t, char *buf,
-    size_t len)
-{
-	if (strcmp(first->file, t->file) == 0)
-		snprintf(buf, len, "line %d", first->line);
-	else
-		snprintf(buf, len, "%s:%d", first->file, first->line);
-	return (buf);
-}
-
-/* Was what said before?  Then say where. */
-static bool
-once(struct config_run *r, enum once what, const struct config_tok *key)
-{
-	struct config_tok	*first = &r->once[what];
-	char			 buf[MSG_MAX / 2];
-
-	if (first->file != NULL) {
-		fail(r, key, "%s is already set at %s; keep one of them",
-		    key->text, where(first, key, buf, sizeof(buf)));
-		return (false);
-	}
-	*first = *key;
-	return (true);
-}
 
 /* words and what was meant by them */
 
-static const struct vocabulary {
-	const char	*word;
-	enum config_ctx	 ctx;
-} vocabulary[] = {
+static const struct config_word words[] = {
 	{ "syncdev", CONFIG_CTX_TOP },
 	{ "syncpeer", CONFIG_CTX_TOP },
 	{ "maxupd", CONFIG_CTX_TOP },
@@ -427,12 +265,8 @@ static const struct vocabulary {
 	{ "on", CONFIG_CTX_NOSYNC },
 	{ "mark", CONFIG_CTX_NOSYNC },
 };
-#define NVOCABULARY	(sizeof(vocabulary) / sizeof(vocabulary[0]))
 
-static const struct {
-	const char	*belongs;
-	const char	*possible;
-} contexts[] = {
+static const struct config_place places[] = {
 	[CONFIG_CTX_TOP] = { "outside of all braces",
 	    "syncdev, syncpeer, maxupd, defer, dialect, carpd, key, refresh, "
 	    "maxstates, eventbuf, no-sync { ... }, include or "
@@ -442,10 +276,7 @@ static const struct {
 };
 
 /* Habits from ifconfig(8), pf.conf(5) and conntrackd. */
-static const struct {
-	const char	*word;
-	const char	*hint;
-} habits[] = {
+static const struct config_habit habits[] = {
 	{ "-defer", "write defer no" },
 	{ "-syncdev", "write syncdev INTERFACE, or stop pfsyncd" },
 	{ "-syncpeer", "leave syncpeer out for multicast" },
@@ -462,276 +293,27 @@ static const struct {
 	{ "up", "pfsyncd is up while it runs" },
 };
 
-/* Insertions, deletions, replacements from a to b; NEAR + 1 for "more". */
-static size_t
-distance(const char *a, const char *b)
-{
-	size_t	 d[32], la = strlen(a), lb = strlen(b), i, j, diag, up, best;
-
-	if (la + NEAR < lb || lb + NEAR < la ||
-	    lb >= sizeof(d) / sizeof(d[0]))
-		return (NEAR + 1);
-	for (j = 0; j <= lb; j++)
-		d[j] = j;
-	for (i = 1; i <= la; i++) {
-		diag = d[0];
-		d[0] = i;
-		for (j = 1; j <= lb; j++) {
-			up = d[j];
-			best = diag + (a[i - 1] != b[j - 1]);
-			if (up + 1 < best)
-				best = up + 1;
-			if (d[j - 1] + 1 < best)
-				best = d[j - 1] + 1;
-			d[j] = best;
-			diag = up;
-		}
-	}
-	return (d[lb]);
-}
-
-/* Is word near enough to cand, and nearer than *best? */
-static bool
-nearer(const char *word, const char *cand, size_t *best)
-{
-	size_t	 d = distance(word, cand);
-
-	if (d > NEAR || d >= strlen(cand) || d >= *best)
-		return (false);
-	*best = d;
-	return (true);
-}
-
-static const char *
-meant(const char *word, enum config_ctx ctx)
-{
-	const char	*m = NULL;
-	size_t		 best = NEAR + 1, n;
-
-	for (n = 0; n < NVOCABULARY; n++)
-		if (vocabulary[n].ctx == ctx &&
-		    nearer(word, vocabulary[n].word, &best))
-			m = vocabulary[n].word;
-	return (m);
-}
-
-static const char *
-habit(const char *word)
-{
-	size_t	 n;
-
-	for (n = 0; n < sizeof(habits) / sizeof(habits[0]); n++)
-		if (strcmp(word, habits[n].word) == 0)
-			return (habits[n].hint);
-	return (NULL);
-}
-
-/* Where a word would be right, or NULL. */
-static const char *
-belongs(const char *word)
-{
-	size_t	 n;
-
-	for (n = 0; n < NVOCABULARY; n++)
-		if (strcmp(word, vocabulary[n].word) == 0)
-			return (contexts[vocabulary[n].ctx].belongs);
-	return (NULL);
-}
-
 /* syntax errors */
-
-static bool
-same_line(const struct config_tok *a, const struct config_tok *b)
-{
-	return (a->file != NULL && b->file != NULL && a->line == b->line &&
-	    strcmp(a->file, b->file) == 0);
-}
 
 /* May be a key, or a good part of one, that slipped to another line. */
 static bool
-is_secret(const struct config_run *r, const struct config_tok *t)
+like_key(const char *word)
 {
-	return (same_line(&r->key_line, t) ||
-	    strspn(t->text, "0123456789abcdefABCDEF") >= KEY_DIGITS / 4);
-}
-
-void
-config_bad_line(struct config_run *r, const struct config_tok *t)
-{
-	r->bad = *t;
-}
-
-void
-config_key_line(struct config_run *r, const struct config_tok *t)
-{
-	r->key_line = *t;
-}
-
-void
-config_quiet(struct config_run *r, bool on)
-{
-	r->quiet += on ? 1 : -1;
-}
-
-/* May this line still be complained about?  Then not again. */
-static bool
-first_on_line(struct config_run *r, const struct config_tok *t)
-{
-	if (same_line(&r->bad, t))
-		return (false);
-	r->bad = *t;
-	return (true);
-}
-
-static bool
-at_end(const struct config_run *r)
-{
-	return (r->what != NULL && strcmp(r->what, CONFIG_EOF) == 0);
-}
-
-void
-config_unexpected(struct config_run *r, const struct config_tok *t,
-    const char *what)
-{
-	r->unexpected = *t;
-	r->what = what;
-	r->pending = at_end(r) || first_on_line(r, t);
-}
-
-/* What was found, in words or in quotes. */
-static const char *
-found(const struct config_run *r, char *buf, size_t len)
-{
-	const struct config_tok	*t = &r->unexpected;
-
-	if (r->what != NULL)
-		return (r->what);
-	if (is_secret(r, t))
-		return ("another word");
-	snprintf(buf, len, "\"%.40s\"", t->text);
-	return (buf);
-}
-
-/* Is there something to be said of the token that yacc stopped at? */
-static bool
-take_pending(struct config_run *r)
-{
-	if (!r->pending || at_end(r))	/* the end: once, by run_end() */
-		return (false);
-	r->pending = false;
-	return (true);
-}
-
-void
-config_expected(struct config_run *r, const char *hint)
-{
-	char	 buf[64];
-
-	if (take_pending(r))
-		fail(r, &r->unexpected, "%s found, expected %s",
-		    found(r, buf, sizeof(buf)), hint);
-}
-
-void
-config_impossible(struct config_run *r, enum config_ctx ctx)
-{
-	const struct config_tok	*t = &r->unexpected;
-	const char		*place;
-	char			 buf[64];
-
-	if (!take_pending(r))
-		return;
-	if (r->what == NULL && strcmp(t->text, "}") == 0)
-		fail(r, t, "a } without a {");
-	else if (r->what == NULL && (place = belongs(t->text)) != NULL)
-		fail(r, t, "%s belongs %s", t->text, place);
-	else
-		fail(r, t, "%s found; possible here: %s",
-		    found(r, buf, sizeof(buf)), contexts[ctx].possible);
-}
-
-void
-config_misplaced(struct config_run *r, const struct config_tok *t,
-    enum config_ctx ctx)
-{
-	config_unexpected(r, t, NULL);
-	config_impossible(r, ctx);
+	return (strspn(word, "0123456789abcdefABCDEF") >= KEY_DIGITS / 4);
 }
 
 void
 config_unknown(struct config_run *r, const struct config_tok *t,
     enum config_ctx ctx)
 {
-	const char	*m;
-
 	/* yacc stopped behind it, or not at all */
-	if (r->pending && same_line(&r->unexpected, t))
-		r->pending = false;
-	else if (!first_on_line(r, t))
+	if (!config_stopped_on_line(r, t) && !config_first_on_line(r, t))
 		return;
-	if (t->quoted || is_secret(r, t))
-		fail(r, t, "a quoted string or another word found; possible "
-		    "here: %s", contexts[ctx].possible);
-	else if ((m = habit(t->text)) != NULL)
-		fail(r, t, "unknown word \"%.40s\"; %s", t->text, m);
-	else if ((m = meant(t->text, ctx)) != NULL)
-		fail(r, t, "unknown word \"%.40s\"; did you mean %s?",
-		    t->text, m);
+	if (t->quoted || config_is_secret(r, t))
+		config_fail(r, t, "a quoted string or another word found; "
+		    "possible here: %s", places[ctx].possible);
 	else
-		fail(r, t, "unknown word \"%.40s\"; possible here: %s",
-		    t->text, contexts[ctx].possible);
-}
-
-/* values */
-
-static bool
-in_range(struct config_run *r, const struct config_tok *key,
-    const struct config_tok *val, int64_t lo, int64_t hi)
-{
-	if (val->num >= lo && val->num <= hi)
-		return (true);
-	fail(r, val, "%s %.40s is out of range, %jd to %jd", key->text,
-	    val->text, (intmax_t)lo, (intmax_t)hi);
-	return (false);
-}
-
-static bool
-read_interface(struct config_run *r, const struct config_tok *val,
-    char name[IF_NAMESIZE])
-{
-	if (!is_interface_name(val->text)) {
-		fail(r, val, "\"%.40s\" cannot be an interface of this "
-		    "system: 1 to 15 characters without / : or blanks",
-		    val->text);
-		return (false);
-	}
-	strlcpy(name, val->text, IF_NAMESIZE);
-	return (true);
-}
-
-/* One of n names, or -1. */
-static int
-find_name(const char *const *names, size_t n, const char *word)
-{
-	size_t	 i;
-
-	for (i = 0; i < n; i++)
-		if (strcmp(names[i], word) == 0)
-			return ((int)i);
-	return (-1);
-}
-
-/* Which of n names may have been meant, or NULL. */
-static const char *
-near_name(const char *const *names, size_t n, const char *word)
-{
-	const char	*m = NULL;
-	size_t		 best = NEAR + 1, i;
-
-	for (i = 0; i < n; i++)
-		if (nearer(word, names[i], &best))
-			m = names[i];
-	return (m);
+		config_unknown_word(r, t, ctx);
 }
 
 /* statements */
@@ -740,8 +322,8 @@ void
 config_syncdev(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	if (once(r, ONCE_SYNCDEV, key) && val != NULL)
-		read_interface(r, val, r->c->syncdev);
+	if (config_once(r, ONCE_SYNCDEV, key) && val != NULL)
+		config_ifname(r, val, r->c->syncdev);
 }
 
 void
@@ -752,17 +334,17 @@ config_syncpeer(struct config_run *r, const struct config_tok *key,
 	const char	*why;
 	bool		 has_plen;
 
-	if (!once(r, ONCE_SYNCPEER, key))
+	if (!config_once(r, ONCE_SYNCPEER, key))
 		return;
 	if (ipaddr_parse(val->text, &a, &has_plen) == -1)
-		fail(r, val, "\"%.50s\" is not an address; write that of the "
-		    "other firewall on syncdev, as in syncpeer 192.168.2.201",
-		    val->text);
+		config_fail(r, val, "\"%.50s\" is not an address; write that "
+		    "of the other firewall on syncdev, as in syncpeer "
+		    "192.168.2.201", val->text);
 	else if (has_plen)
-		fail(r, val, "syncpeer %s has a prefix length; write the "
-		    "address alone", val->text);
+		config_fail(r, val, "syncpeer %s has a prefix length; write "
+		    "the address alone", val->text);
 	else if ((why = bad_peer(&a)) != NULL)
-		fail(r, val, "syncpeer %s %s", val->text, why);
+		config_fail(r, val, "syncpeer %s %s", val->text, why);
 	else {
 		r->c->syncpeer = a;
 		r->c->has_peer = 1;
@@ -773,7 +355,8 @@ void
 config_maxupd(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	if (once(r, ONCE_MAXUPD, key) && in_range(r, key, val, 0, MAXUPD_MAX))
+	if (config_once(r, ONCE_MAXUPD, key) &&
+	    config_in_range(r, key, val, 0, MAXUPD_MAX))
 		r->c->maxupd = (uint32_t)val->num;
 }
 
@@ -781,13 +364,13 @@ void
 config_defer(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	if (!once(r, ONCE_DEFER, key))
+	if (!config_once(r, ONCE_DEFER, key))
 		return;
 	if (strcmp(val->text, "yes") == 0)
-		fail(r, val, "defer is not available on this system; write "
-		    "defer no");
+		config_fail(r, val, "defer is not available on this system; "
+		    "write defer no");
 	else if (strcmp(val->text, "no") != 0)
-		fail(r, val, "unknown defer \"%.40s\"; expected no",
+		config_fail(r, val, "unknown defer \"%.40s\"; expected no",
 		    val->text);
 }
 
@@ -795,31 +378,25 @@ void
 config_dialect(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val, bool first)
 {
-	const char	*m;
-	int		 d;
+	int	 d;
 
 	if (first) {
-		r->skip = !once(r, ONCE_DIALECT, key);
-		if (!r->skip)
+		r->own->skip = !config_once(r, ONCE_DIALECT, key);
+		if (!r->own->skip)
 			r->c->dialects = 0;
 	}
-	if (r->skip)
+	if (r->own->skip)
 		return;
-	d = find_name(config_dialect_names, DIALECT_MAX, val->text);
-	if (d == -1) {
-		m = near_name(config_dialect_names, DIALECT_MAX, val->text);
-		if (m != NULL)
-			fail(r, val, "unknown dialect \"%.40s\"; did you mean "
-			    "%s?", val->text, m);
-		else
-			fail(r, val, "unknown dialect \"%.40s\"; expected "
-			    "native or openbsd", val->text);
-	} else if ((DIALECTS_SENT & 1U << d) == 0)
-		fail(r, val, "dialect %s is decoded, but not sent yet: list "
-		    "native or openbsd", val->text);
+	d = config_choose(r, key, val, config_dialect_names,
+	    "native or openbsd");
+	if (d == -1)
+		return;
+	if ((DIALECTS_SENT & 1U << d) == 0)
+		config_fail(r, val, "dialect %s is decoded, but not sent yet: "
+		    "list native or openbsd", val->text);
 	else if (r->c->dialects & 1U << d)
-		fail(r, val, "dialect %s is listed twice; keep one of them",
-		    val->text);
+		config_fail(r, val, "dialect %s is listed twice; keep one of "
+		    "them", val->text);
 	else
 		r->c->dialects |= 1U << d;
 }
@@ -831,7 +408,7 @@ config_carpd(struct config_run *r, const struct config_tok *key,
 	struct config	*c = r->c;
 	size_t		 n;
 
-	if (!once(r, ONCE_CARPD, key))
+	if (!config_once(r, ONCE_CARPD, key))
 		return;
 	if (strcmp(val->text, "no") == 0) {
 		memset(c->carpd, 0, sizeof(c->carpd));
@@ -839,16 +416,17 @@ config_carpd(struct config_run *r, const struct config_tok *key,
 	}
 	for (n = 0; val->text[n] != '\0'; n++)
 		if (iscntrl((unsigned char)val->text[n])) {
-			fail(r, val, "the path of carpd holds a control "
+			config_fail(r, val, "the path of carpd holds a control "
 			    "character");
 			return;
 		}
 	if (val->text[0] != '/')
-		fail(r, val, "\"%.40s\" is not an absolute path; write carpd "
-		    "\"" CARPD_DEFAULT "\" or carpd no", val->text);
+		config_fail(r, val, "\"%.40s\" is not an absolute path; "
+		    "write carpd \"" CARPD_DEFAULT "\" or carpd no",
+		    val->text);
 	else if (n >= sizeof(c->carpd))
-		fail(r, val, "the path of carpd has %zu characters, the most "
-		    "is %zu", n, sizeof(c->carpd) - 1);
+		config_fail(r, val, "the path of carpd has %zu characters, the "
+		    "most is %zu", n, sizeof(c->carpd) - 1);
 	else {
 		memset(c->carpd, 0, sizeof(c->carpd));
 		memcpy(c->carpd, val->text, n);
@@ -859,8 +437,8 @@ void
 config_refresh(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	if (once(r, ONCE_REFRESH, key) &&
-	    in_range(r, key, val, 1, REFRESH_MAX))
+	if (config_once(r, ONCE_REFRESH, key) &&
+	    config_in_range(r, key, val, 1, REFRESH_MAX))
 		r->c->refresh = (uint32_t)val->num;
 }
 
@@ -868,8 +446,8 @@ void
 config_maxstates(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	if (once(r, ONCE_MAXSTATES, key) &&
-	    in_range(r, key, val, 1, MAXSTATES_MAX))
+	if (config_once(r, ONCE_MAXSTATES, key) &&
+	    config_in_range(r, key, val, 1, MAXSTATES_MAX))
 		r->c->maxstates = (uint32_t)val->num;
 }
 
@@ -877,8 +455,8 @@ void
 config_eventbuf(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	if (once(r, ONCE_EVENTBUF, key) &&
-	    in_range(r, key, val, 0, EVENTBUF_MAX))
+	if (config_once(r, ONCE_EVENTBUF, key) &&
+	    config_in_range(r, key, val, 0, EVENTBUF_MAX))
 		r->c->eventbuf = (uint32_t)val->num;
 }
 
@@ -906,12 +484,12 @@ set_key(struct config_run *r, const struct config_tok *at, const char *s,
 
 	for (n = 0; n < len; n++)
 		if (hex_digit(s[n]) == -1) {
-			fail(r, at, "the key holds something else than "
+			config_fail(r, at, "the key holds something else than "
 			    "hexadecimal digits (character %zu)", n + 1);
 			return;
 		}
 	if (len != KEY_DIGITS) {
-		fail(r, at, "the key has %zu digits, it must have %zu; "
+		config_fail(r, at, "the key has %zu digits, it must have %zu; "
 		    "openssl rand -hex %zu makes one", len, KEY_DIGITS,
 		    KEY_LEN);
 		return;
@@ -925,63 +503,33 @@ set_key(struct config_run *r, const struct config_tok *at, const char *s,
 static void
 key_text(struct config_run *r, const struct config_tok *val)
 {
-	if (strcmp(val->text, MASKED) == 0) {
-		warn_at(r, val, "key \"%s\" is what pfsyncd -nn prints "
+	if (strcmp(val->text, CONFIG_MASKED) == 0) {
+		config_warn(r, val, "key \"%s\" is what pfsyncd -nn prints "
 		    "instead of a key; write the real one, no other node has "
-		    "this", MASKED);
+		    "this", CONFIG_MASKED);
 		/* Not one that everybody knows. */
 		hmac_random(r->c->key, sizeof(r->c->key));
 		r->c->has_key = 1;
 		return;
 	}
 	if (val->exposed != NULL)
-		fail(r, val, "a key in a file that is not secret: %s",
+		config_fail(r, val, "a key in a file that is not secret: %s",
 		    val->exposed);
 	set_key(r, val, val->text, strlen(val->text));
-}
-
-/* Its first bytes, or -1 and why. */
-static ssize_t
-read_key_file(const char *path, char *buf, size_t size, const char **why)
-{
-	struct stat	 st;
-	ssize_t		 n = -1;
-	int		 fd;
-
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd == -1 || fstat(fd, &st) == -1)
-		*why = strerror(errno);
-	else if (!S_ISREG(st.st_mode))
-		*why = "not a regular file";
-	else if ((*why = lex_secrecy_of(&st)) == NULL &&
-	    (n = read(fd, buf, size)) == -1)
-		*why = strerror(errno);
-	if (fd != -1)
-		close(fd);
-	return (n);
 }
 
 static void
 key_file(struct config_run *r, const struct config_tok *val)
 {
 	/* room to see a line that is too long, and a second one */
-	char		 buf[256], *path, *nl;
-	const char	*why;
-	ssize_t		 n;
+	char	 buf[256], most[32];
+	ssize_t	 n;
 
-	path = lex_beside(val->file, val->text);
-	if ((n = read_key_file(path, buf, sizeof(buf), &why)) == -1)
-		fail(r, val, "key file %s: %s", path, why);
-	else if ((nl = memchr(buf, '\n', (size_t)n)) != NULL &&
-	    nl != buf + n - 1)
-		fail(r, val, "key file %s has more than one line", path);
-	else if (n == sizeof(buf))
-		fail(r, val, "key file %s is longer than %zu digits", path,
-		    KEY_DIGITS);
-	else
-		set_key(r, val, buf, (size_t)n - (nl != NULL));
+	snprintf(most, sizeof(most), "%zu digits", KEY_DIGITS);
+	n = config_secret_file(r, val, "key file", most, buf, sizeof(buf));
+	if (n != -1)
+		set_key(r, val, buf, (size_t)n);
 	explicit_bzero(buf, sizeof(buf));
-	free(path);
 }
 
 void
@@ -990,9 +538,9 @@ config_key(struct config_run *r, const struct config_keyhead *head,
 {
 	const struct config_tok	 name = { .text = "id" };
 
-	if (!once(r, ONCE_KEY, &head->key))
+	if (!config_once(r, ONCE_KEY, &head->key))
 		return;
-	if (id != NULL && in_range(r, &name, id, 0, KEYID_MAX))
+	if (id != NULL && config_in_range(r, &name, id, 0, KEYID_MAX))
 		r->c->keyid = (uint16_t)id->num;
 	if (head->file)
 		key_file(r, &head->val);
@@ -1005,9 +553,9 @@ config_key(struct config_run *r, const struct config_keyhead *head,
 void
 config_nosync_begin(struct config_run *r, const struct config_tok *key)
 {
-	r->block = *key;
-	r->skip = !once(r, ONCE_NOSYNC, key);
-	if (r->skip) {
+	r->name = *key;
+	r->own->skip = !config_once(r, ONCE_NOSYNC, key);
+	if (r->own->skip) {
 		config_quiet(r, true);
 		return;
 	}
@@ -1018,10 +566,10 @@ config_nosync_begin(struct config_run *r, const struct config_tok *key)
 void
 config_nosync_end(struct config_run *r)
 {
-	if (r->skip)
+	if (r->own->skip)
 		config_quiet(r, false);
-	r->skip = false;
-	r->block.text = NULL;
+	r->own->skip = false;
+	r->name.text = NULL;
 }
 
 static bool
@@ -1029,28 +577,22 @@ read_proto(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val, struct config_nosync *n)
 {
 	struct config_tok	 num = *val;	/* quoted or not */
-	const char		*names[NPROTOS], *m;
+	const char		*names[NPROTOS + 1] = { NULL };
 	int			 v = config_proto(val->text);
 	size_t			 i;
 
 	if (v == -1 && isdigit((unsigned char)val->text[0]) &&
 	    val->text[strspn(val->text, "0123456789")] == '\0') {
 		num.num = strtoll(val->text, NULL, 10);
-		if (!in_range(r, key, &num, 1, 255))
+		if (!config_in_range(r, key, &num, 1, 255))
 			return (false);
 		v = (int)num.num;
 	}
 	if (v == -1) {
 		for (i = 0; i < NPROTOS; i++)
 			names[i] = protos[i].name;
-		m = near_name(names, NPROTOS, val->text);
-		if (m != NULL)
-			fail(r, val, "unknown proto \"%.40s\"; did you mean "
-			    "%s?", val->text, m);
-		else
-			fail(r, val, "unknown proto \"%.40s\"; expected tcp, "
-			    "udp, icmp, icmp6, carp, pfsync or a number from "
-			    "1 to 255", val->text);
+		config_choose(r, key, val, names, "tcp, udp, icmp, icmp6, "
+		    "carp, pfsync or a number from 1 to 255");
 		return (false);
 	}
 	n->proto = (uint8_t)v;
@@ -1064,14 +606,14 @@ read_prefix(struct config_run *r, const struct config_tok *key,
 	char	 buf[IPADDR_STRLEN];
 
 	if (ipaddr_parse(val->text, &n->addr, NULL) == -1) {
-		fail(r, val, "\"%.50s\" is not an address or prefix; write "
-		    "%s 10.0.9.0/24, %s 2001:db8::/32 or the address of a "
-		    "host", val->text, key->text, key->text);
+		config_fail(r, val, "\"%.50s\" is not an address or prefix; "
+		    "write %s 10.0.9.0/24, %s 2001:db8::/32 or the address of "
+		    "a host", val->text, key->text, key->text);
 		return (false);
 	}
 	if (!clear_host_bits(&n->addr)) {
-		fail(r, val, "%s %s has bits behind its prefix; write %s",
-		    key->text, val->text,
+		config_fail(r, val, "%s %s has bits behind its prefix; write "
+		    "%s", key->text, val->text,
 		    ipaddr_print_prefix(&n->addr, buf, sizeof(buf)));
 		return (false);
 	}
@@ -1111,18 +653,18 @@ read_mark(struct config_run *r, const struct config_tok *val,
 	if (end != NULL && *end == '/')
 		n->mask = read_u32(end + 1, &end);
 	if (end == NULL || *end != '\0') {
-		fail(r, val, "\"%.40s\" is not a mark; write 0xVALUE or "
+		config_fail(r, val, "\"%.40s\" is not a mark; write 0xVALUE or "
 		    "0xVALUE/0xMASK, 32 bits each", val->text);
 		return (false);
 	}
 	if (n->mask == 0) {
-		fail(r, val, "mark %s has an empty mask, which every flow "
-		    "would match", val->text);
+		config_fail(r, val, "mark %s has an empty mask, which every "
+		    "flow would match", val->text);
 		return (false);
 	}
 	if (n->mark & ~n->mask) {
-		fail(r, val, "mark %s has bits outside of its mask and would "
-		    "match nothing; write 0x%x/0x%x", val->text,
+		config_fail(r, val, "mark %s has bits outside of its mask and "
+		    "would match nothing; write 0x%x/0x%x", val->text,
 		    n->mark & n->mask, n->mask);
 		return (false);
 	}
@@ -1144,7 +686,7 @@ read_rule(struct config_run *r, const struct config_tok *key,
 	case NOSYNC_MARK:
 		return (read_mark(r, val, n));
 	case NOSYNC_ON:
-		return (read_interface(r, val, n->ifname));
+		return (config_ifname(r, val, n->ifname));
 	}
 	return (false);
 }
@@ -1155,57 +697,31 @@ config_nosync(struct config_run *r, enum config_nosync_type type,
 {
 	struct config		*c = r->c;
 	struct config_nosync	 n;
-	char			 buf[MSG_MAX / 2];
+	char			 buf[CONFIG_WHERE_MAX];
 	size_t			 i;
 
 	memset(&n, 0, sizeof(n));
 	n.type = (uint8_t)type;
-	if (r->skip || !read_rule(r, key, val, &n))
+	if (r->own->skip || !read_rule(r, key, val, &n))
 		return;
 	for (i = 0; i < c->nnosync; i++)
 		if (memcmp(&c->nosync[i], &n, sizeof(n)) == 0) {
-			fail(r, key, "%s%s%.50s is already at %s; keep one of "
-			    "them", key->text, key == val ? "" : " ",
+			config_fail(r, key, "%s%s%.50s is already at %s; keep "
+			    "one of them", key->text, key == val ? "" : " ",
 			    key == val ? "" : val->text,
-			    where(&r->rules[i], key, buf, sizeof(buf)));
+			    config_where(&r->own->rules[i], key, buf));
 			return;
 		}
 	if (c->nnosync == CONFIG_NOSYNC_MAX) {
-		fail(r, key, "more than %d rules in no-sync",
+		config_fail(r, key, "more than %d rules in no-sync",
 		    CONFIG_NOSYNC_MAX);
 		return;
 	}
-	r->rules[c->nnosync] = *key;
+	r->own->rules[c->nnosync] = *key;
 	c->nosync[c->nnosync++] = n;
 }
 
 /* the whole */
-
-static void
-check_end_of_file(struct config_run *r)
-{
-	const struct config_tok	*t = &r->unexpected;
-
-	if (!r->pending || !at_end(r))
-		return;
-	if (r->block.text != NULL)
-		lex_error_at(r->lex, t->file, t->line, "the file ends inside "
-		    "of no-sync (%s:%d), a } is missing", r->block.file,
-		    r->block.line);
-	else
-		lex_error_at(r->lex, t->file, t->line, "the file ends inside "
-		    "of a block, a } is missing");
-}
-
-/* yacc stopped somewhere: whatever was said of it, the file is wrong. */
-static void
-check_syntax(struct config_run *r)
-{
-	const struct config_tok	*t = &r->unexpected;
-
-	if (t->file != NULL && lex_errors(r->lex) == 0)
-		lex_error_at(r->lex, t->file, t->line, "syntax error");
-}
 
 /* What is only known at the end. */
 static void
@@ -1214,54 +730,51 @@ run_end(struct config_run *r)
 	const struct config_tok	*key = &r->once[ONCE_KEY];
 	struct config		*c = r->c;
 
-	check_end_of_file(r);
-	check_syntax(r);
 	if (r->once[ONCE_SYNCDEV].file == NULL)
 		lex_error(r->lex, "syncdev is missing; write syncdev "
 		    "INTERFACE, the one that the firewalls share for this");
 	if (lex_errors(r->lex) > 0)
 		return;
 	if (c->has_key && (c->dialects & ~(1U << DIALECT_NATIVE)) != 0)
-		warn_at(r, key, "with a key only packets with our trailer are "
-		    "accepted, and foreign peers send none: they hear us, and "
-		    "nothing of theirs is taken");
-	if (r->warn != NULL)
-		lex_unused(r->lex, r->warn, r->arg);
+		config_warn(r, key, "with a key only packets with our trailer "
+		    "are accepted, and foreign peers send none: they hear us, "
+		    "and nothing of theirs is taken");
 }
+
+static const struct config_lang lang = {
+	.name = "pfsyncd.conf(5)",
+	.words = words,
+	.nwords = sizeof(words) / sizeof(words[0]),
+	.places = places,
+	.habits = habits,
+	.nhabits = sizeof(habits) / sizeof(habits[0]),
+	.keywords = parse_keywords,
+	.parse = parse_run,
+	.end = run_end,
+	.secret = like_key,
+};
 
 static struct config_run *
 run_new(config_msg_cb err, config_msg_cb warn, void *arg)
 {
-	struct config_run		*r = must(calloc(1, sizeof(*r)));
-	const struct lex_keyword	*kw;
-	size_t				 n;
+	struct config_own	*own = config_must(calloc(1, sizeof(*own)));
 
-	kw = parse_keywords(&n);
-	r->lex = lex_new(kw, n, err, arg);
-	r->c = config_new();
-	r->warn = warn;
-	r->arg = arg;
-	SLIST_INIT(&r->kept);
-	return (r);
+	_Static_assert(ONCES <= CONFIG_ONCE_MAX, "a place for each");
+	return (config_run_new(&lang, config_new(), own, err, warn, arg));
 }
 
 /* What was built, or NULL if anything was wrong. */
 static struct config *
-run_finish(struct config_run *r, bool opened)
+run_finish(struct config_run *r, bool right)
 {
 	struct config	*c = r->c;
 
-	if (opened) {
-		parse_run(r, r->lex);
-		run_end(r);
-	}
-	if (lex_errors(r->lex) > 0) {
+	if (!right) {
 		config_free(c);
 		c = NULL;
 	}
-	run_clear(r);
-	lex_free(r->lex);
-	free(r);
+	free(r->own);
+	config_run_free(r);
 	return (c);
 }
 
@@ -1271,12 +784,7 @@ config_load(const char *path, char *const *defines, config_msg_cb err,
 {
 	struct config_run	*r = run_new(err, warn, arg);
 
-	for (; defines != NULL && *defines != NULL; defines++)
-		if (lex_define(r->lex, *defines) == -1)
-			lex_error_at(r->lex, NULL, 0, "-D %s: write -D "
-			    "NAME=VALUE, NAME of letters, digits and _ and no "
-			    "word of pfsyncd.conf(5)", *defines);
-	return (run_finish(r, lex_open(r->lex, path) == 0));
+	return (run_finish(r, config_run_file(r, path, defines)));
 }
 
 struct config *
@@ -1285,5 +793,5 @@ config_load_mem(const char *name, const char *text, size_t len,
 {
 	struct config_run	*r = run_new(err, warn, arg);
 
-	return (run_finish(r, lex_open_mem(r->lex, name, text, len) == 0));
+	return (run_finish(r, config_run_mem(r, name, text, len)));
 }

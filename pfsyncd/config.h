@@ -99,6 +99,6 @@ bool		 config_ok(const struct config *c);
  */
 void		 config_print(const struct config *c, bool secrets, FILE *f);
 
-extern const char *const config_dialect_names[DIALECT_MAX];
+extern const char *const config_dialect_names[DIALECT_MAX + 1];
 
 #endif

@@ -9,19 +9,13 @@
  * "syntax error" can be said, and yacc drops tokens up to what may follow.
  * Inside the block the next keyword, newline or brace may; outside the end of
  * the line, or a whole block.  Each line gets at most one such message
- * (config_unexpected()), and yyerrok at its end, so that the next line is
+ * (config_yyerror()), and yyerrok at its end, so that the next line is
  * judged anew and one run finds everything.
  */
 %{
-#include <string.h>
-
-#include "../common/lex.h"
 #include "parse.h"
 
 static struct config_run	*run;
-static struct lex		*lexer;
-static struct config_tok	 last;		/* for yyerror() */
-static const char		*last_what;
 
 static int	 yylex(void);
 static void	 yyerror(const char *msg);
@@ -266,60 +260,26 @@ parse_keywords(size_t *n)
 static int
 yylex(void)
 {
-	struct lex_token	 t;
+	static const struct config_tokens	 tokens = { .word = WORD,
+		.string = STRING, .number = NUMBER, .bad = BAD,
+		.secret = KEY };
+	int					 token;
 
-	lex_next(lexer, &t);
-	last_what = NULL;
-	last.text = config_keep(run, t.text);
-	last.num = t.number;
-	last.file = lex_file(lexer);
-	last.line = t.line;
-	last.exposed = lex_secrecy(lexer);
-	last.quoted = t.type == LEX_STRING;
-	yylval.t = last;
-
-	switch (t.type) {
-	case LEX_EOF:
-		last_what = CONFIG_EOF;
-		return (0);
-	case LEX_NEWLINE:
-		last_what = "the end of the line";
-		return ('\n');
-	case LEX_KEYWORD:
-		if (t.token == KEY)
-			config_key_line(run, &last);
-		return (t.token);
-	case LEX_WORD:
-		return (WORD);
-	case LEX_STRING:
-		last_what = "a quoted string";
-		return (STRING);
-	case LEX_NUMBER:
-		return (NUMBER);
-	case LEX_CHAR:
-		return (t.token == '{' || t.token == '}' ? t.token : BAD);
-	case LEX_ERROR:
-		config_bad_line(run, &last);
-		break;
-	}
-	return (BAD);
+	token = config_next(run, &tokens);
+	yylval.t = run->last;
+	return (token);
 }
 
 static void
 yyerror(const char *msg)
 {
-	if (strcmp(msg, "syntax error") == 0)
-		config_unexpected(run, &last, last_what);
-	else
-		lex_error(lexer, "%s", msg);	/* yacc's stack is full */
+	config_yyerror(run, msg);
 }
 
 void
-parse_run(struct config_run *r, struct lex *l)
+parse_run(struct config_run *r)
 {
 	run = r;
-	lexer = l;
 	yyparse();
 	run = NULL;
-	lexer = NULL;
 }

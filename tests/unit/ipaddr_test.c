@@ -166,14 +166,17 @@ END_TEST
 
 START_TEST(kinds)
 {
-	enum { LL = 1, MC = 2, SP = 4 };
+	enum { LL = 1, MC = 2, SP = 4, LO = 8, MAP = 16 };
 	static const struct {
 		const char	*text;
 		int		 kind;
 	} t[] = {
 		{ "0.0.0.0", SP }, { "255.255.255.255", SP }, { "::", SP },
 		{ "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", MC | SP },
-		{ "0.0.0.1", 0 }, { "255.255.255.254", 0 }, { "::1", 0 },
+		{ "0.0.0.1", 0 }, { "255.255.255.254", 0 }, { "::1", LO },
+		{ "::2", 0 }, { "126.255.255.255", 0 }, { "127.0.0.0", LO },
+		{ "127.255.255.255", LO }, { "128.0.0.0", 0 },
+		{ "::ffff:192.0.2.1", MAP }, { "::fffe:192.0.2.1", 0 },
 		{ "223.255.255.255", 0 }, { "224.0.0.18", MC },
 		{ "239.255.255.255", MC }, { "240.0.0.0", 0 },
 		{ "169.254.1.1", 0 }, { "fe7f::1", 0 }, { "fe80::1", LL },
@@ -187,7 +190,9 @@ START_TEST(kinds)
 		a = addr(t[i].text);
 		ck_assert_int_eq((ipaddr_is_linklocal(&a) ? LL : 0) |
 		    (ipaddr_is_multicast(&a) ? MC : 0) |
-		    (ipaddr_is_special(&a) ? SP : 0), t[i].kind);
+		    (ipaddr_is_special(&a) ? SP : 0) |
+		    (ipaddr_is_loopback(&a) ? LO : 0) |
+		    (ipaddr_is_mapped(&a) ? MAP : 0), t[i].kind);
 	}
 }
 END_TEST

@@ -39,7 +39,7 @@ ALL_LDFLAGS=	${LDHARDEN} ${LDFLAGS}
 COMMON_SRCS=	common/monotime.c common/ev.c common/log.c common/imsg.c \
 		common/channel.c common/msgtab.c common/control.c \
 		common/ctlclient.c common/ibuf.c common/notify.c common/hmac.c \
-		common/ipaddr.c common/lex.c common/config.c \
+		common/ipaddr.c common/lex.c common/config.c common/daemon.c \
 		common/wire/cksum.c common/wire/carp.c common/wire/frame.c \
 		common/wire/trailer.c common/wire/native.c \
 		common/wire/pfsync.c \

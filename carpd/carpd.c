@@ -10,18 +10,12 @@
  */
 #include <sys/types.h>
 #include <sys/queue.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
-#include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <limits.h>
 #include <net/if.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +25,7 @@
 
 #include "../common/channel.h"
 #include "../common/control.h"
+#include "../common/daemon.h"
 #include "../common/ev.h"
 #include "../common/hmac.h"
 #include "../common/log.h"
@@ -47,8 +42,6 @@
 #include "os/steer.h"
 #include "os/vaddr.h"
 
-#define ENGINE_FD	3	/* the channel, in the re-executed engine */
-#define DEFINES_MAX	32
 #define STOP_TIME	(2 * MONOTIME_SEC)	/* for the engine to say bye */
 #define RETRY_TIME	MONOTIME_SEC	/* for a carpdev that refuses */
 #define LINKS_TIME	1000	/* ms for the first dump of interfaces */
@@ -101,12 +94,7 @@ struct pdev {
 };
 
 struct parent {
-	const char	*file, *sock, *user;
-	char		*defines[DEFINES_MAX + 1];
-	size_t		 ndefines;
-	bool		 debug;
-	int		 verbose;
-	int		 ready_fd;	/* who waits for us to be up */
+	struct daemon	 daemon;
 	pid_t		 engine;
 	struct channel	*chan;
 	struct kif	*kif;
@@ -327,14 +315,6 @@ pdev_hand_over(struct parent *p, struct pdev *d, int sock)
 	to_engine(p, IMSG_SLOTS, steer_slots_fd(d->steer), &s, sizeof(s));
 }
 
-static void
-close_fd(int *fd)
-{
-	if (*fd != -1)
-		close(*fd);
-	*fd = -1;
-}
-
 /*
  * Let go of a carpdev; in_order puts everything back, else it is gone and
  * there is nothing to put back.
@@ -359,9 +339,9 @@ pdev_release(struct pdev *d, bool in_order)
 	d->steer = NULL;
 	d->slots = NULL;
 	d->ifindex = 0;
-	close_fd(&d->sock);
-	close_fd(&d->join[0]);
-	close_fd(&d->join[1]);
+	daemon_close(&d->sock);
+	daemon_close(&d->join[0]);
+	daemon_close(&d->join[1]);
 }
 
 static bool
@@ -410,7 +390,7 @@ pdev_attach(struct parent *p, struct pdev *d)
 	d->contested = false;
 	d->ifindex = d->present;
 	if (!pdev_open(d, &sock)) {
-		close_fd(&sock);
+		daemon_close(&sock);
 		pdev_release(d, true);
 		ev_timer_at(p->retry, monotime_add(monotime_now(),
 		    RETRY_TIME));
@@ -739,7 +719,7 @@ forget_stale(struct parent *p)
 			continue;
 		pdev_release(d, true);
 		tell_gone(p, d);
-		close_fd(&d->lock);
+		daemon_close(&d->lock);
 		TAILQ_REMOVE(&p->devs, d, entry);
 		free(d);
 	}
@@ -834,53 +814,34 @@ apply_config(struct parent *p, struct config *c)
 	send_config(p, c);
 }
 
-struct load_msgs {
-	char		 first[MSG_TEXT_MAX];
-	bool		 check;		/* -n: errors only, and bare */
-};
-
-static void
-conf_error(const char *line, void *arg)
+static struct config *
+load(const struct daemon *d, struct daemon_load *m)
 {
-	struct load_msgs *m = arg;
-
-	if (m->first[0] == '\0')
-		(void)strlcpy(m->first, line, sizeof(m->first));
-	if (m->check)
-		fprintf(stderr, "%s\n", line);
-	else
-		log_warnx("%s", line);
-}
-
-static void
-conf_warning(const char *line, void *arg)
-{
-	struct load_msgs *m = arg;
-
-	if (!m->check)
-		log_warnx("%s", line);
+	return (config_load(d->file, d->defines, daemon_load_error,
+	    daemon_load_warning, m));
 }
 
 static void
 reload(struct parent *p, uint32_t client)
 {
 	struct msg_result r;
-	struct load_msgs m;
+	struct daemon_load m;
 	struct config *c;
 
 	memset(&m, 0, sizeof(m));
 	memset(&r, 0, sizeof(r));
 	r.client = client;
-	c = config_load(p->file, p->defines, conf_error, conf_warning, &m);
+	c = load(&p->daemon, &m);
 	if (c == NULL) {
 		r.error = 1;
 		(void)strlcpy(r.text, m.first[0] != '\0' ? m.first :
 		    "cannot load the configuration", sizeof(r.text));
-		log_warnx("%s: not reloaded, nothing has changed", p->file);
+		log_warnx("%s: not reloaded, nothing has changed",
+		    p->daemon.file);
 	} else {
 		apply_config(p, c);
 		config_free(c);
-		log_info("%s: reloaded", p->file);
+		log_info("%s: reloaded", p->daemon.file);
 	}
 	to_engine(p, IMSG_RELOADED, -1, &r, sizeof(r));
 }
@@ -1009,13 +970,7 @@ verb_ready(struct parent *p, const struct imsg *im)
 	if (p->ready)
 		return;
 	p->ready = true;
-	notify("READY=1");
-	if (p->ready_fd != -1) {
-		if (write(p->ready_fd, "", 1) == -1)
-			log_debug("nobody waits for us");
-		close_fd(&p->ready_fd);
-	}
-	log_info("carpd %s started", VERSION);
+	daemon_ready(&p->daemon);
 }
 
 static void
@@ -1085,17 +1040,9 @@ static void
 verb_log(struct parent *p, const struct imsg *im)
 {
 	const struct msg_log *m = im->data;
-	char line[sizeof(m->line)];
-	size_t i;
 
 	(void)p;
-	memcpy(line, m->line, sizeof(line));
-	line[sizeof(line) - 1] = '\0';
-	for (i = 0; line[i] != '\0'; i++)
-		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-			line[i] = '?';
-	if (m->pri >= LOG_EMERG && m->pri <= LOG_DEBUG)
-		log_emit(m->pri, line);
+	daemon_log(m->pri, m->line, sizeof(m->line));
 }
 
 static void
@@ -1176,33 +1123,6 @@ engine_msg(struct channel *c, struct imsg *im, void *arg)
 /* ---- start ---- */
 
 static void
-start_engine(struct parent *p, const char *self)
-{
-	char verbose[8];
-	int sv[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
-		fatal("socketpair");
-	(void)snprintf(verbose, sizeof(verbose), "%d", p->verbose);
-	switch (p->engine = fork()) {
-	case -1:
-		fatal("fork");
-	case 0:
-		if (dup2(sv[1], ENGINE_FD + 1) == -1 ||
-		    dup2(ENGINE_FD + 1, ENGINE_FD) == -1)
-			_exit(1);
-		closefrom(ENGINE_FD + 1);
-		execlp(self, "carpd", "-E", verbose, p->debug ? "-d" : "-b",
-		    "-u", p->user, (char *)NULL);
-		_exit(1);
-	default:
-		break;
-	}
-	close(sv[1]);
-	p->chan = channel_new(sv[0], engine_msg, engine_gone, p);
-}
-
-static void
 tell_start(struct parent *p)
 {
 	struct msg_start m;
@@ -1214,74 +1134,21 @@ tell_start(struct parent *p)
 	m.epoch = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 	while (m.node == 0)
 		hmac_random(&m.node, sizeof(m.node));
-	m.verbose = p->verbose;
+	m.verbose = p->daemon.verbose;
 	to_engine(p, IMSG_START, -1, &m, sizeof(m));
 	if ((fd = kif_open(false)) == -1)
 		fatal("kif_open");
 	to_engine(p, IMSG_KIF_SOCKET, fd, NULL, 0);
 }
 
-/*
- * Into the background: the process that was started waits until the engine
- * runs with its configuration, and exits with what became of it.
- */
 static void
-background(struct parent *p)
+parent_setup(struct parent *p, struct config *c)
 {
-	char c;
-	int fds[2], null;
-
-	if (pipe2(fds, O_CLOEXEC) == -1)
-		fatal("pipe");
-	switch (fork()) {
-	case -1:
-		fatal("fork");
-	case 0:
-		break;
-	default:
-		close(fds[1]);
-		if (read(fds[0], &c, 1) == 1)
-			_exit(0);
-		fprintf(stderr, "carpd: did not start: see the system log, "
-		    "or start it with -d\n");
-		_exit(1);
-	}
-	close(fds[0]);
-	p->ready_fd = fds[1];
-	(void)setsid();
-	if (chdir("/") == -1)
-		fatal("chdir");
-	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
-		fatal("/dev/null");
-	(void)dup2(null, STDIN_FILENO);
-	(void)dup2(null, STDOUT_FILENO);
-	(void)dup2(null, STDERR_FILENO);
-	close(null);
-}
-
-static void
-parent_setup(struct parent *p, const char *self, struct config *c)
-{
-	static const int signals[] = { SIGHUP, SIGINT, SIGTERM, SIGCHLD,
-	    SIGUSR1 };
 	const char *refused;
-	struct passwd *pw;
-	size_t i;
 	int ctl, fd;
 
-	if ((pw = getpwnam(p->user)) == NULL)
-		fatalx("user %s does not exist (useradd --system --shell "
-		    "/usr/sbin/nologin %s, or -u)", p->user, p->user);
-	if ((ctl = control_listen(p->sock, pw->pw_gid)) == -1) {
-		if (errno == EADDRINUSE)
-			fatalx("%s: another carpd answers there", p->sock);
-		fatal("%s", p->sock);
-	}
-	if (!p->debug)
-		background(p);
-	log_init("carpd", p->debug, p->verbose);
-	log_procinit("parent");
-	(void)signal(SIGPIPE, SIG_IGN);
+	ctl = daemon_listen(&p->daemon);
+	daemon_background(&p->daemon);
 	if ((refused = sandbox_realtime(CARPD_FIFO_PRIO)) != NULL)
 		log_debug("parent: %s", refused);
 	ev_init();
@@ -1290,14 +1157,14 @@ parent_setup(struct parent *p, const char *self, struct config *c)
 	p->refresh = ev_timer_new(refresh_cb, p);
 	p->retry = ev_timer_new(retry_cb, p);
 	p->deadline = ev_timer_new(finish_cb, p);
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		(void)ev_signal_new(signals[i], signal_cb, p);
+	daemon_signals(signal_cb, p);
 	if ((fd = kif_open(true)) == -1 ||
 	    (p->kif = kif_from_fd(fd, kif_event, p)) == NULL)
 		fatal("kif_open");
 	p->kif_fd = fd;
 	(void)ev_fd_new(fd, EV_IN, kif_readable, p);
-	start_engine(p, self);
+	p->chan = daemon_child(&p->daemon, 'E', &p->engine, engine_msg,
+	    engine_gone, p);
 	tell_start(p);
 	apply_config(p, c);
 	/* last, so that nobody is shown a daemon without configuration */
@@ -1308,142 +1175,50 @@ parent_setup(struct parent *p, const char *self, struct config *c)
 	setproctitle("parent");
 }
 
-static void
-usage(void)
-{
-	fprintf(stderr, "usage: carpd [-dnVv] [-D macro=value] [-f file] "
-	    "[-s socket] [-u user]\n");
-	exit(1);
-}
-
 /* -n: 0 when the file is right; twice prints it. */
 static int
-check_config(struct parent *p, int times)
+check_config(const struct daemon *d)
 {
-	struct load_msgs m;
+	struct daemon_load m;
 	struct config *c;
 
 	memset(&m, 0, sizeof(m));
 	m.check = true;
-	c = config_load(p->file, p->defines, conf_error, conf_warning, &m);
-	if (c == NULL)
+	if ((c = load(d, &m)) == NULL)
 		return (1);
-	if (times > 1)
+	if (d->check > 1)
 		config_print(c, false, stdout);
 	config_free(c);
 	return (0);
-}
-
-/* An argument for later: setproctitle() writes over argv. */
-static char *
-keep(const char *arg)
-{
-	char *copy;
-
-	if ((copy = strdup(arg)) == NULL)
-		fatal("strdup");
-	return (copy);
-}
-
-/* Our own program for the engine, before chdir() makes a relative one wrong. */
-static const char *
-own_path(const char *argv0)
-{
-	static char path[PATH_MAX];
-
-	if (strchr(argv0, '/') == NULL || realpath(argv0, path) == NULL)
-		return (keep(argv0));
-	return (path);
-}
-
-/* Files and options relative to where we were started. */
-static const char *
-absolute(const char *path)
-{
-	char cwd[PATH_MAX], *abs;
-
-	if (path[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
-		return (path);
-	if (asprintf(&abs, "%s/%s", cwd, path) == -1)
-		fatal("asprintf");
-	return (abs);
 }
 
 int
 main(int argc, char *argv[])
 {
 	static struct parent p;
-	struct load_msgs m;
+	struct daemon *d = &p.daemon;
+	struct daemon_load m;
 	struct config *c;
-	const char *self;
-	int ch, check = 0;
-	bool engine = false;
 
-	p.file = CARPD_CONF;
-	p.sock = CARPD_SOCKET;
-	p.user = CARPD_USER;
-	p.ready_fd = -1;
-	while ((ch = getopt(argc, argv, "bD:dE:f:ns:u:Vv")) != -1) {
-		switch (ch) {
-		case 'b':		/* -E only: not in the foreground */
-			break;
-		case 'D':
-			if (p.ndefines == DEFINES_MAX ||
-			    strchr(optarg, '=') == NULL)
-				usage();
-			p.defines[p.ndefines++] = keep(optarg);
-			break;
-		case 'd':
-			p.debug = true;
-			break;
-		case 'E':		/* we are the engine; verbosity */
-			engine = true;
-			p.verbose = atoi(optarg);
-			break;
-		case 'f':
-			p.file = keep(optarg);
-			break;
-		case 'n':
-			check++;
-			break;
-		case 's':
-			p.sock = keep(optarg);
-			break;
-		case 'u':
-			p.user = keep(optarg);
-			break;
-		case 'V':
-			printf("carpd %s\n", VERSION);
-			return (0);
-		case 'v':
-			p.verbose++;
-			break;
-		default:
-			usage();
-		}
-	}
-	if (argc != optind)
-		usage();
-	setproctitle_init(argc, argv, environ);
-	log_init("carpd", !engine || p.debug, p.verbose);
-	if (engine)
-		engine_main(ENGINE_FD, p.user, p.verbose);
-	if (check)
-		return (check_config(&p, check));
-	if (geteuid() != 0)
-		fatalx("need root privileges");
-	self = own_path(argv[0]);
-	p.file = absolute(p.file);
-	p.sock = absolute(p.sock);
+	d->name = "carpd";
+	d->roles = "E:";
+	d->file = CARPD_CONF;
+	d->sock = CARPD_SOCKET;
+	d->user = CARPD_USER;
+	daemon_args(d, argc, argv);
+	if (d->role == 'E')
+		engine_main(DAEMON_CHILD_FD, d->user, d->verbose);
+	if (d->check)
+		return (check_config(d));
+	daemon_parent(d, argv[0]);
 	memset(&m, 0, sizeof(m));
-	c = config_load(p.file, p.defines, conf_error, conf_warning, &m);
-	if (c == NULL)
+	if ((c = load(d, &m)) == NULL)
 		return (1);
 	notify_init();
-	parent_setup(&p, self, c);
+	parent_setup(&p, c);
 	ev_loop();
 	release_all(&p);
-	control_cleanup(p.sock);
+	control_cleanup(d->sock);
 	log_info("terminating");
 	return (p.status);
 }

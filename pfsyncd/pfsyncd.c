@@ -21,7 +21,6 @@
 #include <limits.h>
 #include <net/if.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +30,7 @@
 
 #include "../common/channel.h"
 #include "../common/control.h"
+#include "../common/daemon.h"
 #include "../common/ev.h"
 #include "../common/hmac.h"
 #include "../common/log.h"
@@ -44,8 +44,6 @@
 #include "pfsyncd.h"
 #include "syncdev.h"
 
-#define CHILD_FD	3	/* the channel, in a re-executed child */
-#define DEFINES_MAX	32
 #define FILES_MAX	256	/* descriptors of each process */
 #define ENGINE_NICE	(-5)
 #define STOP_TIME	(2 * MONOTIME_SEC)	/* for the engine to say bye */
@@ -56,7 +54,7 @@
 
 struct child {
 	const char	*name;
-	const char	*flag;		/* our option that makes it one */
+	char		 role;		/* our option that makes it one */
 	uint32_t	 from;		/* MSG_FROM_ */
 	pid_t		 pid;		/* 0: has ended */
 	struct channel	*chan;
@@ -65,12 +63,7 @@ struct child {
 };
 
 struct parent {
-	const char	*file, *sock, *user;
-	char		*defines[DEFINES_MAX + 1];
-	size_t		 ndefines;
-	bool		 debug;
-	int		 verbose;
-	int		 ready_fd;	/* who waits for us to be up */
+	struct daemon	 daemon;
 	struct config	*conf;		/* in force; key: its digest */
 	struct child	 engine, table;
 	struct kif	*kif;
@@ -86,18 +79,10 @@ struct parent {
 };
 
 static void
-close_fd(int *fd)
-{
-	if (*fd != -1)
-		close(*fd);
-	*fd = -1;
-}
-
-static void
 to_child(struct child *ch, uint32_t type, int fd, const void *data, size_t len)
 {
 	if (ch->chan == NULL) {
-		close_fd(&fd);
+		daemon_close(&fd);
 		return;
 	}
 	if (channel_send(ch->chan, type, 0, fd, data, len) == -1)
@@ -294,7 +279,7 @@ hints_old(const char *path)
 		return (-1);
 	}
 	if (unlink(path) == -1) {
-		close_fd(&fd);
+		daemon_close(&fd);
 		return (-1);
 	}
 	return (fd);
@@ -306,7 +291,7 @@ hand_over_hints(struct parent *p)
 	char path[PATH_MAX];
 	int fd;
 
-	hints_path(p->sock, path, sizeof(path));
+	hints_path(p->daemon.sock, path, sizeof(path));
 	if ((fd = hints_old(path)) != -1)
 		to_engine(p, PMSG_HINTS_OLD, fd, NULL, 0);
 	else if (errno != ENOENT) {
@@ -317,7 +302,7 @@ hand_over_hints(struct parent *p)
 	    0600);
 	if (fd == -1 || fchmod(fd, 0600) == -1) {
 		log_warn("%s", path);
-		close_fd(&fd);
+		daemon_close(&fd);
 		return;
 	}
 	to_engine(p, PMSG_HINTS_NEW, fd, NULL, 0);
@@ -358,33 +343,6 @@ engine_conf(struct parent *p)
 	hide_key(p->conf);
 }
 
-struct load_msgs {
-	char		 first[SYNC_TEXT_MAX];
-	bool		 check;		/* -n: errors only, and bare */
-};
-
-static void
-conf_error(const char *line, void *arg)
-{
-	struct load_msgs *m = arg;
-
-	if (m->first[0] == '\0')
-		(void)strlcpy(m->first, line, sizeof(m->first));
-	if (m->check)
-		fprintf(stderr, "%s\n", line);
-	else
-		log_warnx("%s", line);
-}
-
-static void
-conf_warning(const char *line, void *arg)
-{
-	struct load_msgs *m = arg;
-
-	if (!m->check)
-		log_warnx("%s", line);
-}
-
 /* How c differs from what is in force. */
 static unsigned int
 conf_diff(const struct parent *p, const struct config *c)
@@ -412,7 +370,7 @@ apply_config(struct parent *p, struct config *c)
 	if (strcmp(p->conf->syncdev, c->syncdev) != 0) {
 		if ((why = lock_dev(c->syncdev, &lock)) != NULL)
 			return (why);
-		close_fd(&p->lock);
+		daemon_close(&p->lock);
 		p->lock = lock;
 	}
 	config_free(p->conf);
@@ -425,31 +383,39 @@ apply_config(struct parent *p, struct config *c)
 	return (NULL);
 }
 
+static struct config *
+load(const struct daemon *d, struct daemon_load *m)
+{
+	return (config_load(d->file, d->defines, daemon_load_error,
+	    daemon_load_warning, m));
+}
+
 static void
 reload(struct parent *p, uint32_t client)
 {
 	struct sync_result r;
-	struct load_msgs m;
+	struct daemon_load m;
 	struct config *c;
 	const char *why;
 
 	memset(&m, 0, sizeof(m));
 	memset(&r, 0, sizeof(r));
 	r.client = client;
-	c = config_load(p->file, p->defines, conf_error, conf_warning, &m);
+	c = load(&p->daemon, &m);
 	if (c == NULL)
 		why = m.first[0] != '\0' ? m.first :
 		    "cannot load the configuration";
 	else if ((why = apply_config(p, c)) != NULL) {
-		log_warnx("%s: %s", p->file, why);
+		log_warnx("%s: %s", p->daemon.file, why);
 		config_free(c);
 	}
 	if (why != NULL) {
 		r.error = 1;
 		(void)strlcpy(r.text, why, sizeof(r.text));
-		log_warnx("%s: not reloaded, nothing has changed", p->file);
+		log_warnx("%s: not reloaded, nothing has changed",
+		    p->daemon.file);
 	} else
-		log_info("%s: reloaded", p->file);
+		log_info("%s: reloaded", p->daemon.file);
 	to_engine(p, PMSG_RELOADED, -1, &r, sizeof(r));
 }
 
@@ -614,26 +580,16 @@ verb_ready(struct child *ch, const struct imsg *im)
 	if (p->ready || !p->engine.ready || !p->table.ready)
 		return;
 	p->ready = true;
-	notify("READY=1");
-	if (p->ready_fd != -1) {
-		if (write(p->ready_fd, "", 1) == -1)
-			log_debug("nobody waits for us");
-		close_fd(&p->ready_fd);
-	}
-	log_info("pfsyncd %s started", VERSION);
+	daemon_ready(&p->daemon);
 }
 
 static void
 verb_log(struct child *ch, const struct imsg *im)
 {
 	const struct sync_log *m = im->data;
-	char line[sizeof(m->line)];
 
 	(void)ch;
-	memcpy(line, m->line, sizeof(line));
-	line[sizeof(line) - 1] = '\0';
-	if (m->pri >= LOG_EMERG && m->pri <= LOG_DEBUG)
-		log_emit(m->pri, line);
+	daemon_log(m->pri, m->line, sizeof(m->line));
 }
 
 static void
@@ -692,7 +648,7 @@ child_msg(struct channel *c, struct imsg *im, void *arg)
 		verbs[im->type](ch, im);
 		return;
 	}
-	close_fd(&im->fd);
+	daemon_close(&im->fd);
 	log_at(LOG_CRIT, "the %s sent message %u: %s", ch->name, im->type,
 	    bad);
 	if (ch->pid != 0)
@@ -702,31 +658,10 @@ child_msg(struct channel *c, struct imsg *im, void *arg)
 /* ---- start ---- */
 
 static void
-start_child(struct child *ch, const char *self)
+start_child(struct child *ch)
 {
-	struct parent *p = ch->p;
-	char verbose[8];
-	int sv[2];
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == -1)
-		fatal("socketpair");
-	(void)snprintf(verbose, sizeof(verbose), "%d", p->verbose);
-	switch (ch->pid = fork()) {
-	case -1:
-		fatal("fork");
-	case 0:
-		if (dup2(sv[1], CHILD_FD + 1) == -1 ||
-		    dup2(CHILD_FD + 1, CHILD_FD) == -1)
-			_exit(1);
-		closefrom(CHILD_FD + 1);
-		execlp(self, "pfsyncd", ch->flag, verbose,
-		    p->debug ? "-d" : "-b", "-u", p->user, (char *)NULL);
-		_exit(1);
-	default:
-		break;
-	}
-	close(sv[1]);
-	ch->chan = channel_new(sv[0], child_msg, child_gone, ch);
+	ch->chan = daemon_child(&ch->p->daemon, ch->role, &ch->pid, child_msg,
+	    child_gone, ch);
 }
 
 /*
@@ -735,18 +670,18 @@ start_child(struct child *ch, const char *self)
  * takes a processor for seconds.
  */
 static void
-start_children(struct parent *p, const char *self)
+start_children(struct parent *p)
 {
 	struct rlimit rl = { FILES_MAX, FILES_MAX };
 
 	if (setrlimit(RLIMIT_NOFILE, &rl) == -1)
 		log_debug("limit of %d files refused", FILES_MAX);
-	p->table = (struct child){ .name = "table process", .flag = "-T",
+	p->table = (struct child){ .name = "table process", .role = 'T',
 	    .from = MSG_FROM_TABLE, .p = p };
-	p->engine = (struct child){ .name = "engine", .flag = "-E",
+	p->engine = (struct child){ .name = "engine", .role = 'E',
 	    .from = MSG_FROM_ENGINE, .p = p };
-	start_child(&p->table, self);
-	start_child(&p->engine, self);
+	start_child(&p->table);
+	start_child(&p->engine);
 	if (setpriority(PRIO_PROCESS, (id_t)p->engine.pid, ENGINE_NICE) == -1)
 		log_debug("nice %d refused to the engine", ENGINE_NICE);
 }
@@ -796,84 +731,30 @@ tell_start(struct parent *p)
 	m.epoch = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 	m.node = node_id(p);
 	m.boot = host_boot();
-	m.verbose = p->verbose;
+	m.verbose = p->daemon.verbose;
 	to_engine(p, PMSG_START, -1, &m, sizeof(m));
 	if ((fd = kif_open(false)) == -1)
 		fatal("kif_open");
 	to_engine(p, PMSG_KIF_SOCKET, fd, NULL, 0);
 }
 
-/*
- * Into the background: the process that was started waits until both children
- * run with their configuration, and exits with what became of them.
- */
 static void
-background(struct parent *p)
+parent_setup(struct parent *p)
 {
-	char c;
-	int fds[2], null;
-
-	if (pipe2(fds, O_CLOEXEC) == -1)
-		fatal("pipe");
-	switch (fork()) {
-	case -1:
-		fatal("fork");
-	case 0:
-		break;
-	default:
-		close(fds[1]);
-		if (read(fds[0], &c, 1) == 1)
-			_exit(0);
-		fprintf(stderr, "pfsyncd: did not start: see the system log, "
-		    "or start it with -d\n");
-		_exit(1);
-	}
-	close(fds[0]);
-	p->ready_fd = fds[1];
-	(void)setsid();
-	if (chdir("/") == -1)
-		fatal("chdir");
-	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
-		fatal("/dev/null");
-	(void)dup2(null, STDIN_FILENO);
-	(void)dup2(null, STDOUT_FILENO);
-	(void)dup2(null, STDERR_FILENO);
-	close(null);
-}
-
-static void
-parent_setup(struct parent *p, const char *self)
-{
-	static const int signals[] = { SIGHUP, SIGINT, SIGTERM, SIGCHLD,
-	    SIGUSR1 };
 	static const struct syncdev_cbs none;
 	struct syncdev_cbs cbs = none;
 	const char *why;
-	struct passwd *pw;
-	size_t i;
 	int ctl;
 
-	if ((pw = getpwnam(p->user)) == NULL)
-		fatalx("user %s does not exist (useradd --system --shell "
-		    "/usr/sbin/nologin %s, or -u)", p->user, p->user);
-	if ((ctl = control_listen(p->sock, pw->pw_gid)) == -1) {
-		if (errno == EADDRINUSE)
-			fatalx("%s: another pfsyncd answers there", p->sock);
-		fatal("%s", p->sock);
-	}
+	ctl = daemon_listen(&p->daemon);
 	if ((why = lock_dev(p->conf->syncdev, &p->lock)) != NULL) {
-		control_cleanup(p->sock);
+		control_cleanup(p->daemon.sock);
 		fatalx("%s: %s", p->conf->syncdev, why);
 	}
-	if (!p->debug)
-		background(p);
-	log_init("pfsyncd", p->debug, p->verbose);
-	log_procinit("parent");
-	(void)signal(SIGPIPE, SIG_IGN);
+	daemon_background(&p->daemon);
 	ev_init();
 	p->deadline = ev_timer_new(finish_cb, p);
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		(void)ev_signal_new(signals[i], signal_cb, p);
+	daemon_signals(signal_cb, p);
 	cbs.socket = dev_socket;
 	cbs.link = dev_link;
 	cbs.arg = p;
@@ -885,7 +766,7 @@ parent_setup(struct parent *p, const char *self)
 	dev_conf(p);
 	wait_dev(p);
 	events_on(p, false);
-	start_children(p, self);
+	start_children(p);
 	table_start(p);
 	tell_start(p);
 	join_children(p);
@@ -899,81 +780,34 @@ parent_setup(struct parent *p, const char *self)
 	setproctitle("parent");
 }
 
-static void
-usage(void)
-{
-	fprintf(stderr, "usage: pfsyncd [-dnVv] [-D macro=value] [-f file] "
-	    "[-s socket] [-u user]\n");
-	exit(1);
-}
-
 /* -n: 0 when the file is right; twice prints it. */
 static int
-check_config(struct parent *p, int times)
+check_config(const struct daemon *d)
 {
-	struct load_msgs m;
+	struct daemon_load m;
 	struct config *c;
 
 	memset(&m, 0, sizeof(m));
 	m.check = true;
-	c = config_load(p->file, p->defines, conf_error, conf_warning, &m);
-	if (c == NULL)
+	if ((c = load(d, &m)) == NULL)
 		return (1);
-	if (times > 1)
+	if (d->check > 1)
 		config_print(c, false, stdout);
 	config_free(c);
 	return (0);
 }
 
-/* An argument for later: setproctitle() writes over argv. */
-static char *
-keep(const char *arg)
-{
-	char *copy;
-
-	if ((copy = strdup(arg)) == NULL)
-		fatal("strdup");
-	return (copy);
-}
-
-/*
- * Our own program for the children, before chdir() makes a relative one
- * wrong.
- */
-static const char *
-own_path(const char *argv0)
-{
-	static char path[PATH_MAX];
-
-	if (strchr(argv0, '/') == NULL || realpath(argv0, path) == NULL)
-		return (keep(argv0));
-	return (path);
-}
-
-/* Files and options relative to where we were started. */
-static const char *
-absolute(const char *path)
-{
-	char cwd[PATH_MAX], *abs;
-
-	if (path[0] == '/' || getcwd(cwd, sizeof(cwd)) == NULL)
-		return (path);
-	if (asprintf(&abs, "%s/%s", cwd, path) == -1)
-		fatal("asprintf");
-	return (abs);
-}
-
 static void
-run(struct parent *p, const char *self)
+run(struct parent *p)
 {
-	parent_setup(p, self);
+	parent_setup(p);
 	ev_loop();
 	/* in this order: to the engine a table that ends is a mishap */
 	end_child(&p->engine);
 	end_child(&p->table);
 	carplink_close(p->carp);
 	events_back(p);
-	control_cleanup(p->sock);
+	control_cleanup(p->daemon.sock);
 	log_info("terminating");
 }
 
@@ -981,75 +815,27 @@ int
 main(int argc, char *argv[])
 {
 	static struct parent p;
-	struct load_msgs m;
-	const char *self;
-	int ch, check = 0;
-	char child = 0;
+	struct daemon *d = &p.daemon;
+	struct daemon_load m;
 
-	p.file = PFSYNCD_CONF;
-	p.sock = PFSYNCD_SOCKET;
-	p.user = PFSYNCD_USER;
-	p.ready_fd = p.lock = p.events = -1;
-	while ((ch = getopt(argc, argv, "bD:dE:f:ns:T:u:Vv")) != -1) {
-		switch (ch) {
-		case 'b':		/* -E, -T only: in the background */
-			break;
-		case 'D':
-			if (p.ndefines == DEFINES_MAX ||
-			    strchr(optarg, '=') == NULL)
-				usage();
-			p.defines[p.ndefines++] = keep(optarg);
-			break;
-		case 'd':
-			p.debug = true;
-			break;
-		case 'E':		/* we are the engine; verbosity */
-		case 'T':		/* we are the table process */
-			child = (char)ch;
-			p.verbose = atoi(optarg);
-			break;
-		case 'f':
-			p.file = keep(optarg);
-			break;
-		case 'n':
-			check++;
-			break;
-		case 's':
-			p.sock = keep(optarg);
-			break;
-		case 'u':
-			p.user = keep(optarg);
-			break;
-		case 'V':
-			printf("pfsyncd %s\n", VERSION);
-			return (0);
-		case 'v':
-			p.verbose++;
-			break;
-		default:
-			usage();
-		}
-	}
-	if (argc != optind)
-		usage();
-	setproctitle_init(argc, argv, environ);
-	log_init("pfsyncd", child == 0 || p.debug, p.verbose);
-	if (child == 'E')
-		engine_main(CHILD_FD, p.user, p.verbose);
-	if (child == 'T')
-		table_main(CHILD_FD, p.user, p.verbose);
-	if (check)
-		return (check_config(&p, check));
-	if (geteuid() != 0)
-		fatalx("need root privileges");
-	self = own_path(argv[0]);
-	p.file = absolute(p.file);
-	p.sock = absolute(p.sock);
+	d->name = "pfsyncd";
+	d->roles = "E:T:";
+	d->file = PFSYNCD_CONF;
+	d->sock = PFSYNCD_SOCKET;
+	d->user = PFSYNCD_USER;
+	p.lock = p.events = -1;
+	daemon_args(d, argc, argv);
+	if (d->role == 'E')
+		engine_main(DAEMON_CHILD_FD, d->user, d->verbose);
+	if (d->role == 'T')
+		table_main(DAEMON_CHILD_FD, d->user, d->verbose);
+	if (d->check)
+		return (check_config(d));
+	daemon_parent(d, argv[0]);
 	memset(&m, 0, sizeof(m));
-	p.conf = config_load(p.file, p.defines, conf_error, conf_warning, &m);
-	if (p.conf == NULL)
+	if ((p.conf = load(d, &m)) == NULL)
 		return (1);
 	notify_init();
-	run(&p, self);
+	run(&p);
 	return (p.status);
 }

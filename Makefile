@@ -195,16 +195,19 @@ tests/unit/tokens_test.ut: tests/unit/tokens_test.c carpctl/tokens.o
 	    carpctl/tokens.o carpd/libcarpd.a common/libcommon.a \
 	    ${TEST_LIBS} ${CARPD_LIBS} ${COMMON_LIBS}
 
-tests/shell/fakecarpd: tests/shell/fakecarpd.c carpd/libcarpd.a \
-		common/libcommon.a
-	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/shell/fakecarpd.c \
-	    carpd/libcarpd.a common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
+tests/shell/fake.o: tests/shell/fake.h common/imsg.h common/ipaddr.h
 
-tests/shell/fakepfsyncd: tests/shell/fakepfsyncd.c pfsyncd/libpfsyncd.a \
-		common/libcommon.a
+tests/shell/fakecarpd: tests/shell/fakecarpd.c tests/shell/fake.o \
+		carpd/libcarpd.a common/libcommon.a
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/shell/fakecarpd.c \
+	    tests/shell/fake.o carpd/libcarpd.a common/libcommon.a \
+	    ${CARPD_LIBS} ${COMMON_LIBS}
+
+tests/shell/fakepfsyncd: tests/shell/fakepfsyncd.c tests/shell/fake.o \
+		pfsyncd/libpfsyncd.a common/libcommon.a
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/shell/fakepfsyncd.c \
-	    pfsyncd/libpfsyncd.a common/libcommon.a ${PFSYNCD_LIBS} \
-	    ${COMMON_LIBS}
+	    tests/shell/fake.o pfsyncd/libpfsyncd.a common/libcommon.a \
+	    ${PFSYNCD_LIBS} ${COMMON_LIBS}
 
 tests/lab/flows: tests/lab/flows.c
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/flows.c \
@@ -292,7 +295,8 @@ clean:
 	    ${PFSYNCD_OBJS} pfsyncd/pfsyncd.o pfsyncd/parse.c \
 	    pfsyncd/libpfsyncd.a \
 	    carpd/carpd.o carpd/parse.c ${BPF_OBJS} common/libcommon.a \
-	    carpd/libcarpd.a ${TESTS} ${TEST_TOOLS} tests/fuzz/replay.o .depend
+	    carpd/libcarpd.a ${TESTS} ${TEST_TOOLS} tests/fuzz/replay.o \
+	    tests/shell/fake.o .depend
 	find . -name '*.d' -type f -exec rm -f {} +
 
 .PHONY: all clean deps test-programs check-unit check check-long demo bench \

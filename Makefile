@@ -56,8 +56,8 @@ CARPD_OBJS=	${CARPD_SRCS:.c=.o}
 # everything of pfsyncd but main
 PFSYNCD_SRCS=	pfsyncd/config.c pfsyncd/printconf.c pfsyncd/parse.c \
 		pfsyncd/msgs.c pfsyncd/flow.c pfsyncd/statedb.c \
-		pfsyncd/nosync.c pfsyncd/repl.c pfsyncd/repl_rx.c \
-		pfsyncd/repl_tx.c pfsyncd/ctmap.c \
+		pfsyncd/nosync.c pfsyncd/repl.c pfsyncd/repl_kernel.c \
+		pfsyncd/repl_rx.c pfsyncd/repl_tx.c pfsyncd/ctmap.c \
 		pfsyncd/pfdial.c pfsyncd/pfdial_rx.c pfsyncd/pfdial_tx.c \
 		pfsyncd/hints.c pfsyncd/engine.c pfsyncd/ctl.c \
 		pfsyncd/table.c pfsyncd/carplink.c pfsyncd/syncdev.c \

@@ -2,10 +2,9 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * PURE: replication (repl.h): entries and who carries them, what the kernel
- * tells and is told, dumps, bulk and demotion.
+ * PURE: replication (repl.h): nodes, the table of entries and who carries
+ * them, bulk and demotion.
  */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,8 +151,8 @@ repl_node(struct repl *r, uint32_t id, monotime_t now)
 
 /* ---- entries ---- */
 
-static void
-note(struct repl *r, uint32_t i, bool gone)
+void
+repl_note(struct repl *r, uint32_t i, bool gone)
 {
 	if (r->hooks.noted != NULL)
 		r->hooks.noted(i, gone, r->hooks.arg);
@@ -170,7 +169,7 @@ repl_carrier(struct repl *r, uint32_t i, int node, uint64_t stamp)
 	e->carrier = (uint8_t)node;
 	e->stamp = stamp;
 	statedb_count_in(r->db, i);
-	note(r, i, false);
+	repl_note(r, i, false);
 }
 
 void
@@ -196,7 +195,7 @@ repl_reap(struct repl *r, uint32_t i)
 	if (e->flags & STATEDB_F_COUNTED)
 		statedb_count_out(r->db, i);
 	repl_missing(r, e, false);
-	note(r, i, true);
+	repl_note(r, i, true);
 	statedb_del(r->db, i);
 }
 
@@ -229,11 +228,9 @@ repl_gone(struct repl *r, uint32_t i, bool tell, unsigned int op,
 	repl_reap(r, i);
 }
 
-/* An entry that was F_GONE is wanted again. */
-static void
-revive(struct repl *r, struct statedb_entry *e)
+void
+repl_revive(struct statedb_entry *e)
 {
-	(void)r;
 	e->flags &= (uint16_t)~(F_GONE | F_TELL);
 	e->life = (uint8_t)((e->life + 1) & 63);
 	e->ops = 0;
@@ -272,7 +269,7 @@ repl_claim(struct repl *r, uint32_t i, monotime_t now)
 	e->stamp = 0;
 	e->told = e->deadline;		/* the others know of it */
 	repl_missing(r, e, false);
-	note(r, i, false);
+	repl_note(r, i, false);
 	repl_dirty(r, i, now);
 }
 
@@ -302,796 +299,9 @@ repl_adopt(struct repl *r, int node, monotime_t now)
 			repl_gone(r, i, false, 0, now);
 			continue;
 		}
-		note(r, i, false);
+		repl_note(r, i, false);
 		repl_dirty(r, i, now);
 	}
-}
-
-/* ---- unreplied flows ---- */
-
-static void
-young_drop(struct repl *r, uint32_t i, monotime_t now)
-{
-	r->count.throttled++;
-	repl_gone(r, i, false, 0, now);
-}
-
-static struct statedb_entry *
-young_entry(struct repl *r, const struct young *y)
-{
-	struct statedb_entry *e;
-
-	if (!statedb_used(r->db, y->i))
-		return (NULL);
-	e = repl_at(r, y->i);
-	if (!(e->flags & F_YOUNG) || e->flags & F_GONE ||
-	    (uint32_t)e->h != y->tag)
-		return (NULL);
-	return (e);
-}
-
-static struct young
-young_pop(struct repl *r)
-{
-	struct young y = r->young[r->young_head];
-
-	r->young_head = (r->young_head + 1) % YOUNG_MAX;
-	r->young_n--;
-	return (y);
-}
-
-static void
-young_push(struct repl *r, uint32_t i, monotime_t now)
-{
-	struct statedb_entry *e = repl_at(r, i);
-	struct young *y;
-
-	if (r->young_n == YOUNG_MAX) {
-		struct young old = young_pop(r);
-
-		if (young_entry(r, &old) != NULL)
-			young_drop(r, old.i, now);
-	}
-	e->flags |= F_YOUNG;
-	r->nyoung++;
-	y = &r->young[(r->young_head + r->young_n++) % YOUNG_MAX];
-	y->i = i;
-	y->tag = (uint32_t)e->h;
-	y->due = monotime_add(now, REPL_YOUNG);
-}
-
-/* It may be told. */
-static void
-grow_up(struct repl *r, uint32_t i, monotime_t now)
-{
-	struct statedb_entry *e = repl_at(r, i);
-
-	if (e->flags & F_YOUNG) {
-		e->flags &= (uint16_t)~F_YOUNG;
-		r->nyoung--;
-	}
-	repl_dirty(r, i, now);
-}
-
-static void
-young_tick(struct repl *r, monotime_t now)
-{
-	struct statedb_entry *e;
-
-	r->tokens += (double)monotime_sub(now, r->tokens_at) / 1e9 *
-	    YOUNG_RATE;
-	if (r->tokens > 2 * YOUNG_RATE)
-		r->tokens = 2 * YOUNG_RATE;
-	r->tokens_at = now;
-	while (r->young_n > 0 &&
-	    monotime_cmp(r->young[r->young_head].due, now) <= 0) {
-		struct young y = young_pop(r);
-
-		if ((e = young_entry(r, &y)) == NULL)
-			continue;
-		if (r->tokens < 1) {
-			young_drop(r, y.i, now);
-			continue;
-		}
-		r->tokens -= 1;
-		grow_up(r, y.i, now);
-	}
-}
-
-/* ---- what the kernel says ---- */
-
-static bool
-exports(const struct repl *r, const struct flow *f)
-{
-	return (r->hooks.exports == NULL ||
-	    r->hooks.exports(f, r->hooks.arg));
-}
-
-/* A dead TCP connection, about to be forgotten anyway. */
-static bool
-ending(const struct flow *f)
-{
-	return (f->proto == IPPROTO_TCP &&
-	    (f->tcp_state == FLOW_TCP_TIME_WAIT ||
-	    f->tcp_state == FLOW_TCP_CLOSE ||
-	    f->tcp_state == FLOW_TCP_LAST_ACK));
-}
-
-/* Traffic passes at another node now, and not here. */
-static bool
-elsewhere(const struct repl *r)
-{
-	int i;
-
-	if (r->masters > 0 || !r->carp)
-		return (false);
-	for (i = 1; i < STATEDB_CARRIERS; i++)
-		if (r->nodes[i].alive && r->nodes[i].master)
-			return (true);
-	return (false);
-}
-
-static void
-event_destroy(struct repl *r, uint32_t i, const struct statetbl_event *ev,
-    monotime_t now)
-{
-	struct statedb_entry *e = repl_at(r, i);
-	bool early, quarantine;
-
-	if (e->flags & F_GONE)
-		return;
-	if (e->ctid != 0 && ev->ctid != 0 && e->ctid != ev->ctid) {
-		/* an earlier flow with this tuple; or is ours the old one? */
-		repl_push_op(r, i, OP_VERIFY);
-		return;
-	}
-	if (e->flags & F_QOP && e->ops & (OP_PUT | OP_REPLACE | OP_SET))
-		return;		/* what is queued makes it anew */
-	e->ctid = 0;
-	early = e->deadline > repl_sec(r, now) + 1;
-	quarantine = r->left && monotime_sub(now, r->left_at) <
-	    REPL_QUARANTINE;
-	if (e->carrier == SELF) {
-		if ((quarantine || elsewhere(r)) && early && !ending(&e->f) &&
-		    !(ev->flags & STATETBL_EV_FOREIGN)) {
-			/* went with our address: it lives at the next one */
-			repl_missing(r, e, true);
-			return;
-		}
-		repl_gone(r, i, true, 0, now);
-		return;
-	}
-	if (r->masters > 0 && early && !quarantine &&
-	    !(r->nodes[e->carrier].alive && r->nodes[e->carrier].master)) {
-		/*
-		 * Traffic passes here and not there: it ended, though we
-		 * had not yet seen that we carry it.
-		 */
-		repl_claim(r, i, now);
-		repl_gone(r, i, true, 0, now);
-		return;
-	}
-	if (!r->nodes[e->carrier].alive) {
-		repl_gone(r, i, false, 0, now);
-		return;
-	}
-	repl_missing(r, e, true);
-}
-
-/* The kernel's word on an entry that we know.  true: others should know. */
-static bool
-entry_update(struct repl *r, struct statedb_entry *e, const struct flow *f,
-    monotime_t now)
-{
-	uint32_t deadline = repl_sec(r, now) + f->timeout;
-	struct flow n = *f;
-	bool changed;
-
-	if (n.proto == IPPROTO_TCP && n.tcp_state == FLOW_TCP_NONE) {
-		/* an event without protocol part */
-		n.tcp_state = e->f.tcp_state;
-		memcpy(n.tcp_flags, e->f.tcp_flags, sizeof(n.tcp_flags));
-		memcpy(n.wscale, e->f.wscale, sizeof(n.wscale));
-	}
-	changed = !flow_equal(&n, &e->f);
-	e->f = n;
-	e->deadline = deadline;
-	return (changed);
-}
-
-/* Do the peers drop it before we would?  Then its timeout must be told. */
-static bool
-wants_refresh(const struct repl *r, const struct statedb_entry *e,
-    monotime_t now)
-{
-	uint32_t sec = repl_sec(r, now);
-	uint64_t left = e->deadline > sec ? e->deadline - sec : 0;
-	uint64_t told = e->told > sec ? e->told - sec : 0;
-
-	return (told * 3 < left * 2);
-}
-
-static void
-refresh(struct repl *r, uint32_t i, bool traffic, monotime_t now)
-{
-	struct statedb_entry *e = repl_at(r, i);
-
-	if (e->flags & (F_YOUNG | F_MUTE))
-		return;
-	/* pf's timeouts are others than ours: it decides for itself */
-	if (traffic && r->hooks.changed != NULL)
-		r->hooks.changed(i, r->hooks.arg);
-	if (!wants_refresh(r, e, now))
-		return;
-	e->flags |= F_REFRESH;
-	repl_push_tx(r, i, false, now);
-}
-
-static void
-normalize(struct flow *f)
-{
-	f->tcp_flags[0] &= FLOW_TCPF_SYNC;
-	f->tcp_flags[1] &= FLOW_TCPF_SYNC;
-}
-
-uint32_t
-repl_value(const struct flow *f)
-{
-	uint64_t w[5] = { 0 }, v;
-	size_t i;
-
-	memcpy(w, &f->reply, sizeof(f->reply));
-	v = (uint64_t)f->mark << 32 | f->status << 8 | f->tcp_state;
-	v ^= (uint64_t)f->tcp_flags[0] << 24 | (uint64_t)f->tcp_flags[1] << 28;
-	for (i = 0; i < 5; i++) {
-		v = (v ^ w[i]) * UINT64_C(0x9e3779b97f4a7c15);
-		v ^= v >> 29;
-	}
-	return ((uint32_t)(v >> 32));
-}
-
-/*
- * The first dump: what the last run knew of the flow.  Replicas stay those of
- * their carriers, and what was told and did not change is not told again.
- */
-static bool
-restore(struct repl *r, uint32_t i, monotime_t now)
-{
-	struct statedb_entry *e = repl_at(r, i);
-	struct repl_hint hint;
-	int n = SELF;
-
-	if (!r->hint(e->h, &hint, r->hint_arg) || hint.carrier == 0)
-		return (false);
-	repl_seen_stamp(r, hint.stamp);
-	if (hint.carrier == r->c.node) {
-		e->flags |= F_CARRIED;
-		if (hint.stamp == 0 || hint.value != repl_value(&e->f))
-			return (false);
-		e->told = e->deadline;
-	} else if ((n = repl_node(r, hint.carrier, now)) == -1)
-		return (false);
-	else if (hint.value != repl_value(&e->f)) {
-		/*
-		 * Not what we were told: it changed here while nobody looked,
-		 * if this is where traffic passes; else what we were told had
-		 * not got here, and its carrier has to say it again.
-		 */
-		if (r->masters > 0)
-			return (false);
-		hint.stamp = 0;
-	}
-	e->creator = (uint8_t)n;
-	repl_carrier(r, i, n, hint.stamp);
-	return (true);
-}
-
-/* A flow that we did not know. */
-static void
-event_new(struct repl *r, const struct statetbl_event *ev,
-    const struct flow *f, uint64_t h, monotime_t now)
-{
-	struct statedb_entry *e;
-	uint32_t i;
-
-	if ((i = statedb_add(r->db, f, h)) == STATEDB_NONE)
-		return;
-	e = repl_at(r, i);
-	e->ctid = ev->ctid;
-	e->deadline = repl_sec(r, now) + f->timeout;
-	e->seen = (uint8_t)r->dump_last;
-	note(r, i, false);
-	if (r->starting && r->hint != NULL && ev->type == STATETBL_DUMP &&
-	    restore(r, i, now))
-		return;
-	if (f->proto == IPPROTO_TCP && f->tcp_state == FLOW_TCP_NONE) {
-		e->flags |= F_MUTE;	/* until the kernel said it all */
-		repl_push_op(r, i, OP_VERIFY);
-		return;
-	}
-	e->flags |= F_CARRIED;
-	if (!(f->status & FLOW_SEEN_REPLY))
-		young_push(r, i, now);
-	else
-		repl_dirty(r, i, now);
-}
-
-/* Is what a dump or event says evidence of traffic in this kernel? */
-static bool
-evidence(const struct repl *r, const struct statedb_entry *e,
-    const struct statetbl_event *ev, monotime_t now)
-{
-	if (ev->type != STATETBL_DUMP)
-		return (true);
-	/* what we have just told it, a dump on its way may not show yet */
-	if (e->flags & F_QOP || e->opsec + 2 > repl_sec(r, now))
-		return (false);
-	return (repl_sec(r, now) + ev->f.timeout > e->deadline + 3);
-}
-
-static void
-event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
-    const struct flow *f, monotime_t now)
-{
-	struct statedb_entry *e = repl_at(r, i);
-	bool changed = false, anew = false, traffic;
-
-	if (e->flags & F_GONE) {
-		/* its end is on the way; and so may an answer to VERIFY be */
-		if (ev->type == STATETBL_DUMP && (ev->dump != 0 ||
-		    !evidence(r, e, ev, now)))
-			return;
-		revive(r, e);
-		anew = true;
-		if (e->carrier != SELF) {
-			e->carrier = SELF;
-			e->stamp = 0;
-			note(r, i, false);
-		}
-	}
-	e->seen = (uint8_t)r->dump_last;
-	if (e->carrier != SELF) {
-		if (!evidence(r, e, ev, now)) {
-			repl_missing(r, e, false);
-			e->ctid = ev->ctid;
-			return;
-		}
-		(void)entry_update(r, e, f, now);
-		e->ctid = ev->ctid;
-		repl_claim(r, i, now);
-		return;
-	}
-	repl_missing(r, e, false);
-	if (e->ctid != 0 && ev->ctid != 0 && e->ctid != ev->ctid && !anew) {
-		e->life = (uint8_t)((e->life + 1) & 63);
-		anew = true;
-	}
-	e->ctid = ev->ctid;
-	traffic = evidence(r, e, ev, now);
-	if (traffic)
-		e->flags |= F_CARRIED;
-	changed = entry_update(r, e, f, now);
-	if (e->flags & F_MUTE && e->f.tcp_state != FLOW_TCP_NONE) {
-		e->flags &= (uint16_t)~F_MUTE;
-		changed = true;
-	}
-	if (e->flags & F_YOUNG) {
-		if (e->f.status & FLOW_SEEN_REPLY)
-			grow_up(r, i, now);
-	} else if (changed || anew)
-		repl_dirty(r, i, now);
-	else
-		refresh(r, i, traffic, now);
-}
-
-void
-repl_event(struct repl *r, const struct statetbl_event *ev, monotime_t now)
-{
-	struct flow f = ev->f;
-	uint64_t h;
-	uint32_t i;
-
-	normalize(&f);
-	h = statedb_hash(r->db, &f);
-	i = statedb_find(r->db, &f, h);
-	if (ev->type == STATETBL_DESTROY) {
-		if (i != STATEDB_NONE)
-			event_destroy(r, i, ev, now);
-		return;
-	}
-	if (!exports(r, &f)) {
-		/* a mark that came late: the others forget it */
-		if (i != STATEDB_NONE && repl_at(r, i)->carrier == SELF &&
-		    !(repl_at(r, i)->flags & F_GONE))
-			repl_gone(r, i, true, 0, now);
-		return;
-	}
-	if (i == STATEDB_NONE)
-		event_new(r, ev, &f, h, now);
-	else
-		event_known(r, i, ev, &f, now);
-}
-
-/* ---- dumps ---- */
-
-bool
-repl_want_dump(struct repl *r, uint32_t *dump, enum statetbl_what *what,
-    monotime_t now)
-{
-	bool all;
-
-	if (r->dump != 0)
-		return (false);
-	if (monotime_cmp(r->dump_again, now) <= 0) {
-		r->dump_all = now;
-		r->dump_again = MONOTIME_NEVER;
-	}
-	all = monotime_cmp(r->dump_all, now) <= 0;
-	if (!all && monotime_cmp(r->dump_part, now) > 0)
-		return (false);
-	if (++r->dump_last == 0 || (uint8_t)r->dump_last == 0)
-		r->dump_last++;
-	r->dump = *dump = r->dump_last;
-	r->dump_what = *what = all ? STATETBL_ALL : STATETBL_NOT_TCP;
-	r->dump_at = now;
-	r->dump_all = all ? MONOTIME_NEVER : r->dump_all;
-	r->dump_part = MONOTIME_NEVER;
-	return (true);
-}
-
-static void
-sooner(monotime_t *t, monotime_t at)
-{
-	if (monotime_cmp(at, *t) < 0)
-		*t = at;
-}
-
-/* The next dumps: seldom enough that they cost little. */
-static void
-plan_dumps(struct repl *r, monotime_t now)
-{
-	int64_t part = (int64_t)r->c.refresh * MONOTIME_SEC, all;
-
-	if (part < 10 * r->dump_took)
-		part = 10 * r->dump_took;
-	all = 4 * (int64_t)r->c.refresh * MONOTIME_SEC;
-	if (all < DUMP_ALL && r->c.refresh >= CONFIG_REFRESH)
-		all = DUMP_ALL;
-	if (all < 30 * r->dump_took)
-		all = 30 * r->dump_took;
-	if (!monotime_isset(r->dump_all))
-		r->dump_all = monotime_add(now, all);
-	if (!monotime_isset(r->dump_part))
-		r->dump_part = monotime_add(now, part);
-}
-
-/* What a complete dump did not show: is it still there? */
-static void
-sweep(struct repl *r)
-{
-	uint32_t i, top = statedb_top(r->db);
-	struct statedb_entry *e;
-
-	for (i = 0; i < top; i++) {
-		if (!statedb_used(r->db, i))
-			continue;
-		e = repl_at(r, i);
-		if (e->seen == (uint8_t)r->dump ||
-		    e->flags & (F_GONE | F_QOP | F_MISSING))
-			continue;
-		if (r->dump_what == STATETBL_NOT_TCP &&
-		    e->f.proto == IPPROTO_TCP)
-			continue;
-		repl_push_op(r, i, OP_VERIFY);
-	}
-}
-
-void
-repl_dumped(struct repl *r, uint32_t dump, bool complete, monotime_t now)
-{
-	if (dump != r->dump)
-		return;
-	if (complete) {
-		if (r->dump_what == STATETBL_ALL)
-			r->dump_took = monotime_sub(now, r->dump_at);
-		if (!r->starting)
-			sweep(r);
-	}
-	r->dump = 0;
-	if (complete && r->starting) {
-		r->starting = false;
-		r->telling = r->fresh.n;
-		r->hello_due = now;
-		r->hint = NULL;
-		if (r->masters == 0)
-			repl_liberate(r);
-	}
-	if (!complete)
-		r->dump_all = monotime_add(now, MONOTIME_SEC);
-	plan_dumps(r, now);
-}
-
-void
-repl_overrun(struct repl *r, monotime_t now)
-{
-	monotime_t at = now;
-
-	if (monotime_isset(r->overrun_at) &&
-	    monotime_sub(now, r->overrun_at) < DUMP_GAP)
-		at = monotime_add(r->overrun_at, DUMP_GAP);
-	if (monotime_cmp(r->dump_all, at) <= 0)
-		return;		/* it is planned */
-	r->dump_all = at;
-	r->overrun_at = at;
-}
-
-void
-repl_refilter(struct repl *r, monotime_t now)
-{
-	uint32_t i, top = statedb_top(r->db);
-	struct statedb_entry *e;
-
-	for (i = 0; i < top; i++) {
-		if (!statedb_used(r->db, i))
-			continue;
-		e = repl_at(r, i);
-		if (e->carrier == SELF && !(e->flags & F_GONE) &&
-		    !exports(r, &e->f))
-			repl_gone(r, i, true, 0, now);
-	}
-	sooner(&r->dump_all, now);
-}
-
-/* ---- what the kernel is told ---- */
-
-static void
-fill_op(struct repl *r, struct statedb_entry *e, uint32_t i,
-    struct statetbl_op *op, enum statetbl_op_type type, monotime_t now)
-{
-	uint32_t sec = repl_sec(r, now);
-
-	op->f = e->f;
-	op->f.timeout = e->deadline > sec ? e->deadline - sec : 1;
-	if (type == STATETBL_DELETE_IDLE)
-		op->f.timeout += 3;
-	if (op->f.timeout > TIMEOUT_MAX)
-		op->f.timeout = TIMEOUT_MAX;
-	op->cookie = i;
-	op->ctid = 0;
-	op->made = (uint32_t)(now.ns / MONOTIME_MSEC);
-	op->type = (uint8_t)type;
-	op->flags = 0;
-	memset(op->pad, 0, sizeof(op->pad));
-	if (e->ops & OP_LIBERAL && e->f.proto == IPPROTO_TCP)
-		op->flags |= STATETBL_OP_LIBERAL;
-}
-
-/* The one operation that does all of e->ops; false: none is needed. */
-static bool
-choose_op(const struct statedb_entry *e, enum statetbl_op_type *type)
-{
-	unsigned int o = e->ops;
-
-	if (e->flags & F_GONE) {
-		*type = o & OP_DELETE ? STATETBL_DELETE :
-		    STATETBL_DELETE_IDLE;
-		return ((o & (OP_DELETE | OP_IDLE)) != 0);
-	}
-	if (o & OP_REPLACE)
-		*type = STATETBL_REPLACE;
-	else if (o & OP_PUT)
-		*type = STATETBL_PUT;
-	else if (o & OP_SET)
-		*type = STATETBL_SET;
-	else if (o & OP_TOUCH)
-		*type = STATETBL_TOUCH;
-	else if (o & OP_LIBERAL)
-		*type = STATETBL_LIBERAL;
-	else if (o & OP_VERIFY)
-		*type = STATETBL_VERIFY;
-	else
-		return (false);
-	return (true);
-}
-
-static void
-count_put(struct repl *r, monotime_t now)
-{
-	uint32_t sec = repl_sec(r, now);
-
-	if (r->put_sec != sec) {
-		r->puts_before = r->put_sec + 1 == sec ? r->puts : 0;
-		r->puts = 0;
-		r->put_sec = sec;
-	}
-	r->puts++;
-}
-
-/*
- * An entry stays known until the kernel has deleted it: a dump that was on its
- * way would bring it back as ours.
- */
-static void
-dying(struct repl *r, uint32_t i)
-{
-	struct dying *d;
-
-	if (r->dying_n == DYING_MAX || repl_at(r, i)->flags & F_DYING)
-		return;
-	d = &r->dying[(r->dying_head + r->dying_n++) % DYING_MAX];
-	d->i = i;
-	d->op = r->told_table;
-	repl_at(r, i)->flags |= F_DYING;
-}
-
-size_t
-repl_ops(struct repl *r, struct statetbl_op *op, size_t max, monotime_t now)
-{
-	enum statetbl_op_type type;
-	struct statedb_entry *e;
-	size_t n = 0;
-	uint32_t i;
-
-	while (n < max && repl_fifo_pop(r, &r->ops, true, &i)) {
-		e = repl_at(r, i);
-		e->flags &= (uint16_t)~F_QOP;
-		r->ops_sent++;
-		if (choose_op(e, &type)) {
-			fill_op(r, e, i, &op[n], type, now);
-			if (type <= STATETBL_TOUCH) {
-				e->ctid = 0;	/* it may be made anew */
-				e->opsec = repl_sec(r, now);
-			}
-			if (type <= STATETBL_REPLACE)
-				count_put(r, now);
-			if (type == STATETBL_DELETE)
-				op[n].ctid = e->ctid;
-			n++;
-			r->told_table++;
-			if (e->flags & F_GONE)
-				dying(r, i);
-		} else
-			r->ops_done++;
-		e->ops = 0;
-		repl_reap(r, i);
-	}
-	return (n);
-}
-
-void
-repl_done(struct repl *r, uint32_t n)
-{
-	struct dying *d;
-
-	r->ops_done += n;
-	if (r->ops_done > r->ops_sent)
-		r->ops_done = r->ops_sent;
-	r->done_table += n;
-	while (r->dying_n > 0) {
-		d = &r->dying[r->dying_head];
-		if (d->op > r->done_table)
-			break;
-		r->dying_head = (r->dying_head + 1) % DYING_MAX;
-		r->dying_n--;
-		repl_at(r, d->i)->flags &= (uint16_t)~F_DYING;
-		repl_reap(r, d->i);
-	}
-}
-
-/* Two flows want one translated tuple: the lower identity stays. */
-static void
-clash(struct repl *r, uint32_t i, const struct statetbl_result *res,
-    monotime_t now)
-{
-	struct statedb_entry *e = repl_at(r, i), *o;
-	uint32_t cre, cro, j;
-	struct want *w;
-
-	r->count.clashes++;
-	j = statedb_find(r->db, &res->other, statedb_hash(r->db,
-	    &res->other));
-	if (j == STATEDB_NONE || j == i || e->carrier == SELF)
-		return;
-	o = repl_at(r, j);
-	if (o->carrier != SELF || o->flags & F_GONE)
-		return;		/* its own end is on the way: try again */
-	cre = r->nodes[e->creator].id;
-	cro = r->nodes[o->creator].id;
-	if (cre < cro || (cre == cro && e->h < o->h)) {
-		repl_gone(r, j, true, OP_DELETE, now);
-		return;		/* the next look puts the other one in */
-	}
-	if (r->want_n == WANT_MAX)
-		return;
-	w = &r->want[(r->want_head + r->want_n++) % WANT_MAX];
-	w->h = e->h;
-	w->stamp = e->stamp;
-	w->node = e->carrier;
-	w->kill = true;
-}
-
-void
-repl_result(struct repl *r, const struct statetbl_result *res, monotime_t now)
-{
-	struct statedb_entry *e;
-	uint32_t i;
-
-	i = statedb_find(r->db, &res->f, statedb_hash(r->db, &res->f));
-	if (i == STATEDB_NONE)
-		return;
-	e = repl_at(r, i);
-	if (e->flags & F_GONE || e->carrier == SELF)
-		return;
-	repl_missing(r, e, true);
-	if (e->strikes < 255)
-		e->strikes++;
-	if (res->error == STATETBL_CLASH)
-		clash(r, i, res, now);
-}
-
-/*
- * What the kernel should have and has not: put it in again, a while later and
- * later each time it is refused.
- */
-static void
-missing_tick(struct repl *r, monotime_t now)
-{
-	uint32_t n, top = statedb_top(r->db), sec = repl_sec(r, now);
-	struct statedb_entry *e;
-
-	if (r->nmissing == 0 || monotime_cmp(now, r->missing_at) < 0)
-		return;
-	r->missing_at = monotime_add(now, MISSING_TIME);
-	for (n = 0; n < top && n < 500000; n++) {
-		if (r->missing_pos >= top)
-			r->missing_pos = 0;
-		if (statedb_used(r->db, r->missing_pos)) {
-			e = repl_at(r, r->missing_pos);
-			if (e->flags & F_MISSING && !(e->flags & F_QOP) &&
-			    (e->carrier == SELF ||
-			    r->nodes[e->carrier].alive) &&
-			    sec % (1U + (e->strikes < 8 ? e->strikes :
-			    30U)) == 0) {
-				if (e->deadline <= sec) {
-					/* of age; or its carrier knows more */
-					if (e->carrier == SELF)
-						repl_gone(r, r->missing_pos,
-						    true, 0, now);
-					else
-						repl_want(r, e->h, e->carrier);
-				} else {
-					e->flags &= (uint16_t)~F_MISSING;
-					r->nmissing--;
-					r->count.restored++;
-					repl_push_op(r, r->missing_pos,
-					    OP_PUT);
-				}
-			}
-		}
-		r->missing_pos++;
-	}
-}
-
-/* Are we being filled?  When that is over, look for what NEW did not tell. */
-static void
-filling_tick(struct repl *r, monotime_t now)
-{
-	uint32_t sec = repl_sec(r, now), own;
-	bool was = r->filling, backup;
-
-	own = statedb_sums(r->db, SELF)->count;
-	backup = r->carp ? r->masters == 0 : own < statedb_count(r->db) / 8;
-	r->filling = backup && sec - r->put_sec <= 1 &&
-	    (r->puts > FILLING || (r->put_sec == sec &&
-	    r->puts_before > FILLING));
-	if (was && !r->filling)
-		sooner(&r->dump_all, monotime_add(now, MONOTIME_SEC));
-}
-
-bool
-repl_watch_new(const struct repl *r)
-{
-	return (!r->filling);
 }
 
 /* ---- carpd ---- */
@@ -1151,7 +361,7 @@ repl_carp(struct repl *r, unsigned int masters, bool connected,
 	}
 	if (masters > r->masters && !r->starting) {
 		/* see soon what we carry now */
-		sooner(&r->dump_all, monotime_add(now, 2 * MONOTIME_SEC));
+		repl_sooner(&r->dump_all, monotime_add(now, 2 * MONOTIME_SEC));
 		r->dump_again = monotime_add(now, 15 * MONOTIME_SEC);
 	}
 	if (masters > 0 && masters >= r->masters && r->masters == 0)
@@ -1262,7 +472,7 @@ repl_now(struct repl *r, monotime_t now)
 			r->nodes[i].ask_groups = true;
 			r->nodes[i].ask_at = now;
 		}
-	sooner(&r->dump_all, now);
+	repl_sooner(&r->dump_all, now);
 	repl_bulk_begin(r, now);
 }
 
@@ -1328,7 +538,7 @@ repl_foreign_put(struct repl *r, uint32_t creatorid, const struct flow *f,
 	e = repl_at(r, i);
 	if (known) {
 		if (e->flags & F_GONE)
-			revive(r, e);
+			repl_revive(e);
 		nat = memcmp(&e->f.reply, &f->reply, sizeof(f->reply)) != 0;
 		if (e->flags & F_YOUNG) {
 			e->flags &= (uint16_t)~F_YOUNG;
@@ -1464,9 +674,7 @@ void
 repl_tick(struct repl *r, monotime_t now)
 {
 	nodes_tick(r, now);
-	young_tick(r, now);
-	missing_tick(r, now);
-	filling_tick(r, now);
+	repl_kernel_tick(r, now);
 	bulk_tick(r, now);
 	if (r->liberal_mark != 0 && r->ops_done >= r->liberal_mark)
 		r->liberal_mark = 0;

@@ -2,8 +2,9 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * The inside of repl.h: shared by repl.c (entries, claims, the kernel's side),
- * repl_rx.c (what peers say) and repl_tx.c (what we say).
+ * The inside of repl.h: shared by repl.c (nodes, entries, claims),
+ * repl_kernel.c (what the kernel says and is told), repl_rx.c (what peers say)
+ * and repl_tx.c (what we say).
  */
 #ifndef PFSYNCD_REPL_INT_H
 #define PFSYNCD_REPL_INT_H
@@ -215,7 +216,11 @@ void		 repl_gone(struct repl *r, uint32_t i, bool tell,
 		    unsigned int op, monotime_t now);
 /* Free it if nothing waits for it. */
 void		 repl_reap(struct repl *r, uint32_t i);
+/* An entry that was F_GONE is wanted again. */
+void		 repl_revive(struct statedb_entry *e);
 void		 repl_missing(struct repl *r, struct statedb_entry *e, bool on);
+/* To the hook: who carries it, or its stamp, changed; gone: it is free. */
+void		 repl_note(struct repl *r, uint32_t i, bool gone);
 uint64_t	 repl_backlog(const struct repl *r);
 void		 repl_adopt(struct repl *r, int node, monotime_t now);
 void		 repl_liberate(struct repl *r);
@@ -225,6 +230,10 @@ bool		 repl_fifo_pop(struct repl *r, struct fifo *q, bool op,
 size_t		 repl_sorted(struct repl *r, unsigned int bucket,
 		    bool orphans, struct sorted *out, bool *overflow);
 void		 repl_bulk_begin(struct repl *r, monotime_t now);
+
+/* ---- repl_kernel.c ---- */
+/* Unreplied flows, what the kernel lacks, and whether we are being filled. */
+void		 repl_kernel_tick(struct repl *r, monotime_t now);
 
 /* ---- repl_rx.c ---- */
 /* Ask a node for a flow, soon. */
@@ -239,6 +248,13 @@ static inline struct statedb_entry *
 repl_at(struct repl *r, uint32_t i)
 {
 	return (statedb_at(r->db, i));
+}
+
+static inline void
+repl_sooner(monotime_t *t, monotime_t at)
+{
+	if (monotime_cmp(at, *t) < 0)
+		*t = at;
 }
 
 #endif

@@ -26,6 +26,7 @@ export SIM_SEEDS
 unset SIM_SEED SIM_FLOW
 only=" $* "
 LANES=2
+parts="repl repl_kernel repl_rx repl_tx"
 
 # shellcheck disable=SC2046	# flags are words
 compile() {
@@ -62,8 +63,8 @@ mutant() {
 	sed "$4" "pfsyncd/$file.c" >"$dir/$file.c"
 	why=
 	objs=
-	for o in repl repl_rx repl_tx; do
-		[ $o = "$file" ] || objs="$objs $tmp/$o.o"
+	for o in $parts; do
+		[ "$o" = "$file" ] || objs="$objs $tmp/$o.o"
 	done
 	# shellcheck disable=SC2086	# several objects
 	if cmp -s "pfsyncd/$file.c" "$dir/$file.c"; then
@@ -101,51 +102,51 @@ mutants() {
 	    "$(at repl_liberate 's/r->masters == 0/true/')"
 	mutant sim claims-nothing repl \
 	    "$(at repl_claim 's/repl_dirty(r, i, now);//')"
-	mutant unit claims-all repl \
+	mutant unit claims-all repl_kernel \
 	    "$(at evidence 's/return (repl_sec.*/return (true);/')"
-	mutant unit claims-own-doing repl \
+	mutant unit claims-own-doing repl_kernel \
 	    "$(at evidence 's/e->opsec + 2 > repl_sec(r, now)/false/')"
 	mutant unit ends-untold repl \
 	    "$(at repl_gone 's/tell = tell \&\&/tell = false \&\&/')"
-	mutant unit young-at-once repl \
+	mutant unit young-at-once repl_kernel \
 	    "$(at event_new 's/!(f->status & FLOW_SEEN_REPLY)/false/')"
-	mutant sim young-never repl \
+	mutant sim young-never repl_kernel \
 	    "$(at grow_up 's/repl_dirty(r, i, now);//')"
-	mutant unit no-bucket repl \
+	mutant unit no-bucket repl_kernel \
 	    "$(at young_tick 's/r->tokens < 1/false/')"
 	mutant unit young-forgotten repl \
 	    "$(at repl_gone 's/ | F_YOUNG);/);/')"
-	mutant unit no-quarantine repl \
+	mutant unit no-quarantine repl_kernel \
 	    "$(at event_destroy 's/quarantine || elsewhere/elsewhere/')"
-	mutant unit operator-ignored repl \
+	mutant unit operator-ignored repl_kernel \
 	    "$(at event_destroy 's/!(ev->flags & STATETBL_EV_FOREIGN)/true/')"
-	mutant unit ctid-ignored repl \
+	mutant unit ctid-ignored repl_kernel \
 	    "$(at event_destroy 's/e->ctid != ev->ctid/false/')"
-	mutant unit late-answer-revives repl \
+	mutant unit late-answer-revives repl_kernel \
 	    "$(at event_known 's/!evidence(r, e, ev, now)))/false))/')"
-	mutant unit tuple-not-anew repl \
+	mutant unit tuple-not-anew repl_kernel \
 	    "$(at event_known 's/anew = true/anew = false/')"
-	mutant unit mark-ignored repl \
+	mutant unit mark-ignored repl_kernel \
 	    "$(at repl_event 's/!exports(r, &f)/false/')"
-	mutant sim not-restored repl \
+	mutant sim not-restored repl_kernel \
 	    "$(at missing_tick 's/r->nmissing == 0/true/')"
-	mutant unit no-sweep repl \
+	mutant unit no-sweep repl_kernel \
 	    "$(at sweep 's/repl_push_op(r, i, OP_VERIFY);//')"
-	mutant unit no-refresh repl \
+	mutant unit no-refresh repl_kernel \
 	    "$(at wants_refresh 's/return (.*/return (false);/')"
-	mutant unit refreshes-always repl \
+	mutant unit refreshes-always repl_kernel \
 	    "$(at wants_refresh 's/return (.*/return (true);/')"
 	mutant unit no-liberal repl \
 	    "$(at repl_liberate 's/repl_push_op(r, i, OP_LIBERAL);/(void)0;/')"
 	mutant unit liberal-not-held repl \
 	    "$(at repl_hold 's/return ("liberal");/;/')"
-	mutant unit clash-both-stay repl \
+	mutant unit clash-both-stay repl_kernel \
 	    "$(at clash 's/w->kill = true/r->want_n--/')"
-	mutant unit clash-both-go repl \
+	mutant unit clash-both-go repl_kernel \
 	    "$(at clash 's/if (cre < cro || .*/if (true) {/')"
-	mutant unit long-timeout repl \
+	mutant unit long-timeout repl_kernel \
 	    "$(at fill_op 's/> TIMEOUT_MAX/> UINT32_MAX/')"
-	mutant unit hints-believed repl \
+	mutant unit hints-believed repl_kernel \
 	    "$(at restore 's/hint.value != repl_value(&e->f)/false/')"
 	mutant unit number-reused repl_rx \
 	    "$(at repl_rx 's/n->alive = true;.*/n->alive = !leaves;/')"
@@ -214,14 +215,16 @@ for f in pfsyncd/statedb pfsyncd/flow pfsyncd/nosync common/wire/native \
     common/ibuf common/ipaddr common/log common/monotime; do
 	compile -c -o "$tmp/base/${f##*/}.o" $f.c || exit 1
 done
-for f in repl repl_rx repl_tx; do
-	compile -c -o "$tmp/$f.o" pfsyncd/$f.c || exit 1
+all=
+for f in $parts; do
+	compile -c -o "$tmp/$f.o" "pfsyncd/$f.c" || exit 1
+	all="$all $tmp/$f.o"
 done
 compile -c -o "$tmp/unit.o" tests/unit/repl_test.c || exit 1
 compile -c -o "$tmp/sim.o" tests/sim/syncsim_test.c || exit 1
 for kind in unit sim; do
-	link "$tmp/$kind" "$tmp/repl.o" "$tmp/repl_rx.o" "$tmp/repl_tx.o" ||
-	    exit 1
+	# shellcheck disable=SC2086	# several objects
+	link "$tmp/$kind" $all || exit 1
 	if ! "$tmp/$kind" >"$tmp/out" 2>&1; then
 		cat "$tmp/out"
 		echo "not ok $kind fails without any mutation"

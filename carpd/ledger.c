@@ -42,8 +42,9 @@ ledger_tell(struct vif *f)
 
 	memset(&ev, 0, sizeof(ev));
 	ev.type = VHOST_EV_DEMOTE;
-	ev.demotion = ledger_vif(f);
 	for (i = 0; i < f->nnodes; i++) {
+		/* sending may fail and so change it meanwhile */
+		ev.demotion = ledger_vif(f);
 		was = f->nodes[i]->v.demotion;
 		if (was != ev.demotion)
 			node_event(f->nodes[i], &ev);

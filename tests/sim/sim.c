@@ -382,19 +382,30 @@ send_advert(struct sim *s, int n, int w, struct sim_frame *f)
 	return (ok);
 }
 
+/* What the ledger of n holds against its vhids. */
+static int
+demotion(const struct sim *s, int n)
+{
+	static const struct config_iface i = { .ngroups = 1,
+	    .groups = { GROUP } };
+
+	return (demote_iface(&s->node[n].ledger, &i));
+}
+
 static void
 demoted(struct sim *s, int n)
 {
-	struct config_iface i = { .ngroups = 1, .groups = { GROUP } };
 	struct vhost_event ev;
 	int w;
 
 	memset(&ev, 0, sizeof(ev));
 	ev.type = VHOST_EV_DEMOTE;
-	ev.demotion = demote_iface(&s->node[n].ledger, &i);
-	for (w = 0; w < s->c.wires; w++)
+	for (w = 0; w < s->c.wires; w++) {
+		/* sending may fail and so change it meanwhile */
+		ev.demotion = demotion(s, n);
 		if (s->node[n].vh[w].v.demotion != ev.demotion)
 			node_event(s, n, w, &ev);
+	}
 }
 
 /* What owner holds for reason; lifetime 0: for good. */
@@ -1221,10 +1232,17 @@ watch_wire(struct sim *s, int w)
 static void
 watch(struct sim *s)
 {
-	int w;
+	int n, w;
 
 	for (w = 0; w < s->c.wires; w++)
 		watch_wire(s, w);
+	for (n = 0; n < s->c.nodes; n++)
+		for (w = 0; w < s->c.wires; w++)
+			if (s->node[n].life == SIM_ALIVE &&
+			    s->node[n].vh[w].v.demotion != demotion(s, n))
+				sim_fail(s, "node %d wire %d: demoted by %d, "
+				    "not %d", n, w, s->node[n].vh[w].v.demotion,
+				    demotion(s, n));
 }
 
 /* -- the loop -- */

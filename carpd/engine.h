@@ -82,8 +82,6 @@ struct node {
 	uint64_t		 since_ms;	/* wall clock of the state */
 	struct ipaddr		 master;
 	uint32_t		 master_node, master_rank;
-	struct vhost_event	 heard;		/* the last advertisement */
-	monotime_t		 heard_at;	/* 0: there was none */
 	struct peer		 peers[ENGINE_PEERS_MAX];
 	bool			 spoke;		/* sent since it was cleared */
 };

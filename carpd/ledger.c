@@ -16,40 +16,19 @@ ledger_vif(const struct vif *f)
 	return (demote_iface(&f->eng->ledger, &f->c));
 }
 
-/*
- * Demoted less than before: would we have preempted at the last advertisement?
- * Then not at the next one only, which may be more than a second away, while
- * another vhid of ours, whose master spoke a moment later, is MASTER already:
- * traffic would come in here and go out there.
- */
-static void
-hear_again(struct node *n)
-{
-	int64_t interval = (n->heard.advbase * 256 + n->heard.advskew) *
-	    (MONOTIME_SEC / 256);
-
-	if (n->v.state == VHOST_BACKUP && n->heard_at.ns != 0 &&
-	    monotime_sub(monotime_now(), n->heard_at) < interval)
-		node_event(n, &n->heard);
-}
-
 void
 ledger_tell(struct vif *f)
 {
 	struct vhost_event ev;
 	size_t i;
-	int was;
 
 	memset(&ev, 0, sizeof(ev));
 	ev.type = VHOST_EV_DEMOTE;
 	for (i = 0; i < f->nnodes; i++) {
 		/* sending may fail and so change it meanwhile */
 		ev.demotion = ledger_vif(f);
-		was = f->nodes[i]->v.demotion;
-		if (was != ev.demotion)
+		if (f->nodes[i]->v.demotion != ev.demotion)
 			node_event(f->nodes[i], &ev);
-		if (ev.demotion < was)
-			hear_again(f->nodes[i]);
 	}
 }
 

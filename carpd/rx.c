@@ -256,10 +256,6 @@ hear(struct node *n, const struct frame_ip *f, const struct carp_header *h,
 	ev.bowout = bowout_cause(in->reason);
 	ev.node = in->node;
 	ev.random = engine_random();
-	if (ev.advbase != 255 || ev.advskew != 255) {
-		n->heard = ev;
-		n->heard_at = monotime_now();
-	}
 	node_event(n, &ev);
 }
 

@@ -85,12 +85,24 @@ vhost_skew(const struct vhost_conf *c, const struct vhost *v)
 	return ((uint8_t)(skew > VHOST_SKEW_MAX ? VHOST_SKEW_MAX : skew));
 }
 
+/* (advbase, advskew) as one number: smaller is better. */
+static int
+rank(unsigned int base, unsigned int skew)
+{
+	return ((int)(base * 256 + skew));
+}
+
+/* How often somebody with these timers speaks. */
+static int64_t
+interval_of(uint8_t base, uint8_t skew)
+{
+	return (max64(rank(base, skew), 1) * TICK);
+}
+
 int64_t
 vhost_interval(const struct vhost_conf *c, const struct vhost *v)
 {
-	int64_t ticks = c->advbase * 256 + vhost_skew(c, v);
-
-	return ((ticks == 0 ? 1 : ticks) * TICK);
+	return (interval_of(c->advbase, vhost_skew(c, v)));
 }
 
 int64_t
@@ -209,10 +221,14 @@ unfollow(struct vhost *v)
 
 /* The sender of this advertisement is our master. */
 static void
-follow(struct vhost *v, const struct vhost_event *e)
+follow(struct step *s)
 {
+	struct vhost *v = s->v;
+
 	v->heard = true;
-	v->heard_node = e->ours ? e->node : 0;
+	v->heard_node = s->e->ours ? s->e->node : 0;
+	v->word = *s->e;
+	v->word_at = s->now;
 	v->pending = VHOST_CAUSE_NONE;
 }
 
@@ -387,13 +403,6 @@ master_timer(struct step *s)
 	v->timer[VHOST_TIMER_AD] = next;
 }
 
-/* (advbase, advskew) as one number: smaller is better. */
-static int
-rank(unsigned int base, unsigned int skew)
-{
-	return ((int)(base * 256 + skew));
-}
-
 static bool
 is_bowout(const struct vhost_event *e)
 {
@@ -416,15 +425,14 @@ three_of(const struct vhost_event *e)
 {
 	if (e->advbase > 0)
 		return (PATIENCE * UNKNOWN);
-	return (PATIENCE * max64(e->advskew, 1) * TICK);
+	return (PATIENCE * interval_of(0, e->advskew));
 }
 
 /* May a BACKUP take the place of a master that speaks so?  Spec order. */
 static enum vhost_cause
-better_than(const struct step *s)
+better_than(const struct step *s, const struct vhost_event *e)
 {
 	const struct vhost_conf *c = s->c;
-	const struct vhost_event *e = s->e;
 	int local = rank(c->advbase, vhost_skew(c, s->v));
 	int remote = rank(e->advbase, e->advskew);
 
@@ -466,14 +474,14 @@ backup_advert(struct step *s)
 	}
 	if (draining(v))
 		close_slot(s);		/* the successor has spoken */
-	if ((cause = better_than(s)) != VHOST_CAUSE_NONE) {
+	if ((cause = better_than(s, e)) != VHOST_CAUSE_NONE) {
 		/* Equals would all claim at the same advert, for ever. */
 		if (!another(s))
 			succeed(s, cause, v->jitter);
 		return;
 	}
 	all = v->pending != VHOST_CAUSE_NONE;
-	follow(v, e);
+	follow(s);
 	if (all)
 		listen_all(s, three_of(e));
 	else
@@ -486,7 +494,7 @@ static void
 yield(struct step *s, enum vhost_cause cause)
 {
 	to_backup(s, cause, true);
-	follow(s->v, s->e);
+	follow(s);
 	listen_all(s, three_of(s->e));
 }
 
@@ -551,9 +559,30 @@ backup_gone(struct step *s)
 }
 
 static void
-any_demote(struct step *s)
+init_demote(struct step *s)
 {
 	s->v->demotion = s->e->demotion;
+}
+
+/*
+ * Would we have claimed, demoted like this, at what our master said last?
+ * Then not at its next advertisement only, which may be more than a second
+ * away, while another vhid of this node, whose master spoke a moment later, is
+ * MASTER already: traffic would come in here and go out there.  What is older
+ * than its interval says nothing of what the master is by now.
+ */
+static void
+backup_demote(struct step *s)
+{
+	struct vhost *v = s->v;
+	enum vhost_cause cause;
+
+	v->demotion = s->e->demotion;
+	if (!v->heard || monotime_sub(s->now, v->word_at) >
+	    interval_of(v->word.advbase, v->word.advskew))
+		return;
+	if ((cause = better_than(s, &v->word)) != VHOST_CAUSE_NONE)
+		succeed(s, cause, v->jitter);
 }
 
 static void
@@ -645,7 +674,7 @@ static const handler table[VHOST_STATES][VHOST_EVENTS] = {
 		[VHOST_EV_TIMER] = init_timer,
 		[VHOST_EV_ADVERT] = ignore,
 		[VHOST_EV_GONE] = ignore,
-		[VHOST_EV_DEMOTE] = any_demote,
+		[VHOST_EV_DEMOTE] = init_demote,
 		[VHOST_EV_FORCE] = ignore,
 		[VHOST_EV_CONF] = ignore,
 		[VHOST_EV_SENT] = any_sent,
@@ -658,7 +687,7 @@ static const handler table[VHOST_STATES][VHOST_EVENTS] = {
 		[VHOST_EV_TIMER] = backup_timer,
 		[VHOST_EV_ADVERT] = backup_advert,
 		[VHOST_EV_GONE] = backup_gone,
-		[VHOST_EV_DEMOTE] = any_demote,
+		[VHOST_EV_DEMOTE] = backup_demote,
 		[VHOST_EV_FORCE] = backup_force,
 		[VHOST_EV_CONF] = backup_conf,
 		[VHOST_EV_SENT] = any_sent,
@@ -768,12 +797,21 @@ vhost_check(const struct vhost_conf *c, const struct vhost *v, monotime_t now)
 		return ("drains too long");
 	switch (v->state) {
 	case VHOST_INIT:
-		return (ad || md4 || md6 ? "INIT with a timer" : NULL);
+		if (ad || md4 || md6)
+			return ("INIT with a timer");
+		if (v->heard || v->pending != VHOST_CAUSE_NONE)
+			return ("INIT follows somebody");
+		return (NULL);
 	case VHOST_BACKUP:
 		if (ad)
 			return ("BACKUP advertises");
 		if (v->heard_node != 0 && !v->heard)
 			return ("BACKUP follows whom it did not hear");
+		if (v->heard && (is_bowout(&v->word) ||
+		    monotime_cmp(v->word_at, now) > 0))
+			return ("BACKUP follows what no master said");
+		if (v->heard && v->pending != VHOST_CAUSE_NONE)
+			return ("BACKUP follows whom it succeeds");
 		if (md4 != c->v4 || md6 != c->v6)
 			return ("BACKUP does not listen to each family");
 		return (NULL);

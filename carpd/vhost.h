@@ -71,25 +71,6 @@ struct vhost_conf {
 	uint32_t	 node;		/* our node id */
 };
 
-struct vhost {
-	enum vhost_state state;
-	enum vhost_cause cause;		/* of the last transition */
-	monotime_t	 since;		/* when it was */
-	monotime_t	 timer[VHOST_TIMERS];	/* MONOTIME_NEVER: off */
-	monotime_t	 hold;		/* may not claim before */
-	monotime_t	 told;		/* last unscheduled announcement */
-	int64_t		 jitter;	/* yielded on equality: wait longer */
-	int		 demotion;	/* D_l, 0..255 */
-	uint32_t	 heard_node;	/* our node that we follow; 0: other */
-	bool		 heard;		/* a master is followed */
-	enum vhost_cause pending;	/* of a claim that has to wait */
-	uint8_t		 delayed;	/* adverts until announced again */
-	uint8_t		 snderrs;	/* consecutive, at most 3 */
-	uint8_t		 sndoks;
-	bool		 snddemoted;
-	uint64_t	 transitions;	/* to MASTER: netstat's preempt */
-};
-
 enum vhost_event_type {
 	VHOST_EV_RUN,		/* all prerequisites hold */
 	VHOST_EV_HALT,		/* they no longer do; cause says why.  The
@@ -124,6 +105,27 @@ struct vhost_event {
 	int		 demotion;	/* DEMOTE */
 	enum vhost_state state;		/* FORCE */
 	bool		 ok;		/* SENT */
+};
+
+struct vhost {
+	enum vhost_state state;
+	enum vhost_cause cause;		/* of the last transition */
+	monotime_t	 since;		/* when it was */
+	monotime_t	 timer[VHOST_TIMERS];	/* MONOTIME_NEVER: off */
+	monotime_t	 hold;		/* may not claim before */
+	monotime_t	 told;		/* last unscheduled announcement */
+	int64_t		 jitter;	/* yielded on equality: wait longer */
+	int		 demotion;	/* D_l, 0..255 */
+	uint32_t	 heard_node;	/* our node that we follow; 0: other */
+	bool		 heard;		/* a master is followed: */
+	struct vhost_event word;	/* its last advertisement */
+	monotime_t	 word_at;	/* when that was heard */
+	enum vhost_cause pending;	/* of a claim that has to wait */
+	uint8_t		 delayed;	/* adverts until announced again */
+	uint8_t		 snderrs;	/* consecutive, at most 3 */
+	uint8_t		 sndoks;
+	bool		 snddemoted;
+	uint64_t	 transitions;	/* to MASTER: netstat's preempt */
 };
 
 enum vhost_action_type {

@@ -83,6 +83,12 @@ fi
 # in the function that begins with this name: from its name to its end
 at() { echo "/^$1(/,/^}/$2"; }
 
+mutant demotion-not-judged \
+    "$(at backup_demote 's/succeed(.*/;/')"
+mutant demotion-forgotten \
+    "$(at backup_demote 's/v->demotion = .*//')"
+mutant judged-however-old \
+    "$(at backup_demote 's/monotime_sub(s->now, v->word_at) >/false \&\& /')"
 mutant no-yield \
     "$(at master_advert 's/yield(s, VHOST_CAUSE_PEER_BETTER);//')"
 mutant no-yield-demoted \
@@ -128,7 +134,7 @@ mutant gone-ignored \
 mutant gone-of-anybody \
     "$(at backup_gone 's/s->v->heard_node == s->e->node/true/')"
 mutant yielded-not-followed \
-    "$(at yield 's/follow(s->v, s->e);//')"
+    "$(at yield 's/follow(s);//')"
 mutant follows-all \
     "$(at another 's/return (.*/return (false \&\&/')"
 mutant taken-ignored \

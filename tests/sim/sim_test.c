@@ -311,6 +311,72 @@ demote(struct sim *s, uint64_t seed)
 	sim_still(s, 20 * SEC);
 }
 
+/*
+ * It is ready again and better, and its networks' masters speak at different
+ * times: when it takes one it takes the other at once, or what comes in here
+ * goes out there.
+ */
+static void
+together(struct sim *s, uint64_t seed)
+{
+	struct sim_conf c = base(2, 2);
+	int k;
+
+	c.startup = 2 * SEC;
+	begin(s, &c, seed);
+	up(s);
+	cover(s);
+	sim_stop(s, 0);
+	settle(s);
+	/* alone, it comes back after a master-down time: another phase */
+	s->cover[SIM_DMZ] = false;
+	sim_run(s, (int64_t)sim_random(s, SEC));
+	sim_force(s, 1, SIM_DMZ, VHOST_BACKUP);
+	settle(s);
+	s->cover[SIM_DMZ] = true;
+	sim_start(s, 0);
+	sim_run(s, c.startup + MSEC);
+	expect(s, SIM_LAN, 0, VHOST_CAUSE_PREEMPT);
+	expect(s, SIM_DMZ, 0, VHOST_CAUSE_PREEMPT);
+	/* and so when it is the master who is demoted, and no preempt */
+	for (k = 0; k < 2; k++)
+		s->node[k].vh[SIM_LAN].conf.preempt =
+		    s->node[k].vh[SIM_DMZ].conf.preempt = false;
+	sim_demote(s, 1, 60);
+	sim_demote(s, 0, 50);
+	sim_still(s, 3 * SEC);
+	sim_demote(s, 1, 40);
+	sim_run(s, 3 * MSEC);
+	expect(s, SIM_LAN, 1, VHOST_CAUSE_PEER_DEMOTED);
+	expect(s, SIM_DMZ, 1, VHOST_CAUSE_PEER_DEMOTED);
+	settle(s);
+	sim_still(s, 20 * SEC);
+}
+
+/*
+ * What the master said long ago, before it could not be heard any more, is no
+ * reason to claim: it may be as good as we are by now.
+ */
+static void
+old_word(struct sim *s, uint64_t seed)
+{
+	struct sim_conf c = base(2, 1);
+
+	begin(s, &c, seed);
+	up(s);
+	sim_demote(s, 0, 50);
+	settle(s);
+	expect(s, 0, 1, VHOST_CAUSE_PEER_DEMOTED);
+	sim_cut(s, 0, 1, 0);
+	sim_run(s, 13 * SEC / 10);
+	sim_demote(s, 0, 0);
+	sim_run(s, 5 * MSEC);
+	expect(s, 0, 1, VHOST_CAUSE_PEER_DEMOTED);
+	sim_heal(s);
+	settle(s);
+	expect(s, 0, 0, VHOST_CAUSE_PREEMPT);
+}
+
 /* Demotion shown in advskew only, as FreeBSD does. */
 static void
 demote_skew(struct sim *s, uint64_t seed)
@@ -743,6 +809,8 @@ static const struct scenario {
 	{ "told-again", told_again, SCENARIO_SEEDS },
 	{ "cable-again", cable_again, SCENARIO_SEEDS },
 	{ "demote", demote, SCENARIO_SEEDS },
+	{ "together", together, SCENARIO_SEEDS },
+	{ "old-word", old_word, SCENARIO_SEEDS },
 	{ "demote-skew", demote_skew, SCENARIO_SEEDS },
 	{ "power", power, SCENARIO_SEEDS },
 	{ "kill-all", kill_all, SCENARIO_SEEDS },

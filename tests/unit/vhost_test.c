@@ -1036,6 +1036,175 @@ START_TEST(demoted_and_configured)
 }
 END_TEST
 
+/*
+ * A BACKUP whose demotion changes judges what its master said last: ours as
+ * preempt, advskew, demotion before; the advert and its age; then demotion
+ * after, and the answer.
+ */
+static const struct {
+	bool			 preempt;
+	uint8_t			 skew, before;
+	uint8_t			 rbase, rskew, rdemote;
+	int64_t			 age;
+	int			 after;
+	enum vhost_cause	 want;
+} words[] = {
+	{ true, 0, 128, 1, 100, 0, 0, 0, VHOST_CAUSE_PREEMPT },
+	{ true, 0, 128, 1, 100, 5, SEC, 5, VHOST_CAUSE_PREEMPT },
+	{ true, 0, 128, 1, 100, 5, SEC, 6, VHOST_CAUSE_NONE },
+	/* as old as its interval, and older */
+	{ true, 0, 128, 1, 100, 0, SEC + 100 * TICK, 0, VHOST_CAUSE_PREEMPT },
+	{ true, 0, 128, 1, 100, 0, SEC + 100 * TICK + 1, 0, VHOST_CAUSE_NONE },
+	{ true, 0, 128, 0, 1, 0, TICK, 0, VHOST_CAUSE_NONE },	/* worse */
+	{ false, 100, 9, 0, 0, 9, TICK, 8, VHOST_CAUSE_PEER_DEMOTED },
+	{ false, 100, 9, 0, 0, 9, TICK + 1, 8, VHOST_CAUSE_NONE },
+	/* without preempt only a more demoted master gives way */
+	{ false, 0, 128, 1, 100, 0, 0, 0, VHOST_CAUSE_NONE },
+	{ false, 0, 128, 1, 100, 5, 0, 5, VHOST_CAUSE_NONE },
+	{ false, 0, 128, 1, 100, 5, 0, 4, VHOST_CAUSE_PEER_DEMOTED },
+	{ false, 100, 128, 1, 0, 5, 0, 4, VHOST_CAUSE_PEER_DEMOTED },
+	/* equal, worse, or more demoted */
+	{ true, 100, 128, 1, 100, 0, 0, 0, VHOST_CAUSE_NONE },
+	{ true, 101, 128, 1, 100, 0, 0, 0, VHOST_CAUSE_NONE },
+	{ true, 0, 0, 1, 0, 0, 0, 9, VHOST_CAUSE_NONE },
+};
+
+START_TEST(judged_again)
+{
+	c.preempt = words[_i].preempt;
+	c.advskew = words[_i].skew;
+	v.demotion = words[_i].before;
+	enter(VHOST_BACKUP);
+	hear_ours(7, words[_i].rbase, words[_i].rskew, words[_i].rdemote);
+	is(VHOST_BACKUP, VHOST_CAUSE_STARTUP, "");
+	now = monotime_add(now, words[_i].age);
+	demote(words[_i].after);
+	ck_assert_int_eq(v.demotion, words[_i].after);
+	if (words[_i].want != VHOST_CAUSE_NONE) {
+		is(VHOST_MASTER, words[_i].want, MASTERING);
+		ck_assert_uint_eq(out.a[2].demote, words[_i].after);
+		return;
+	}
+	is(VHOST_BACKUP, VHOST_CAUSE_STARTUP, "");
+	/* it was not heard anew */
+	ck_assert_int_eq(left(VHOST_TIMER_MD4), (words[_i].rbase == 0 ?
+	    3 * SEC + words[_i].skew * TICK : vhost_masterdown(&c)) -
+	    words[_i].age);
+	gone(7);
+	is(VHOST_MASTER, VHOST_CAUSE_PEER_GONE, MASTERING);
+}
+END_TEST
+
+/* Whose word it is: that of the master that we follow, and of nobody else. */
+START_TEST(whose_word)
+{
+	struct vhost_event	 e = advert(1, 100, 0);
+
+	c.advskew = 50;
+	v.demotion = 9;
+	/* nobody was heard, or only before it was stopped */
+	enter(VHOST_BACKUP);
+	demote(0);
+	is(VHOST_BACKUP, VHOST_CAUSE_STARTUP, "");
+	demote(9);
+	hear(1, 100, 0);
+	simple(VHOST_EV_HALT, VHOST_CAUSE_LINK);
+	simple(VHOST_EV_RUN, VHOST_CAUSE_LINK);
+	demote(0);
+	is(VHOST_BACKUP, VHOST_CAUSE_LINK, "");
+	/* while MASTER, of one that gave way */
+	v.demotion = 0;
+	enter(VHOST_MASTER);
+	hear(1, 100, 0);
+	force(VHOST_BACKUP);
+	demote(9);
+	demote(0);
+	is(VHOST_BACKUP, VHOST_CAUSE_OPERATOR, "");
+	/* of the one to whom we yielded */
+	enter(VHOST_MASTER);
+	demote(9);
+	hear(1, 100, 0);
+	is(VHOST_BACKUP, VHOST_CAUSE_DEMOTED, "drain state");
+	demote(0);
+	is(VHOST_MASTER, VHOST_CAUSE_PREEMPT, MASTERING);
+	/* not of another one of ours, which is worse and thinks otherwise */
+	v.demotion = 9;
+	enter(VHOST_BACKUP);
+	hear_ours(1, 1, 40, 0);
+	hear_ours(2, 1, 100, 10);
+	demote(0);
+	is(VHOST_BACKUP, VHOST_CAUSE_STARTUP, "");
+	/* the last of two, over either family */
+	c.v6 = true;
+	v.demotion = 9;
+	enter(VHOST_BACKUP);
+	hear(1, 40, 0);
+	e.v6 = true;
+	step(&e);
+	demote(0);
+	is(VHOST_MASTER, VHOST_CAUSE_PREEMPT, MASTERING);
+}
+END_TEST
+
+/* The master has left, and we may not claim yet: that stays so. */
+START_TEST(word_of_who_left)
+{
+	monotime_t	 at;
+
+	c.advskew = 50;
+	v.demotion = 9;
+	enter(VHOST_BACKUP);
+	v.hold = monotime_add(now, SEC);
+	at = v.hold;
+	hear_ours(1, 1, 0, 0);
+	pass(SEC / 10);
+	hear_ours(1, 255, 255, 0);
+	is(VHOST_BACKUP, VHOST_CAUSE_STARTUP, "");
+	demote(0);
+	is(VHOST_BACKUP, VHOST_CAUSE_STARTUP, "");
+	ck_assert_int_eq(v.timer[VHOST_TIMER_MD4].ns, at.ns);
+	expire(VHOST_TIMER_MD4);
+	is(VHOST_MASTER, VHOST_CAUSE_BOWOUT, MASTERING);
+}
+END_TEST
+
+/* It claims no sooner than at an advertisement: on hold, with jitter. */
+START_TEST(judged_on_hold)
+{
+	struct vhost_event	 e = advert(1, 0, 0);
+	int64_t			 part = SEC / 65536 * 0x4000;
+
+	v.demotion = 9;
+	enter(VHOST_BACKUP);
+	v.hold = monotime_add(now, SEC);
+	hear(1, 100, 0);
+	pass(SEC / 10);
+	demote(0);
+	is(VHOST_BACKUP, VHOST_CAUSE_STARTUP, "");
+	ck_assert_int_eq(left(VHOST_TIMER_MD4), SEC - SEC / 10);
+	/* told twice it does not begin again */
+	hear(1, 100, 0);
+	demote(1);
+	ck_assert_int_eq(left(VHOST_TIMER_MD4), SEC - SEC / 10);
+	expire(VHOST_TIMER_MD4);
+	is(VHOST_MASTER, VHOST_CAUSE_PREEMPT, MASTERING);
+	/* we yielded to an equal one: then we wait our part of an interval */
+	c.advskew = 0;
+	v.demotion = 0;
+	enter(VHOST_MASTER);
+	e.random = 0x4000;
+	step(&e);
+	is(VHOST_BACKUP, VHOST_CAUSE_EQUAL, "drain state");
+	demote(9);
+	hear(1, 0, 8);
+	demote(7);
+	is(VHOST_BACKUP, VHOST_CAUSE_EQUAL, "");
+	ck_assert_int_eq(left(VHOST_TIMER_MD4), part);
+	expire(VHOST_TIMER_MD4);
+	is(VHOST_MASTER, VHOST_CAUSE_PEER_DEMOTED, MASTERING);
+}
+END_TEST
+
 START_TEST(send_errors)
 {
 	enter(VHOST_MASTER);
@@ -1101,6 +1270,20 @@ START_TEST(followed)
 {
 	enter(VHOST_BACKUP);
 	v.heard_node = 1;
+	ck_assert_ptr_nonnull(vhost_check(&c, &v, now));
+	enter(VHOST_INIT);
+	v.pending = VHOST_CAUSE_BOWOUT;
+	ck_assert_ptr_nonnull(vhost_check(&c, &v, now));
+	enter(VHOST_BACKUP);
+	hear(1, 0, 0);
+	v.pending = VHOST_CAUSE_BOWOUT;
+	ck_assert_ptr_nonnull(vhost_check(&c, &v, now));
+	v.pending = VHOST_CAUSE_NONE;
+	v.word_at = monotime_add(now, 1);
+	ck_assert_ptr_nonnull(vhost_check(&c, &v, now));
+	v.word_at = now;
+	ck_assert_ptr_null(vhost_check(&c, &v, now));
+	v.word.advbase = v.word.advskew = 255;
 	ck_assert_ptr_nonnull(vhost_check(&c, &v, now));
 	enter(VHOST_MASTER);
 	v.pending = VHOST_CAUSE_BOWOUT;
@@ -1196,6 +1379,10 @@ main(void)
 	tcase_add_test(tc, taken);
 	tcase_add_test(tc, forced);
 	tcase_add_test(tc, demoted_and_configured);
+	tcase_add_loop_test(tc, judged_again, 0, (int)NITEMS(words));
+	tcase_add_test(tc, whose_word);
+	tcase_add_test(tc, word_of_who_left);
+	tcase_add_test(tc, judged_on_hold);
 	tcase_add_test(tc, send_errors);
 	tcase_add_loop_test(tc, invariant, 0, (int)NITEMS(broken));
 	tcase_add_test(tc, followed);

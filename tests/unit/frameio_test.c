@@ -254,7 +254,7 @@ main(void)
 	SRunner	*sr;
 	int	 failed;
 
-	if (!netns_possible("frameio_test"))
+	if (!netns_possible())
 		return (0);
 	suite_add_tcase(s, frameio_case());
 	sr = srunner_create(s);

@@ -383,7 +383,7 @@ main(void)
 	SRunner	*sr;
 	int	 failed;
 
-	if (!netns_possible("kif_test"))
+	if (!netns_possible())
 		return (0);
 	suite_add_tcase(s, kif_case());
 	sr = srunner_create(s);

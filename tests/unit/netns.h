@@ -24,22 +24,23 @@
 
 #include "../../common/ipaddr.h"
 #include "../../common/os/netlink.h"
+#include "skip.h"
 
 /* Says so where it cannot be: the test program has nothing to do then. */
 static inline bool
-netns_possible(const char *test)
+netns_possible(void)
 {
 	pid_t	 pid;
 	int	 status = -1;
 
 	if (geteuid() != 0) {
-		printf("%s: skipped: not root\n", test);
+		skip_because("not root");
 		return (false);
 	}
 	if ((pid = fork()) == 0)
 		_exit(unshare(CLONE_NEWNET) == 0 ? 0 : 1);
 	if (pid == -1 || waitpid(pid, &status, 0) == -1 || status != 0) {
-		printf("%s: skipped: no network namespace to be had\n", test);
+		skip_because("no network namespace to be had");
 		return (false);
 	}
 	return (true);

@@ -1427,7 +1427,7 @@ main(int argc, char *argv[])
 	int	 failed;
 
 	setproctitle_init(argc, argv, environ);
-	if (!netns_possible("statetbl_test"))
+	if (!netns_possible())
 		return (0);
 	suite_add_tcase(s, table_case());
 	suite_add_tcase(s, process_case());

@@ -32,6 +32,7 @@
 #include "carpd/bpf/steer_map.h"
 #include "carpd/os/steer.h"
 #include "common/monotime.h"
+#include "skip.h"
 
 #define LO		1		/* ifindex */
 #define HANDLE		0x70
@@ -1378,8 +1379,7 @@ main(int argc, char *argv[])
 	int	 failed;
 
 	if (geteuid() != 0 || namespace() == -1) {
-		printf("steer_prog_test: skipped: needs root and a network "
-		    "namespace of its own\n");
+		skip_because("needs root and a network namespace of its own");
 		return (0);
 	}
 	sr = srunner_create(suite(argc > 1 && strcmp(argv[1], "bench") == 0));

@@ -923,7 +923,7 @@ main(void)
 	SRunner	*sr;
 	int	 failed;
 
-	if (!netns_possible("vaddr_test"))
+	if (!netns_possible())
 		return (0);
 	suite_add_tcase(s, vaddr_case());
 	sr = srunner_create(s);

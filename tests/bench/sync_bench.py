@@ -24,11 +24,12 @@ memory      PSS of all processes, per state.
 import contextlib
 import json
 import os
+import re
 import shutil
 import statistics
 import time
 
-from lab import FLOWS, Lab, wait_for
+from lab import FLOWS, Lab, Timeout, wait_for
 from sync import (Sync, compare, count, cpu_us, flows, make, memory_kib,
                   sync_config, table_size, wait_count)
 
@@ -60,6 +61,10 @@ class Pfsyncd:
     def ready(self, other):
         for d in (self.d, other.d):
             d.wait_in_step()
+
+    def holds(self):
+        """How many it knows of its own kernel's."""
+        return self.d.show()["states"]["local"]
 
     def stop(self):
         self.d.stop()
@@ -144,8 +149,19 @@ class Conntrackd:
         wait_for(lambda: "cache" in self.ctl("-s"), 10, self.proc.text, 0.02)
 
     def ready(self, other):
-        # a second for the link, then it has found the other
-        time.sleep(1.5)
+        # after a second it begins to greet
+        for d in (self, other):
+            wait_for(d.hears, 10, lambda d=d: d.ctl("-s"), 0.05)
+
+    def hears(self):
+        m = re.search(r"(\d+) Pckts recv", self.ctl("-s"))
+        return m and int(m[1]) > 0
+
+    def holds(self):
+        """How many it knows of its own kernel's."""
+        m = re.search(r"cache internal:\s*current active connections:\s*"
+                      r"(\d+)", self.ctl("-s"))
+        return int(m[1]) if m else 0
 
     def stop(self):
         self.ctl("-k")
@@ -202,12 +218,11 @@ class Bench:
         """Until the backup has n; seconds since then, or None.  The kernel's
         own count is a file to read; the daemon's cache is asked for."""
         if self.kind.commits and have is None:
-            end = time.monotonic() + PATIENCE
-            while self.backup.cached() < n:
-                if time.monotonic() > end:
-                    return None
-                time.sleep(0.02)
-            return time.monotonic() - since
+            with contextlib.suppress(Timeout):
+                wait_for(lambda: self.backup.cached() >= n, PATIENCE,
+                         step=0.02)
+                return time.monotonic() - since
+            return None
         last, still = -1, time.monotonic()
         while True:
             # polls the count every 200 us; then a dump says what it is
@@ -230,8 +245,10 @@ class Bench:
 
     def wait_equal(self, since, patience=PATIENCE):
         """Seconds until both tables are one set, or None, and what differs."""
-        end = time.monotonic() + patience
-        while True:
+        at, left = since, {}
+
+        def equal():
+            nonlocal at, left
             at = time.monotonic()
             if self.kind.commits:
                 # its copy is in the daemon: what a commit would make of it
@@ -239,11 +256,12 @@ class Bench:
                 self.backup.ctl("-c")
             f, _ = compare(self.lab, "fw1", "fw2", *self.kind.loose)
             left = {k: f[k] for k in ("missing", "stale", "differ")}
-            if not any(left.values()):
-                return at - since, left
-            if at > end:
-                return None, left
-            time.sleep(0.1)
+            return not any(left.values())
+        try:
+            wait_for(equal, patience, step=0.1)
+        except Timeout:
+            return None, left
+        return at - since, left
 
 
 class Cpu:
@@ -376,8 +394,8 @@ def real(kind, n):
 def bulk(kind, n, insert_s):
     with Bench(kind, n, both=False) as b:
         make(b.lab, "fw1", n, "--snat")
-        # the master has heard of all of it before the backup starts
-        time.sleep(1 + n / 100000)
+        wait_for(lambda: b.master.holds() >= n, PATIENCE,
+                 "the master heard of all of it before the backup starts")
         before = cpu_us(b.master.pids())
         since = time.monotonic()
         b.backup.start()
@@ -401,6 +419,7 @@ def cut(kind, n, changes):
         since = time.monotonic()
         make(b.lab, "fw1", half, "--snat", "--base", 5000000)
         flows(b.lab, "fw1", "del", half)
+        # the length of the cut is what is tested
         time.sleep(max(0, CUT_S - (time.monotonic() - since)))
         b.lab.plug("fw1", "sync")
         since = time.monotonic()
@@ -433,14 +452,25 @@ def takeover(kind, n):
             **{k: f[k] for k in ("missing", "stale", "differ")})
 
 
+def at_rest(read, apart=0.5):
+    """What read() returns once it returns it twice, so many seconds apart."""
+    last = None
+
+    def rests():
+        nonlocal last
+        before, last = last, read()
+        return before == last
+    wait_for(rests, PATIENCE, "figures at rest", apart)
+    return last
+
+
 def memory(kind, n):
     with Bench(kind, n) as b:
         sides = (("master", b.master), ("backup", b.backup))
         before = {s: memory_kib(d.pids()) for s, d in sides}
         make(b.lab, "fw1", n, "--snat")
         b.wait_all(n, time.monotonic())
-        time.sleep(1)
-        after = {s: memory_kib(d.pids()) for s, d in sides}
+        after = at_rest(lambda: {s: memory_kib(d.pids()) for s, d in sides})
         out(bench="memory", daemon=kind.name, states=n,
             **{"%s_start_kib" % s: before[s] for s in before},
             **{"%s_kib_per_state" % s: round((after[s] - before[s]) / n, 4)

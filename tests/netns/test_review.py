@@ -118,7 +118,7 @@ def test_successor_of_a_vhid_is_not_closed_by_its_predecessor(lab):
     start = now_ns()
     reload(d, HEAD + iface("carp5"))
     d.ok("state", "carp5", "master")
-    time.sleep(0.2)             # nothing happens in it
+    time.sleep(0.2)             # what must not happen would, in 50 ms
     assert [(i, to, c) for _, i, _, to, c in d.transitions(start)
             if i == "carp5"] == [("carp5", "BACKUP", "startup"),
                                  ("carp5", "MASTER", "operator")]

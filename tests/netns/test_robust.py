@@ -313,7 +313,7 @@ def test_replay_of_our_own_peer(lab):
     while mickey.states() != {"carp0": "MASTER"}:
         sock.send(frame)
         assert now_ns() - start < 5e9, "a replayed advert keeps it quiet"
-        time.sleep(0.05)
+        time.sleep(0.05)        # the rate of the replay: 20 a second
 
 
 def test_good_advert_of_a_stranger_is_obeyed(lab):

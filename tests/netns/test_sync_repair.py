@@ -8,7 +8,6 @@ missing, nothing stale, nothing different, translation included.  Times are an
 order of magnitude loose.  CHECK_LONG=1: the large cuts.
 """
 import os
-import time
 
 import pytest
 from lab import FLOWS, Lab, now_ns, wait_for
@@ -232,7 +231,9 @@ def test_sync_flush_and_now(pair):
         for verb in ("now", "flush"):
             had = compare(pair.lab)[0]["here"]
             d.ok("sync", verb)
-            time.sleep(0.2)             # whatever it does, it has begun
+            # begun before the answer
+            wait_for(lambda d=d: d.show()["bulk"]["state"] == "done", 20,
+                     lambda d=d: "a bulk done: %s" % d.show())
             assert wait_same(pair.lab, 20)["here"] == had
 
 

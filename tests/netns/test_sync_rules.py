@@ -331,7 +331,7 @@ def test_udp_of_one_packet_an_interval(pair):
             left = [int(m[1]) for m in lines if m]
             assert left, "gone after %.1f s" % (time.monotonic() - start)
             seen += left
-            time.sleep(0.2)
+            time.sleep(0.2)     # how often it is looked at, no more
         assert min(seen) > 4, seen
         assert sum(b > a for a, b in zip(seen, seen[1:])) >= 2, seen
         stream.stop()

@@ -8,6 +8,7 @@ missing, nothing stale, nothing different, translation included.  Times are an
 order of magnitude loose.  CHECK_LONG=1: the large cuts.
 """
 import os
+from pathlib import Path
 
 import pytest
 from lab import FLOWS, Lab, now_ns, wait_for
@@ -16,6 +17,7 @@ from sync import (Sync, compare, count, flows, lossy, make, same, sync_config,
 
 LONG = bool(os.environ.get("CHECK_LONG"))
 CUT_S = 4               # longer than it takes to call a peer silent
+FORGET_S = 15           # beyond all that a peer waits for before it deletes
 
 
 class Pair:
@@ -165,6 +167,50 @@ def test_both_killed(pair):
     left = pair.change(5000, base, 3000)
     pair.settle()
     assert wait_same(pair.lab, 20)["here"] == left
+
+
+class Deaths:
+    """The flows that a kernel deletes from now on, whoever told it to."""
+
+    def __init__(self, lab, host):
+        self.proc = lab.spawn(host, "conntrack", "-E", "-e", "DESTROY")
+        probe = ["-p", "udp", "-s", "127.0.0.1", "-d", "127.0.0.2",
+                 "--sport", "9", "--dport", "9"]
+
+        def heard():                    # a death of our own shows it listens
+            lab.run(host, "conntrack", "-I", *probe, "-t", "9")
+            lab.run(host, "conntrack", "-D", *probe)
+            return self.proc.grep("src=127.0.0.1 ")
+        wait_for(heard, 5, "conntrack -E listens", 0.02)
+
+    def seen(self):
+        return self.proc.grep(r"\[DESTROY\] tcp ")
+
+    def stop(self):
+        self.proc.end()
+
+
+def test_restarted_without_hints(pair):
+    """A carrier that does not know any more which flows are its own: the
+    backup's kernel keeps every one of them all the time."""
+    base = pair.flows(500)
+    deaths = Deaths(pair.lab, "fw2")
+    pair.one.kill_all()
+    Path(pair.one.sock).with_suffix(".states").unlink()
+    pair.one.start()
+    start = now_ns()
+
+    def whole():
+        assert not deaths.seen(), "after %.1f s %d flows died, first %s" % (
+            (now_ns() - start) / 1e9, len(deaths.seen()), deaths.seen()[0])
+        return now_ns() - start > FORGET_S * 1e9
+    wait_for(whole, FORGET_S + 1, "the time in which none may die", 0.1)
+    assert wait_same(pair.lab, least=500)["here"] == 500
+    assert not deaths.seen()
+    # and it is the carrier again: what it deletes is gone
+    flows(pair.lab, "fw1", "del", 1, "--base", base)
+    wait_for(deaths.seen, 5, "one death")
+    deaths.stop()
 
 
 @pytest.mark.parametrize("host", ["fw1", "fw2"])

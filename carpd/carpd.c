@@ -88,6 +88,7 @@ struct pdev {
 	struct steer	*steer;
 	struct steer_slots *slots;
 	struct vaddr	*vaddr;
+	bool		 running;	/* has a carrier */
 	bool		 no_v6;		/* IPv6 is disabled there */
 	bool		 refused;	/* not Ethernet: it was said */
 	bool		 contested;	/* another carpd's: it was said */
@@ -491,6 +492,9 @@ link_event(struct parent *p, struct pdev *d, const struct kif_event *k)
 	if (d->ifindex != 0 && memcmp(d->mac, k->mac, sizeof(d->mac)) != 0)
 		steer_set_mac(d->steer, k->mac);
 	memcpy(d->mac, k->mac, sizeof(d->mac));
+	if (k->running && !d->running && d->ifindex != 0)
+		vaddr_carrier(d->vaddr);
+	d->running = k->running;
 	pdev_attach(p, d);
 }
 

@@ -66,6 +66,13 @@ int		 vaddr_del(struct vaddr *v, const struct ipaddr *a);
  */
 void		 vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add);
 
+/*
+ * carpdev has a carrier again: forget the neighbours that were asked for in
+ * vain meanwhile.  The kernel would ask for them again up to a second later,
+ * now it does so with the first packet.
+ */
+void		 vaddr_carrier(struct vaddr *v);
+
 /* The ownership lock of a carpdev: an abstract unix socket, per network
  * namespace, that dies with the process.  fd, or -1 and EADDRINUSE. */
 int		 vaddr_lock(const char *ifname);

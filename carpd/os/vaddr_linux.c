@@ -1310,6 +1310,74 @@ vaddr_mac(struct vaddr *v, const uint8_t mac[6], bool add)
 	return (0);
 }
 
+/* -- neighbours -- */
+
+/* Those without an answer; more than these are asked for a second later. */
+struct unanswered {
+	int		 ifindex;
+	size_t		 n;
+	struct ipaddr	 a[64];
+};
+
+static int
+unanswered_cb(const struct nlmsghdr *h, void *arg)
+{
+	const struct ndmsg	*ndm = payload(h);
+	struct unanswered	*u = arg;
+	struct nlattr		*attr;
+	struct ipaddr		*a;
+
+	if (ndm->ndm_ifindex != u->ifindex ||
+	    ndm->ndm_state != NUD_INCOMPLETE ||
+	    (ndm->ndm_family != AF_INET && ndm->ndm_family != AF_INET6))
+		return (MNL_CB_OK);
+	mnl_attr_for_each(attr, h, sizeof(*ndm)) {
+		if (mnl_attr_get_type(attr) != NDA_DST ||
+		    mnl_attr_get_payload_len(attr) !=
+		    ipaddr_len(ndm->ndm_family))
+			continue;
+		a = &u->a[u->n++];
+		a->af = ndm->ndm_family;
+		memcpy(a->bytes, mnl_attr_get_payload(attr),
+		    ipaddr_len(a->af));
+		break;
+	}
+	return (u->n < sizeof(u->a) / sizeof(u->a[0]) ? MNL_CB_OK :
+	    MNL_CB_STOP);
+}
+
+static void
+neigh_message(struct nlmsghdr *h, uint16_t type, uint8_t af, int ifindex)
+{
+	struct ndmsg	*ndm;
+
+	h->nlmsg_len = MNL_NLMSG_HDRLEN;
+	h->nlmsg_type = type;
+	ndm = mnl_nlmsg_put_extra_header(h, sizeof(*ndm));
+	ndm->ndm_family = af;
+	ndm->ndm_ifindex = ifindex;
+}
+
+void
+vaddr_carrier(struct vaddr *v)
+{
+	char			 buf[MSG_ROOM] __attribute__((aligned(4)));
+	struct nlmsghdr		*h = (struct nlmsghdr *)(void *)buf;
+	struct unanswered	 u = { .ifindex = v->ifindex };
+	size_t			 i;
+
+	memset(buf, 0, sizeof(buf));
+	neigh_message(h, RTM_GETNEIGH, AF_UNSPEC, 0);
+	mnl_attr_put_u32(h, NDA_IFINDEX, (uint32_t)v->ifindex);
+	(void)netlink_dump(v->nl, h, unanswered_cb, &u);
+	for (i = 0; i < u.n; i++) {
+		memset(buf, 0, sizeof(buf));
+		neigh_message(h, RTM_DELNEIGH, u.a[i].af, v->ifindex);
+		mnl_attr_put(h, NDA_DST, ipaddr_len(u.a[i].af), u.a[i].bytes);
+		(void)netlink_talk(v->nl, h);
+	}
+}
+
 /* -- open and close -- */
 
 static void

@@ -94,6 +94,12 @@ vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add)
 	(void)add;
 }
 
+void
+vaddr_carrier(struct vaddr *v)
+{
+	(void)v;
+}
+
 int
 vaddr_lock(const char *ifname)
 {

@@ -554,6 +554,33 @@ START_TEST(leftovers)
 }
 END_TEST
 
+/* -- neighbours -- */
+
+/* Who was asked for without a carrier is asked for again at once. */
+START_TEST(unanswered)
+{
+	NETNS_RUN("ip addr add 192.0.2.200/24 dev v0 && "
+	    "ip addr add 2001:db8::200/64 dev v0 nodad && "
+	    "ip addr add 198.51.100.200/24 dev v1");
+	va = open_on("v0");
+	NETNS_RUN("ip neigh add 192.0.2.8 lladdr 02:00:00:00:00:08 dev v0 "
+	    "nud stale");
+	NETNS_RUN("{ ping -c1 -W1 192.0.2.9 & ping -c1 -W1 2001:db8::9 & "
+	    "ping -c1 -W1 198.51.100.9 & wait; } >/dev/null 2>&1 & "
+	    "timeout 10 sh -c 'until [ $(ip neigh show nud incomplete | "
+	    "wc -l) = 3 ]; do :; done'");
+	vaddr_carrier(va);
+	ck_assert(netns_try("test -z \"$(ip neigh show dev v0 "
+	    "nud incomplete)\""));
+	/* nobody else's, and none that has answered */
+	ck_assert(netns_try("ip neigh show dev v1 nud incomplete | "
+	    "grep -q 198.51.100.9"));
+	ck_assert(netns_try("ip neigh show dev v0 nud stale | "
+	    "grep -q 192.0.2.8"));
+	vaddr_close(va);
+}
+END_TEST
+
 /* -- the host's own address -- */
 
 static void
@@ -899,6 +926,7 @@ vaddr_case(void)
 	tcase_add_test(tc, sysctls_of_somebody_else);
 	tcase_add_test(tc, interface_gone);
 	tcase_add_test(tc, leftovers);
+	tcase_add_test(tc, unanswered);
 	tcase_add_test(tc, own4);
 	tcase_add_test(tc, own6);
 	tcase_add_test(tc, own_closed_as_master);

@@ -110,6 +110,14 @@ assert_unchanged(void)
 	    before, after);
 }
 
+/* Without DAD as well an address is not of use at once. */
+static void
+await_addrs6(int n, const char *which)
+{
+	NETNS_RUN("timeout 20 sh -c 'until [ $(ip -6 -o addr show %s "
+	    "-tentative | wc -l) = %d ]; do :; done'", which, n);
+}
+
 static void
 setup(void)
 {
@@ -126,6 +134,7 @@ setup(void)
 	NETNS_RUN("sysctl -qw net.ipv6.conf.v0.accept_dad=0 "
 	    "net.ipv6.conf.v1.accept_dad=0");
 	NETNS_RUN("ip link set v0 up && ip link set v1 up");
+	await_addrs6(2, "scope link");	/* the kernel's own */
 }
 
 static struct vaddr *
@@ -593,6 +602,7 @@ host_addresses(void)
 	NETNS_RUN("ip addr add 10.0.0.1/24 dev v1");
 	NETNS_RUN("ip route add 10.9.0.0/16 via 10.0.0.2 src 192.0.2.1");
 	NETNS_RUN("ip addr add 2001:db8::1/64 dev v0");
+	await_addrs6(1, "to 2001:db8::1");
 	NETNS_RUN("ip -6 route add default via 2001:db8::ffff");
 	NETNS_RUN("ip -6 route add 2001:db8:9::/48 via 2001:db8::fffe src "
 	    "2001:db8::1 metric 50");

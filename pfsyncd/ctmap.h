@@ -2,9 +2,9 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * PURE: conntrack flows and pf states: pfsync.md section 6.  A forwarded flow
- * is two pf states, IN and OUT; what is lost each way is written at each
- * field.
+ * PURE: conntrack flows and pf states (pfvar.h, pf.c).  A forwarded flow is two
+ * pf states, IN and OUT; what is lost each way is written where ctmap.c
+ * translates it.
  */
 #ifndef PFSYNCD_CTMAP_H
 #define PFSYNCD_CTMAP_H
@@ -17,7 +17,7 @@
 
 enum { CTMAP_IN, CTMAP_OUT };		/* halves of a flow */
 
-/* Can this flow be said in pf's words (6.10)?  NULL or a static text. */
+/* Can this flow be said in pf's words?  NULL or a static text: why not. */
 const char	*ctmap_exportable(const struct flow *f);
 /*
  * Half of f as a full state of the form's family numbers: keys, peers,
@@ -38,22 +38,22 @@ void		 ctmap_export_peers(const struct flow *f,
 bool		 ctmap_import(const struct pfsync_state *in,
 		    const struct pfsync_state *out, enum pfsync_form form,
 		    struct flow *f);
-/* Do an IN and an OUT state belong to one flow (6.2)? */
+/* Do an IN and an OUT state belong to one flow? */
 bool		 ctmap_pair(const struct pfsync_state *in,
 		    const struct pfsync_state *out);
-/* TCP state of conntrack for pf's pair of peer states (6.4). */
+/* TCP state of conntrack for pf's pair of peer states. */
 enum flow_tcp	 ctmap_tcp_import(uint8_t src, uint8_t dst);
 /*
  * Make f be where the peer states say: TCP state and whose FIN was first (never
  * taken back), status bits.  false: f is unchanged, no such flow (SYN proxy).
  */
 bool		 ctmap_progress(struct flow *f, uint8_t src, uint8_t dst);
-/* Status bits (SEEN_REPLY, ASSURED) of a state (6.3). */
+/* Status bits (SEEN_REPLY, ASSURED) of a state. */
 uint32_t	 ctmap_status(uint8_t proto, uint8_t src, uint8_t dst);
 /* conntrack's own default for that protocol and state, for UPD_C: seconds. */
 uint32_t	 ctmap_timeout(uint8_t proto, enum flow_tcp tcp,
 		    uint32_t status);
-/* pf's default of a timeout number (2.9), 0 when it is none of a state. */
+/* pf's default of a timeout number: seconds, 0 when it is none of a state. */
 uint32_t	 ctmap_pf_timeout(uint8_t number);
 
 #endif

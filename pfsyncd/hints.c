@@ -2,8 +2,8 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * The hint file (hints.h): a head of 64 bytes and an array of records by entry
- * number, mapped in pieces.
+ * The hint file (hints.h): a head in a page of its own and an array of records
+ * by entry number, mapped in pieces.
  */
 #include <sys/types.h>
 #include <sys/mman.h>

@@ -71,7 +71,8 @@ struct sync_hold {		/* engine -> parent: carpd's ledger */
 	uint8_t		 hold;		/* a demotion entry is wanted */
 	uint8_t		 synced;	/* once: `sync wait` may end */
 	uint8_t		 pad[2];
-	char		 reason[32];	/* "bulk", "syncdev", "liberal" */
+	char		 reason[32];	/* "bulk", "liberal": by 32; "syncdev":
+					   by 1 */
 };
 struct sync_result {		/* of a reload */
 	uint32_t	 client;	/* who asked; 0: a signal */
@@ -91,9 +92,9 @@ struct sync_done {		/* so many operations of OPS are done */
 	uint32_t	 n;
 };
 struct sync_dump {		/* engine asks; table ends it with the same */
-	uint32_t	 dump;
+	uint32_t	 dump;		/* number, not 0 */
 	uint32_t	 what;		/* enum statetbl_what */
-	uint32_t	 complete;
+	uint32_t	 complete;	/* in the answer: 0, it has to be redone */
 };
 struct sync_flag {
 	uint32_t	 on;
@@ -142,7 +143,8 @@ struct sync_peer_info {
 	uint8_t		 alive;
 	uint8_t		 in_sync;	/* sums are equal */
 	uint8_t		 starting;
-	uint8_t		 verified;	/* its trailer was right */
+	uint8_t		 verified;	/* native: its trailers are right, which
+					   means something only with a key */
 	uint8_t		 pad[3];
 	struct ipaddr	 addr;
 	uint64_t	 heard_ms;	/* milliseconds ago */

@@ -4,7 +4,7 @@
  *
  * PURE: what is never told to others: the `no-sync` rules of pfsyncd.conf(5)
  * and what no rule can allow (CARP, pfsync, loopback, multicast, broadcast,
- * link-local and unspecified addresses).
+ * unspecified and IPv6 link-local addresses).
  */
 #ifndef PFSYNCD_NOSYNC_H
 #define PFSYNCD_NOSYNC_H
@@ -45,7 +45,11 @@ bool		 nosync_addr(struct nosync *n, const char *ifname,
 		    const struct ipaddr *a, bool present);
 /* Forget all addresses of an interface ("" for the carp addresses). */
 void		 nosync_forget(struct nosync *n, const char *ifname);
-/* May this flow be told to others? */
+/*
+ * May this flow be told to others?  Nothing that nosync_imports() refuses,
+ * nothing to the broadcast address of an own network, nothing that a rule
+ * names.
+ */
 bool		 nosync_exports(const struct nosync *n, const struct flow *f);
 /* May this flow of another be installed (what no rule can allow)? */
 bool		 nosync_imports(const struct flow *f);

@@ -4,7 +4,7 @@
  *
  * The dialects of pf(4): what is kept beside each flow, the two indices, what
  * a local change queues, and the timers.  After if_pfsync.c of OpenBSD (since
- * 7.4) and pfsync.md 3 and 6.  Received messages are pfdial_rx.c's, packets
+ * 7.4).  Received messages are pfdial_rx.c's, packets
  * pfdial_tx.c's.
  */
 #include <sys/param.h>

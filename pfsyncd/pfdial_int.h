@@ -34,7 +34,7 @@
 #define BACK_SLICE	32
 #define BACK_TIME	(2 * MONOTIME_MSEC)
 
-/* Our own request (3.7) */
+/* Our own request for a bulk update */
 #define ASK_TIME	(2 * MONOTIME_SEC)
 #define ASK_TRIES	12
 #define ASK_QUIET	(10 * MONOTIME_SEC)	/* START seen, then nothing */

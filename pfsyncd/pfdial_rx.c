@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: ISC
  *
  * What received messages of the dialects of pf(4) do: pairing halves into
- * flows, merging (pfsync.md 3.6), ending, answers that are owed.
+ * flows, merging, ending, answers that are owed.
  *
  * Nothing that came from the wire is sent again: what is put here is carried
  * by the peer, and only a local change of it speaks.

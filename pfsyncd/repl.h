@@ -105,10 +105,14 @@ struct repl_status {
 
 struct repl;
 
-/* At start; fatal() when out of memory. */
+/*
+ * At start; fatal() when out of memory.  c and h are copied; db stays the
+ * caller's, who frees it afterwards.
+ */
 struct repl	*repl_new(const struct repl_conf *c, struct statedb *db,
 		    const struct repl_hooks *h, monotime_t now);
 void		 repl_free(struct repl *r);
+/* A reload: seconds between looks for traffic. */
 void		 repl_conf(struct repl *r, uint32_t refresh);
 
 /* ---- in ---- */
@@ -127,26 +131,33 @@ uint32_t	 repl_value(const struct flow *f);
  */
 typedef bool (*repl_hint_fn)(uint64_t h, struct repl_hint *hint, void *arg);
 void		 repl_hints(struct repl *r, repl_hint_fn fn, void *arg);
+/* Checked by flow_check(); now is when it was so: of a DUMP, by its `made`. */
 void		 repl_event(struct repl *r, const struct statetbl_event *e,
 		    monotime_t now);
+/* An operation failed: the flow is missing in the kernel, or clashes. */
 void		 repl_result(struct repl *r, const struct statetbl_result *res,
 		    monotime_t now);
 /* n operations of repl_ops() were done. */
 void		 repl_done(struct repl *r, uint32_t n);
+/* The dump of repl_want_dump() ended; incomplete: another is wanted soon. */
 void		 repl_dumped(struct repl *r, uint32_t dump, bool complete,
 		    monotime_t now);
+/* Events were lost: a complete dump is wanted. */
 void		 repl_overrun(struct repl *r, monotime_t now);
+/* Of a peer, or of us: replays and what makes no sense are counted, no more. */
 void		 repl_rx(struct repl *r, const struct repl_pkt *p,
 		    monotime_t now);
 /* How many vhids are MASTER here; connected: carpd is there. */
 void		 repl_carp(struct repl *r, unsigned int masters,
 		    bool connected, monotime_t now);
+/* syncdev can be used, or not; when it is back a bulk begins. */
 void		 repl_link(struct repl *r, bool up, monotime_t now);
 /* carpctl sync now, sync flush. */
 void		 repl_now(struct repl *r, monotime_t now);
 void		 repl_flush(struct repl *r, monotime_t now);
 /* What may be told has changed (rules, own addresses): look at all flows. */
 void		 repl_refilter(struct repl *r, monotime_t now);
+/* Time goes on; call it when repl_next() says and after anything else. */
 void		 repl_tick(struct repl *r, monotime_t now);
 /* We stop: the next packet says so. */
 void		 repl_leave(struct repl *r, monotime_t now);
@@ -168,20 +179,27 @@ bool		 repl_want_dump(struct repl *r, uint32_t *dump,
 		    enum statetbl_what *what, monotime_t now);
 /* Should the table watch for NEW (statetbl_watch_new)? */
 bool		 repl_watch_new(const struct repl *r);
-/* When repl_tick() or repl_packet() has something to do next. */
+/* When to call repl_tick() and repl_packet() again at the latest. */
 monotime_t	 repl_next(const struct repl *r, monotime_t now);
 void		 repl_status(const struct repl *r, struct repl_status *s,
 		    monotime_t now);
 /* Peer number n (0 ..); false when there are no more. */
 bool		 repl_peer(const struct repl *r, size_t n,
 		    struct repl_peer *p, monotime_t now);
-/* Why carpd should be demoted; NULL: it should not. */
+/*
+ * Why carpd should be demoted, the first of "liberal" (window checks are being
+ * switched off), "syncdev" (no link), "bulk" (MASTER of nothing, and states
+ * come in); static.  NULL: it should not.
+ */
 const char	*repl_hold(const struct repl *r);
 /* Flows that wait to be told. */
 size_t		 repl_waiting(const struct repl *r);
 /* Operations not done yet. */
 size_t		 repl_pending(const struct repl *r);
-/* The first bulk is over, or given up: `sync wait` may end. */
+/*
+ * The first bulk is over, also since nobody was heard for 5 s or nothing came
+ * in for 60 s: `sync wait` may end.  Stays true.
+ */
 bool		 repl_synced(const struct repl *r);
 
 /* ---- for the pf dialects ---- */

@@ -29,24 +29,24 @@
 #define STATEDB_BUCKET(h)	((unsigned int)((h) >> 52))
 #define STATEDB_GROUP(h)	((unsigned int)((h) >> 58))
 
-/* Flags are those of repl.c; statedb.c looks at COUNTED only. */
+/* Flags are those of repl_int.h; statedb.c looks at USED and COUNTED only. */
 struct statedb_entry {
 	struct flow	 f;
 	uint64_t	 h;		/* flow_hash() */
 	uint64_t	 stamp;		/* version, given by its carrier */
 	uint32_t	 ctid;		/* kernel's CTA_ID here, 0 unknown */
-	uint32_t	 deadline;	/* s: when our kernel drops it */
-	uint32_t	 told;		/* s: deadline as the peers know it */
+	uint32_t	 deadline;	/* repl_sec(): when our kernel drops it */
+	uint32_t	 told;		/* deadline as the peers know it */
 	uint32_t	 txnext;	/* queue link of repl.c; free list */
 	uint32_t	 opnext;	/* queue link of repl.c */
 	uint16_t	 flags;
 	uint8_t		 carrier;	/* number of the node */
 	uint8_t		 creator;	/* number of the node */
-	uint8_t		 seen;		/* number of the dump that saw it */
+	uint8_t		 seen;		/* dump that saw it, low 8 bits */
 	uint8_t		 life;		/* incarnations of the tuple, 6 bits */
 	uint8_t		 strikes;	/* of repl.c */
 	uint8_t		 ops;		/* of repl.c: operations to do */
-	uint32_t	 opsec;		/* s: when the last one was sent */
+	uint32_t	 opsec;		/* repl_sec(): the last one was sent */
 };
 #define STATEDB_F_COUNTED	0x0001	/* is in its carrier's sums */
 #define STATEDB_F_USED		0x8000	/* the slot holds an entry */
@@ -64,6 +64,7 @@ struct statedb;
 
 /* key: of flow_hash(), copied.  fatal() when out of memory. */
 struct statedb	*statedb_new(const uint8_t key[16]);
+/* NULL is fine. */
 void		 statedb_free(struct statedb *db);
 /*
  * Make room: afterwards STATEDB_SPARE entries, or what statedb_limit() leaves
@@ -73,7 +74,7 @@ void		 statedb_free(struct statedb *db);
  * statedb_add() will say no when the spare ones are used up.
  */
 int		 statedb_reserve(struct statedb *db);
-/* At most this many entries, default 4 million. */
+/* At most this many entries, default 4 million; none is removed. */
 void		 statedb_limit(struct statedb *db, uint32_t max);
 /* The hash of a flow under this database's key. */
 uint64_t	 statedb_hash(const struct statedb *db, const struct flow *f);
@@ -99,6 +100,7 @@ uint32_t	 statedb_add(struct statedb *db, const struct flow *f,
 		    uint64_t h);
 /* Remove; it must not be COUNTED (assert). */
 void		 statedb_del(struct statedb *db, uint32_t i);
+/* How many entries are in use. */
 uint32_t	 statedb_count(const struct statedb *db);
 /* Entry numbers in use are below this. */
 uint32_t	 statedb_top(const struct statedb *db);
@@ -109,6 +111,7 @@ uint32_t	 statedb_top(const struct statedb *db);
  */
 void		 statedb_count_in(struct statedb *db, uint32_t i);
 void		 statedb_count_out(struct statedb *db, uint32_t i);
+/* Of a carrier number below STATEDB_CARRIERS; a view that goes on changing. */
 const struct statedb_sums *statedb_sums(const struct statedb *db,
 		    uint8_t carrier);
 /* What one entry adds to the sums: a mix of both. */
@@ -116,9 +119,9 @@ uint64_t	 statedb_mix(uint64_t h, uint64_t stamp);
 
 /*
  * Numbers of all entries of a bucket (any carrier), unsorted, into out (max);
- * *more is where to go on (start with 0), false when the bucket is done.
- * Entries added or removed between calls may be missed or, when they moved,
- * seen twice.  Returns how many were stored.
+ * *pos is where to go on (start with 0), and *more is false when the bucket is
+ * done.  Entries added or removed between calls may be missed or, when they
+ * moved, seen twice.  Returns how many were stored.
  */
 size_t		 statedb_bucket(const struct statedb *db, unsigned int bucket,
 		    uint32_t *out, size_t max, uint32_t *pos, bool *more);

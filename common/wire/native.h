@@ -40,7 +40,11 @@
 #define NATIVE_F_LEAVING	0x02	/* I stop now; I am not dead */
 #define NATIVE_F_ACK		0x04	/* please acknowledge */
 #define NATIVE_F_MASTER		0x08	/* a vhid is MASTER here */
-#define NATIVE_F_TURNS		4	/* bits 4-7: how often that began */
+/*
+ * Bits 4 to 7, a number modulo 16: how often the sender became MASTER since
+ * its start.  One that was and is it no more between two packets shows by that.
+ */
+#define NATIVE_F_TURNS		4	/* shift */
 
 struct native_hdr {
 	uint8_t		 flags;
@@ -117,20 +121,28 @@ struct native_flow {
 bool		 native_parse(const uint8_t *pkt, size_t len,
 		    struct native_hdr *hdr, const uint8_t **tlv,
 		    size_t *tlvlen, size_t *trailer_off);
-/* Iterate TLVs of a parsed packet; *off starts at 0. */
+/*
+ * Iterate TLVs of a parsed packet; *off starts at 0.  true: type is set, and
+ * val views the value.  NATIVE_PAD is passed over.
+ */
 bool		 native_tlv(const uint8_t *tlv, size_t tlvlen, size_t *off,
 		    uint8_t *type, struct rbuf *val);
-/* Read one record of FLOW4 (af 4) or FLOW6; false when there is none left. */
+/*
+ * Read one record of FLOW4 (af 4) or FLOW6; false when there is none left.  No
+ * value in it is judged: flow_check() does that.
+ */
 bool		 native_get_flow(struct rbuf *r, int af, struct native_flow *f);
 void		 native_put_flow(struct wbuf *w, int af,
 		    const struct native_flow *f);
+/* One record of NATIVE_ACK; false when there is none left. */
 bool		 native_get_ack(struct rbuf *r, struct native_ack *a);
 void		 native_put_ack(struct wbuf *w, const struct native_ack *a);
 
 /*
  * Build: native_begin() into a buffer, then TLVs between native_open() and
- * native_close(), then native_end(), which fills the header in and returns
- * the length up to the trailer.  An empty TLV is taken out by close.
+ * native_close() with the mark that open gave, then native_end(), which fills
+ * the header in and returns the length up to the trailer, 0 when it did not
+ * fit.  An empty TLV is taken out by close.
  */
 void		 native_begin(struct wbuf *w);
 size_t		 native_open(struct wbuf *w, uint8_t type);

@@ -4,8 +4,8 @@
  *
  * pfsync(4) as the BSD kernels speak it: header, subheaders, messages of
  * version 6 (OpenBSD) and version 5 (FreeBSD: 1301, 1400, 1500).  Pure, bytes
- * to host-order structs and back.  Layouts: pfsync.md 1.3 to 2.10 (if_pfsync.h
- * and pfvar.h of both systems); identities are kept as numbers read big-endian.
+ * to host-order structs and back.  Layouts: if_pfsync.h and pfvar.h of both
+ * systems; identities are kept as numbers read big-endian.
  */
 #ifndef COMMON_WIRE_PFSYNC_H
 #define COMMON_WIRE_PFSYNC_H
@@ -129,7 +129,7 @@ struct pfsync_tdb {
 	uint16_t	 rdomain;
 };
 
-/* netstat -s -p pfsync, in the kernel's order (pfsync.md 4.4), and ours */
+/* netstat -s -p pfsync, in the kernel's order, and ours */
 enum pfsync_counter {
 	PFSYNC_C_IPACKETS, PFSYNC_C_IPACKETS6, PFSYNC_C_BADIF,
 	PFSYNC_C_BADTTL, PFSYNC_C_HDROPS, PFSYNC_C_BADVER, PFSYNC_C_BADACT,
@@ -184,10 +184,10 @@ typedef void (*pfsync_region_cb)(uint8_t action, uint8_t size, uint16_t count,
 	    size_t off, void *arg);
 
 /*
- * Walk the regions of a packet (header included) by the rules of pfsync.md 4.2
+ * Walk the regions of a packet (header included) by the rules of pfsync_input()
  * (version 6 as OpenBSD 7.4 and later; version 5 as FreeBSD 15): each valid
- * message goes to msg, those with a bad value (4.3, and stricter: direction 1
- * or 2, names with a NUL, known af of the dialect, no unspecified address)
+ * message goes to msg, those with a bad value (as there, and stricter: direction
+ * 1 or 2, names with a NUL, known af of the dialect, no unspecified address)
  * are counted badval and passed over.  count: array of PFSYNC_C_MAX that is
  * added to, by a bad header too; ipackets is the caller's.  region may be
  * NULL.  The message is valid during the call only; DEL of version 6 comes as
@@ -204,8 +204,8 @@ void		 pfsync_begin(struct wbuf *w, uint8_t version);
 /*
  * Call before each message is put: a region of one message; the next of the
  * same action and length joins it when nothing was put in between.  *r is
- * zeroed for a packet, and to get a region of its own (INS and UPD of 1301,
- * pfsync.md 3.10).  EOF of version 5 has msglen 0.
+ * zeroed for a packet, and to get a region of its own (INS and UPD of 1301:
+ * FreeBSD 14 misreads a second one).  EOF of version 5 has msglen 0.
  */
 struct pfsync_region { size_t off; uint8_t action; uint16_t count; };
 void		 pfsync_region(struct wbuf *w, struct pfsync_region *r,

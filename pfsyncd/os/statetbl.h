@@ -2,10 +2,11 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * Contract: the packet filter's state table of this host (style.md: list,
- * watch, insert, update, delete).  Linux: ctnetlink, see spec of E1-E5 in
- * statetbl_linux.c.  Used by the table process only.  Nothing here blocks but
- * statetbl_ops(), whose batch is bounded.
+ * Contract: the packet filter's state table of this host: list it, watch it,
+ * insert, update and delete.  Linux: ctnetlink; what of its behaviour we rely
+ * on is at the top of statetbl_linux.c.  Null: EOPNOTSUPP.  Used by the table
+ * process only.  Nothing here waits for anybody: what the kernel is asked it
+ * answers within the system call.
  */
 #ifndef PFSYNCD_OS_STATETBL_H
 #define PFSYNCD_OS_STATETBL_H
@@ -32,16 +33,22 @@ enum statetbl_ev {
 
 /* What changed here; events of our own doing never appear. 112 bytes. */
 struct statetbl_event {
-	struct flow	 f;
+	struct flow	 f;		/* timeout: s left, at least 1 but for
+					   DESTROY */
 	/*
 	 * The kernel's number of the entry.  Another one is another entry; the
 	 * same one may be, if the tuple came back soon.
 	 */
 	uint32_t	 ctid;
-	uint32_t	 dump;		/* STATETBL_DUMP: number of the dump */
-	uint32_t	 made;		/* DUMP: monotonic ms, when it was so */
+	uint32_t	 dump;		/* STATETBL_DUMP: number of the dump; 0:
+					   the answer to an operation */
+	/*
+	 * STATETBL_DUMP: when it was so, ms of monotime_now(), its low 32 bits;
+	 * 0 in other events, which are of now.
+	 */
+	uint32_t	 made;
 	uint8_t		 type;		/* enum statetbl_ev */
-	uint8_t		 flags;
+	uint8_t		 flags;		/* STATETBL_EV_FOREIGN */
 	uint8_t		 pad[2];
 };
 
@@ -79,9 +86,13 @@ struct statetbl_op {			/* 112 bytes */
 	struct flow	 f;
 	uint32_t	 cookie;	/* comes back in the result */
 	uint32_t	 ctid;		/* DELETE: 0 or the kernel's number */
-	uint32_t	 made;		/* monotonic ms, when f.timeout was so */
+	/*
+	 * When f.timeout was so, as in statetbl_event: the table process takes
+	 * off what it waited since.  statetbl_ops() does not look at it.
+	 */
+	uint32_t	 made;
 	uint8_t		 type;		/* enum statetbl_op_type */
-	uint8_t		 flags;
+	uint8_t		 flags;		/* STATETBL_OP_LIBERAL */
 	uint8_t		 pad[2];
 };
 
@@ -89,7 +100,8 @@ enum statetbl_error {
 	STATETBL_OK,
 	STATETBL_CLASH,		/* its reply tuple belongs to another flow */
 	STATETBL_FULL,		/* the table or memory is full */
-	STATETBL_REFUSED,	/* the kernel said no; err is the errno */
+	STATETBL_REFUSED,	/* the kernel said no; err is the errno.
+				   EPROTONOSUPPORT: GRE, DCCP */
 	STATETBL_ERROR_MAX
 };
 
@@ -103,7 +115,10 @@ struct statetbl_result {		/* failed operations only; 208 bytes */
 	uint8_t		 pad[6];
 };
 
-/* Called from statetbl_read(), _dump_read() and _ops(). */
+/*
+ * Called from statetbl_read(), _dump_read() and _ops(); what they are given is
+ * valid during the call only.
+ */
 struct statetbl_cbs {
 	void (*event)(const struct statetbl_event *e, void *arg);
 	void (*result)(const struct statetbl_result *r, void *arg);
@@ -125,7 +140,8 @@ struct statetbl_stats {
 	uint64_t	 overruns;
 	uint64_t	 inserts, updates, deletes;	/* done */
 	uint64_t	 failed;
-	uint64_t	 unsupported;	/* entries we cannot express: skipped */
+	uint64_t	 unsupported;	/* entries we cannot express, each time
+					   they were read: skipped */
 	uint32_t	 count, max;	/* of the kernel's table; 0 unknown */
 };
 
@@ -142,16 +158,20 @@ void		 statetbl_close(struct statetbl *t);
 int		 statetbl_event_fd(const struct statetbl *t);
 /* Readable while a dump runs: call statetbl_dump_read(). */
 int		 statetbl_dump_fd(const struct statetbl *t);
-/* Read at most max events; returns how many there were. */
+/* Read at most max events, without waiting; returns how many there were. */
 size_t		 statetbl_read(struct statetbl *t, size_t max);
 /*
- * Start a dump with this number (not 0).  0, or -1, EBUSY while one runs.
+ * Start a dump with this number (not 0).  0; -1 and errno: EBUSY while one
+ * runs, or what the socket said.  It ends with the callback dumped().
  */
 int		 statetbl_dump(struct statetbl *t, uint32_t dump,
 		    enum statetbl_what what);
 /* Read the next part (one buffer) of the dump. */
 void		 statetbl_dump_read(struct statetbl *t);
-/* Do n operations, batched; only failures are reported. */
+/*
+ * Do n operations, in this order, batched, before it returns; failures are
+ * reported, and what VERIFY and DELETE_IDLE found.
+ */
 void		 statetbl_ops(struct statetbl *t,
 		    const struct statetbl_op *op, size_t n);
 /*
@@ -163,6 +183,7 @@ void		 statetbl_ops(struct statetbl *t,
  * 2.5 us for each update and deletion: only a dump shows it.
  */
 void		 statetbl_watch_new(struct statetbl *t, bool on);
+/* Asks the kernel for count and max, too. */
 void		 statetbl_stats(struct statetbl *t, struct statetbl_stats *s);
 
 #endif

@@ -2,8 +2,8 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * Contract: datagrams of protocol 240 on syncdev (pfsync.md 1.1, 1.2).  The
- * parent opens, the engine sends and receives in batches.  Multicast IPv4 goes
+ * Contract: datagrams of protocol 240 on syncdev, TTL 255 and TOS 0x10 as pf's.
+ * The parent opens, the engine sends and receives in batches.  Multicast IPv4 goes
  * through a packet socket, so that the host's own filter cannot block it; a
  * unicast syncpeer through a raw socket, so that IPsec can protect it.
  */
@@ -43,28 +43,33 @@ struct syncsock_pkt {
 	size_t		 len;		/* by the IP header, at most received */
 };
 
-/* Engine: takes over the descriptor. */
+/* Engine: takes over the descriptor.  fatal() when out of memory. */
 struct syncsock	*syncsock_new(int fd, const struct sync_socket *s);
+/* Closes the descriptor.  NULL is fine. */
 void		 syncsock_free(struct syncsock *s);
+/* Readable: call syncsock_recv(). */
 int		 syncsock_fd(const struct syncsock *s);
-/* Largest payload (MTU less the IP header). */
+/*
+ * Largest payload: MTU less the IP header, and less than that after the way was
+ * found to be narrower (EMSGSIZE, as with IPsec).
+ */
 size_t		 syncsock_room(const struct syncsock *s);
 /*
  * Up to SYNCSOCK_BATCH datagrams into out; malformed ones and our own are
- * left out and counted in *bad.  Fragments are refused.  -1: error (ENETDOWN
- * and such), else how many.
+ * left out and counted in *bad.  Fragments are refused.  How many, 0 when
+ * nothing waits; -1 and errno: ENETDOWN and such.
  */
 int		 syncsock_recv(struct syncsock *s,
 		    struct syncsock_pkt out[SYNCSOCK_BATCH], uint64_t *bad);
 /* Memory for the next datagram's payload (syncsock_room() bytes), NULL: full,
    flush first. */
 uint8_t		*syncsock_slot(struct syncsock *s);
-/* That slot holds len bytes: queue it. */
+/* That slot holds len bytes, at most syncsock_room(): queue it. */
 void		 syncsock_commit(struct syncsock *s, size_t len);
 /*
  * Send what is queued.  Returns how many went out; what the kernel does not
- * take now (EAGAIN, ENOBUFS) is dropped and counted in *lost: the protocol
- * repairs it.
+ * take now (EAGAIN, ENOBUFS, EMSGSIZE) is dropped and counted in *lost: the
+ * protocol repairs it.
  */
 size_t		 syncsock_flush(struct syncsock *s, uint64_t *lost);
 

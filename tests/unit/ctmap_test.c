@@ -2,7 +2,7 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * pfsyncd/ctmap: the tables of pfsync.md 6.4 and 6.6 row by row, keys as they
+ * pfsyncd/ctmap: the tables of TCP states and timeouts row by row, keys as they
  * were seen on the wire, every kind of flow there and back, what is refused.
  */
 #include <sys/socket.h>

@@ -186,7 +186,7 @@ typedef void (*pfsync_region_cb)(uint8_t action, uint8_t size, uint16_t count,
 /*
  * Walk the regions of a packet (header included) by the rules of pfsync_input()
  * (version 6 as OpenBSD 7.4 and later; version 5 as FreeBSD 15): each valid
- * message goes to msg, those with a bad value (as there, and stricter: direction
+ * message goes to msg, those with a bad value (stricter than there: direction
  * 1 or 2, names with a NUL, known af of the dialect, no unspecified address)
  * are counted badval and passed over.  count: array of PFSYNC_C_MAX that is
  * added to, by a bad header too; ipackets is the caller's.  region may be

@@ -169,8 +169,8 @@ int		 statetbl_dump(struct statetbl *t, uint32_t dump,
 /* Read the next part (one buffer) of the dump. */
 void		 statetbl_dump_read(struct statetbl *t);
 /*
- * Do n operations, in this order, batched, before it returns; failures are
- * reported, and what VERIFY and DELETE_IDLE found.
+ * Do n operations, batched, before it returns; failures are reported, and what
+ * VERIFY and DELETE_IDLE found.
  */
 void		 statetbl_ops(struct statetbl *t,
 		    const struct statetbl_op *op, size_t n);

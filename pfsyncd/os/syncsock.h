@@ -3,9 +3,9 @@
  * SPDX-License-Identifier: ISC
  *
  * Contract: datagrams of protocol 240 on syncdev, TTL 255 and TOS 0x10 as pf's.
- * The parent opens, the engine sends and receives in batches.  Multicast IPv4 goes
- * through a packet socket, so that the host's own filter cannot block it; a
- * unicast syncpeer through a raw socket, so that IPsec can protect it.
+ * The parent opens, the engine sends and receives in batches.  Multicast IPv4
+ * goes through a packet socket, so that the host's own filter cannot block it;
+ * a unicast syncpeer through a raw socket, so that IPsec can protect it.
  */
 #ifndef PFSYNCD_OS_SYNCSOCK_H
 #define PFSYNCD_OS_SYNCSOCK_H

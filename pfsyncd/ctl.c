@@ -58,8 +58,8 @@ show_global(struct engine *e, struct control_client *cl, monotime_t now)
 	m.authenticated = e->conf.has_key;
 	m.carp = e->carp;
 	m.masters = (uint8_t)e->masters;
-	m.holding = e->hold.hold;
-	(void)strlcpy(m.hold_reason, e->hold.reason, sizeof(m.hold_reason));
+	m.holding = e->told.hold;
+	(void)strlcpy(m.hold_reason, e->told.reason, sizeof(m.hold_reason));
 	m.bulk = (uint8_t)s.bulk;
 	if ((e->conf.dialects & (1U << DIALECT_NATIVE)) == 0 &&
 	    e->pfdial != NULL)

@@ -196,61 +196,36 @@ want_dump(struct engine *e, monotime_t now)
 	to_table(e, PMSG_DUMP, &m, sizeof(m));
 }
 
-static bool
-pf_waits(const struct engine *e)
+/* carpd's ledger.  Returns when to look again though nothing happens. */
+static monotime_t
+tell_ledger(struct engine *e, monotime_t now)
 {
-	unsigned int b;
-
-	if (e->pfdial == NULL || e->masters > 0)
-		return (false);
-	b = pfdial_bulk_state(e->pfdial);
-	return (b == SYNC_BULK_WAIT || b == SYNC_BULK_RUNNING);
-}
-
-static bool
-all_synced(const struct engine *e)
-{
-	return (repl_synced(e->repl) && (e->pfdial == NULL ||
-	    pfdial_bulk_state(e->pfdial) >= SYNC_BULK_DONE));
-}
-
-static void
-tell_ledger(struct engine *e)
-{
-	const char *why = repl_hold(e->repl);
+	struct hold_in in;
 	struct sync_hold m;
+	enum hold_reason why;
+	monotime_t next;
 
+	memset(&in, 0, sizeof(in));
+	in.repl = repl_hold(e->repl);
+	in.synced = repl_synced(e->repl);
+	in.carp_heard = e->carp_heard;
+	in.masters = e->masters;
+	in.pf = e->pfdial != NULL;
+	if (in.pf)
+		in.pf_bulk = pfdial_bulk_state(e->pfdial);
+	why = hold_step(&e->hold, &in, now, &next);
 	memset(&m, 0, sizeof(m));
-	if (why != NULL && strcmp(why, "liberal") == 0) {
-		/*
-		 * Mostly over in some milliseconds, in which the other vhids
-		 * of this node leave MASTER: one that is demoted just then
-		 * would advertise, and take its MAC back from the successor.
-		 */
-		if (!monotime_isset(e->liberal_since))
-			e->liberal_since = monotime_now();
-		if (monotime_sub(monotime_now(), e->liberal_since) <
-		    ENGINE_LIBERAL)
-			why = NULL;
-	} else
-		e->liberal_since = MONOTIME_NEVER;
-	if (why == NULL && pf_waits(e))
-		why = "bulk";
-	/* a MASTER does not demote itself: first hear what we are */
-	if (!e->carp_heard && monotime_sub(monotime_now(), e->started) <
-	    ENGINE_CARP && why != NULL && strcmp(why, "syncdev") != 0)
-		why = NULL;
-	m.hold = why != NULL;
-	m.synced = e->hold.synced || all_synced(e);
-	if (why != NULL)
-		(void)strlcpy(m.reason, why, sizeof(m.reason));
-	if (memcmp(&m, &e->hold, sizeof(m)) == 0)
-		return;
-	if (m.synced && !e->hold.synced)
+	m.hold = why != HOLD_NONE;
+	m.synced = e->hold.synced;
+	(void)strlcpy(m.reason, hold_reason_names[why], sizeof(m.reason));
+	if (memcmp(&m, &e->told, sizeof(m)) == 0)
+		return (next);
+	if (m.synced && !e->told.synced)
 		log_info("states are in step, or nobody is there to have "
 		    "any");
-	e->hold = m;
+	e->told = m;
 	engine_to_parent(e, PMSG_HOLD, &m, sizeof(m));
+	return (next);
 }
 
 static void
@@ -273,7 +248,7 @@ earlier(monotime_t a, monotime_t b)
 void
 engine_pump(struct engine *e)
 {
-	monotime_t now = monotime_now(), next, uncork;
+	monotime_t now = monotime_now(), next, uncork, ledger;
 	bool corked;
 
 	if (!e->started_up)
@@ -293,7 +268,7 @@ engine_pump(struct engine *e)
 	corked = monotime_cmp(now, uncork) < 0 && repl_waiting(e->repl) < 20;
 	if (e->sock != NULL && e->link && !corked)
 		send_packets(e, now);
-	tell_ledger(e);
+	ledger = tell_ledger(e, now);
 	tell_watch(e);
 	next = repl_next(e->repl, now);
 	if (e->pfdial != NULL)
@@ -301,7 +276,7 @@ engine_pump(struct engine *e)
 	if (corked)
 		next = monotime_cmp(next, uncork) < 0 ||
 		    repl_waiting(e->repl) > 0 ? uncork : next;
-	ev_timer_at(e->timer, next);
+	ev_timer_at(e->timer, earlier(next, ledger));
 }
 
 static void
@@ -975,9 +950,10 @@ engine_main(int fd, const char *user, int verbose)
 		fatal("calloc");
 	e->hints_fd = e->old_fd = -1;
 	e->started = monotime_now();
+	hold_init(&e->hold, e->started);
 	e->timer = ev_timer_new(timer_cb, e);
 	e->quiet_timer = ev_timer_new(quiet_cb, e);
-	e->quiet_end = e->liberal_since = MONOTIME_NEVER;
+	e->quiet_end = MONOTIME_NEVER;
 	e->ask_timer = ev_timer_new(ctl_ask_cb, e);
 	e->parent = channel_new(fd, parent_msg, parent_gone, e);
 	log_set_sink(log_to_parent, e);

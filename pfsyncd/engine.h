@@ -15,6 +15,7 @@
 #include "../common/wire/pfsync.h"
 #include "config.h"
 #include "hints.h"
+#include "hold.h"
 #include "msgs.h"
 #include "nosync.h"
 #include "os/syncsock.h"
@@ -24,8 +25,6 @@
 #define ENGINE_CORK	MONOTIME_MSEC	/* between packets that are not full */
 #define ENGINE_QUIET	(200 * MONOTIME_MSEC)	/* for own addresses to come */
 #define ENGINE_QUIET_MAX MONOTIME_SEC	/* when they never stop */
-#define ENGINE_CARP	MONOTIME_SEC	/* at start, for carpd's word */
-#define ENGINE_LIBERAL	(100 * MONOTIME_MSEC)	/* before it demotes */
 #define ENGINE_LINES	10		/* of one kind in ENGINE_LINES_TIME */
 #define ENGINE_LINES_TIME (60 * MONOTIME_SEC)
 #define ENGINE_ASK	MONOTIME_SEC	/* for the table process to count */
@@ -72,8 +71,8 @@ struct engine {
 	bool		 carp, carp_heard;
 	struct ipaddr	 carp_addrs[NOSYNC_ADDRS_MAX];
 	size_t		 ncarp_addrs;
-	struct sync_hold hold;
-	monotime_t	 liberal_since;
+	struct hold	 hold;
+	struct sync_hold told;		/* what carpd's ledger has of it */
 	bool		 watch_new;
 
 	uint64_t	 count[PFSYNC_C_MAX];

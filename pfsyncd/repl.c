@@ -447,17 +447,17 @@ repl_synced(const struct repl *r)
 	return (r->synced);
 }
 
-const char *
+enum hold_reason
 repl_hold(const struct repl *r)
 {
 	if (r->liberal_mark != 0 && r->ops_done < r->liberal_mark)
-		return ("liberal");
+		return (HOLD_LIBERAL);
 	if (!r->link)
-		return ("syncdev");
+		return (HOLD_SYNCDEV);
 	if (r->c.native && r->masters == 0 && (r->bulk == SYNC_BULK_WAIT ||
 	    r->bulk == SYNC_BULK_RUNNING))
-		return ("bulk");
-	return (NULL);
+		return (HOLD_BULK);
+	return (HOLD_NONE);
 }
 
 /* ---- operator ---- */
@@ -716,8 +716,6 @@ repl_status(const struct repl *r, struct repl_status *s, monotime_t now)
 		s->bulk_eta = (int64_t)((double)monotime_sub(now,
 		    r->bulk_since) * (double)(want - s->bulk_have) /
 		    (double)s->bulk_have);
-	s->reason = repl_hold(r);
-	s->holding = s->reason != NULL;
 }
 
 bool

@@ -36,6 +36,7 @@
 #include "../common/ipaddr.h"
 #include "../common/monotime.h"
 #include "../common/wire/native.h"
+#include "hold.h"
 #include "os/statetbl.h"
 #include "statedb.h"
 
@@ -97,8 +98,6 @@ struct repl_status {
 	uint64_t	 bulk_have, bulk_want;
 	int64_t		 bulk_eta;	/* ns, -1 unknown */
 	uint64_t	 mismatching;
-	bool		 holding;
-	const char	*reason;	/* of holding */
 	uint64_t	 clashes, stale, claims, adopted, repaired_put,
 			 repaired_del, throttled, restored, replay, refused;
 };
@@ -187,11 +186,11 @@ void		 repl_status(const struct repl *r, struct repl_status *s,
 bool		 repl_peer(const struct repl *r, size_t n,
 		    struct repl_peer *p, monotime_t now);
 /*
- * Why carpd should be demoted, the first of "liberal" (window checks are being
- * switched off), "syncdev" (no link), "bulk" (MASTER of nothing, and states
- * come in); static.  NULL: it should not.
+ * What speaks for demoting this node, the first of liberal (window checks are
+ * being switched off), syncdev (no link), bulk (MASTER of nothing, and states
+ * come in); hold.h says when it does.
  */
-const char	*repl_hold(const struct repl *r);
+enum hold_reason repl_hold(const struct repl *r);
 /* Flows that wait to be told. */
 size_t		 repl_waiting(const struct repl *r);
 /* Operations not done yet. */

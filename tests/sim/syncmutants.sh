@@ -139,7 +139,7 @@ mutants() {
 	mutant unit no-liberal repl \
 	    "$(at repl_liberate 's/repl_push_op(r, i, OP_LIBERAL);/(void)0;/')"
 	mutant unit liberal-not-held repl \
-	    "$(at repl_hold 's/return ("liberal");/;/')"
+	    "$(at repl_hold 's/return (HOLD_LIBERAL);/;/')"
 	mutant unit clash-both-stay repl_kernel \
 	    "$(at clash 's/w->kill = true/r->want_n--/')"
 	mutant unit clash-both-go repl_kernel \

@@ -762,7 +762,7 @@ fault(enum fault what)
 	case FAULT_MOVE:	/* to one whose ledger lets it */
 		i = other(w.master);
 		for (k = 0; k < 100 && w.node[i].running &&
-		    repl_hold(w.node[i].r) != NULL; k++)
+		    repl_hold(w.node[i].r) != HOLD_NONE; k++)
 			run(100 * MS, busy);
 		move_master(i);
 		break;

@@ -1191,11 +1191,11 @@ START_TEST(liberal_on_leaving)
 	settle();
 	hello(&peer);
 	repl_tick(box.r, now());
-	ck_assert_ptr_null(repl_hold(box.r));
+	ck_assert_int_eq(repl_hold(box.r), HOLD_NONE);
 	box.busy = true;
 	/* one vhid of two is enough */
 	repl_carp(box.r, 1, true, now());
-	ck_assert_str_eq(repl_hold(box.r), "liberal");
+	ck_assert_int_eq(repl_hold(box.r), HOLD_LIBERAL);
 	n = ops(&box);
 	for (i = 0; i < n; i++) {
 		ck_assert_uint_eq(box.op[i].type, STATETBL_LIBERAL);
@@ -1206,11 +1206,11 @@ START_TEST(liberal_on_leaving)
 	/* asked for is not done */
 	repl_done(box.r, 1);
 	repl_tick(box.r, now());
-	ck_assert_str_eq(repl_hold(box.r), "liberal");
+	ck_assert_int_eq(repl_hold(box.r), HOLD_LIBERAL);
 	repl_done(box.r, 1);
-	ck_assert_ptr_null(repl_hold(box.r));
+	ck_assert_int_eq(repl_hold(box.r), HOLD_NONE);
 	repl_tick(box.r, now());
-	ck_assert_ptr_null(repl_hold(box.r));
+	ck_assert_int_eq(repl_hold(box.r), HOLD_NONE);
 }
 END_TEST
 
@@ -1234,18 +1234,18 @@ START_TEST(liberal_at_master)
 		peer.seq = 0;
 		peer.hdr.flags = (uint8_t)(!again << NATIVE_F_TURNS);
 		hello(&peer);
-		ck_assert_ptr_null(repl_hold(box.r));
+		ck_assert_int_eq(repl_hold(box.r), HOLD_NONE);
 		one_op(STATETBL_LIBERAL, STATETBL_OP_LIBERAL, &f);
-		ck_assert_ptr_null(repl_hold(box.r));
+		ck_assert_int_eq(repl_hold(box.r), HOLD_NONE);
 	}
 	/* the same when it falls silent */
 	pass(REPL_SILENT);
 	one_op(STATETBL_LIBERAL, STATETBL_OP_LIBERAL, &f);
-	ck_assert_ptr_null(repl_hold(box.r));
+	ck_assert_int_eq(repl_hold(box.r), HOLD_NONE);
 	/* leaving is another matter */
 	repl_done(box.r, 3);
 	repl_carp(box.r, 0, true, now());
-	ck_assert_str_eq(repl_hold(box.r), "liberal");
+	ck_assert_int_eq(repl_hold(box.r), HOLD_LIBERAL);
 }
 END_TEST
 
@@ -2803,29 +2803,28 @@ START_TEST(alone)
 	box_end(&box);
 	box_begin(&box, US);
 	repl_tick(box.r, now());
-	ck_assert_str_eq(repl_hold(box.r), "bulk");
+	ck_assert_int_eq(repl_hold(box.r), HOLD_BULK);
 	ck_assert_uint_eq(status().bulk, SYNC_BULK_WAIT);
 	pass(NOBODY_TIME);
-	ck_assert_str_eq(repl_hold(box.r), "bulk");
+	ck_assert_int_eq(repl_hold(box.r), HOLD_BULK);
 	ck_assert(!repl_synced(box.r));
 	pass(1);
-	ck_assert_ptr_null(repl_hold(box.r));
+	ck_assert_int_eq(repl_hold(box.r), HOLD_NONE);
 	ck_assert(repl_synced(box.r));
 	ck_assert_uint_eq(status().bulk, SYNC_BULK_DONE);
 	/* the cable */
 	repl_link(box.r, false, now());
-	ck_assert_str_eq(repl_hold(box.r), "syncdev");
-	ck_assert(status().holding);
+	ck_assert_int_eq(repl_hold(box.r), HOLD_SYNCDEV);
 	repl_carp(box.r, 1, true, now());
-	ck_assert_str_eq(repl_hold(box.r), "syncdev");
+	ck_assert_int_eq(repl_hold(box.r), HOLD_SYNCDEV);
 	repl_link(box.r, true, now());
 	/* a MASTER does not wait for a bulk */
 	ck_assert_uint_eq(status().bulk, SYNC_BULK_WAIT);
-	ck_assert_ptr_null(repl_hold(box.r));
+	ck_assert_int_eq(repl_hold(box.r), HOLD_NONE);
 	repl_carp(box.r, 0, true, now());
 	(void)ops(&box);
 	repl_tick(box.r, now());
-	ck_assert_str_eq(repl_hold(box.r), "bulk");
+	ck_assert_int_eq(repl_hold(box.r), HOLD_BULK);
 }
 END_TEST
 
@@ -2869,7 +2868,7 @@ START_TEST(bulk)
 	pass(0);
 	ck_assert_uint_eq(status().bulk, SYNC_BULK_DONE);
 	ck_assert(repl_synced(box.r));
-	ck_assert_ptr_null(repl_hold(box.r));
+	ck_assert_int_eq(repl_hold(box.r), HOLD_NONE);
 	ck_assert(repl_peer(box.r, 0, &info, now()));
 	ck_assert(info.in_sync);
 	ck_assert_uint_eq(ops(&box), 4);
@@ -2914,7 +2913,7 @@ START_TEST(bulk_fails)
 	}
 	pass(0);
 	ck_assert_uint_eq(status().bulk, SYNC_BULK_FAILED);
-	ck_assert_ptr_null(repl_hold(box.r));
+	ck_assert_int_eq(repl_hold(box.r), HOLD_NONE);
 	ck_assert(repl_synced(box.r));
 }
 END_TEST

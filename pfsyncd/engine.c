@@ -209,6 +209,7 @@ tell_ledger(struct engine *e, monotime_t now)
 	in.repl = repl_hold(e->repl);
 	in.synced = repl_synced(e->repl);
 	in.carp_heard = e->carp_heard;
+	in.link_told = e->link_told;
 	in.masters = e->masters;
 	in.pf = e->pfdial != NULL;
 	if (in.pf)
@@ -732,6 +733,7 @@ got_link(struct engine *e, const struct sync_link *l)
 	if (l->ifindex == 0)
 		close_sock(e);
 	e->link = l->running != 0;
+	e->link_told = true;
 	log_info("%s: link %s", e->conf.syncdev, l->ifindex == 0 ? "gone" :
 	    e->link ? "up" : "down");
 	link_changed(e);

@@ -62,7 +62,7 @@ struct engine {
 
 	struct syncsock	*sock;
 	struct sync_socket sock_info;
-	bool		 link;
+	bool		 link, link_told;
 	struct hmac	*key;
 	uint64_t	 seq;		/* of the last trailer */
 	monotime_t	 sent_at;

@@ -62,9 +62,13 @@ hold_step(struct hold *h, const struct hold_in *in, monotime_t now,
 		why = HOLD_NONE;
 	if (why == HOLD_NONE && pf_waits(in))
 		why = HOLD_BULK;
-	/* a MASTER does not demote itself: first hear what we are */
-	if (why != HOLD_NONE && why != HOLD_SYNCDEV && !in->carp_heard &&
-	    until(monotime_add(h->start, HOLD_CARP), now, next))
+	/*
+	 * A restart must not move a MASTER: first hear what we are, and how
+	 * the link is.
+	 */
+	if (why != HOLD_NONE &&
+	    !(why == HOLD_SYNCDEV ? in->link_told : in->carp_heard) &&
+	    until(monotime_add(h->start, HOLD_FIRST), now, next))
 		why = HOLD_NONE;
 	h->synced |= in->synced && (!in->pf || in->pf_bulk >= SYNC_BULK_DONE);
 	return (why);

@@ -13,7 +13,7 @@
 #include "../common/monotime.h"
 
 #define HOLD_PATIENCE	(100 * MONOTIME_MSEC)	/* before liberal demotes */
-#define HOLD_CARP	MONOTIME_SEC	/* at start, for carpd's word */
+#define HOLD_FIRST	MONOTIME_SEC	/* at start, for others' word */
 
 enum hold_reason {
 	HOLD_NONE,
@@ -39,6 +39,7 @@ struct hold_in {
 	unsigned int	 masters;	/* vhids that are MASTER here */
 	bool		 pf;		/* a pf dialect is spoken: */
 	unsigned int	 pf_bulk;	/* pfdial_bulk_state() */
+	bool		 link_told;	/* whether syncdev has a carrier */
 };
 
 void		 hold_init(struct hold *h, monotime_t start);

@@ -316,6 +316,8 @@ repl_liberate(struct repl *r)
 	uint32_t i, top = statedb_top(r->db);
 	struct statedb_entry *e;
 
+	/* what is not read yet as well */
+	r->liberate_all |= r->starting;
 	for (i = 0; i < top; i++) {
 		if (!statedb_used(r->db, i))
 			continue;
@@ -333,8 +335,8 @@ repl_liberate(struct repl *r)
  * While we were MASTER traffic of any flow may have passed here: a connection
  * makes no event when it goes on at another firewall.
  */
-static void
-carried_all(struct repl *r)
+void
+repl_carried_all(struct repl *r)
 {
 	uint32_t i, top = statedb_top(r->db);
 
@@ -351,7 +353,7 @@ repl_carp(struct repl *r, unsigned int masters, bool connected,
 	if (r->carp && masters < r->masters) {
 		r->left = true;
 		r->left_at = now;
-		carried_all(r);
+		repl_carried_all(r);
 		repl_liberate(r);
 		r->liberal_mark = r->ops_queued;
 	}

@@ -172,6 +172,7 @@ struct repl {
 
 	/* looking at the kernel */
 	bool		 starting;		/* the first dump is not done */
+	bool		 liberate_all;		/* another carried meanwhile */
 	uint32_t	 telling;		/* of it, still to be told */
 	uint32_t	 dump;			/* running, 0: none */
 	uint32_t	 dump_last;
@@ -224,6 +225,7 @@ void		 repl_note(struct repl *r, uint32_t i, bool gone);
 uint64_t	 repl_backlog(const struct repl *r);
 void		 repl_adopt(struct repl *r, int node, monotime_t now);
 void		 repl_liberate(struct repl *r);
+void		 repl_carried_all(struct repl *r);
 bool		 repl_fifo_pop(struct repl *r, struct fifo *q, bool op,
 		    uint32_t *i);
 /* bucket's own flows (and orphans), sorted, with hash above `above`. */

@@ -502,8 +502,11 @@ repl_dumped(struct repl *r, uint32_t dump, bool complete, monotime_t now)
 		r->telling = r->fresh.n;
 		r->hello_due = now;
 		r->hint = NULL;
-		if (r->masters == 0)
+		if (r->liberate_all)
+			repl_carried_all(r);
+		if (r->masters == 0 || r->liberate_all)
 			repl_liberate(r);
+		r->liberate_all = false;
 	}
 	if (!complete)
 		r->dump_all = monotime_add(now, MONOTIME_SEC);

@@ -12,6 +12,7 @@ a returning node knows when it preempts is put to the hardest test.
 The control is the same cluster without pfsyncd: the same connections die.
 """
 import os
+from pathlib import Path
 
 import pytest
 from lab import SERVER4, Lab, Stream, now_ns, wait_for
@@ -222,6 +223,31 @@ def test_pfsyncd_of_the_backup_killed(scene):
     fresh.wait_flow()
     fresh.stop()
     scene.mickey.carpd.ok("promote", "50")
+
+
+@pytest.mark.parametrize("how", ["restart", "kill", "kill, no hints"])
+def test_pfsyncd_of_the_master_restarted(scene, how):
+    """MASTER stays where it is: nothing is held against it for a moment, and
+    the streams go on, also through the other one afterwards."""
+    start = now_ns()
+    if how == "restart":
+        scene.mickey.pfsyncd.stop()
+    else:
+        scene.mickey.pfsyncd.kill_all()
+    if how == "kill, no hints":
+        Path(scene.mickey.pfsyncd.sock).with_suffix(".states").unlink()
+    scene.mickey.pfsyncd.start()
+    scene.traffic.wait_flow()
+    scene.equal()
+    carpd = scene.mickey.carpd
+    assert carpd.transitions(start) == []
+    assert carpd.proc.grep(r"pfsyncd demoted group", start) == []
+    scene.traffic.move(10 * MB)
+    start = now_ns()
+    carpd.ok("demote", "50")
+    scene.moved_to(scene.minnie, start)
+    carpd.ok("promote", "50")
+    scene.back(now_ns())
 
 
 def test_streams_are_those_of_the_beginning(scene):

@@ -26,7 +26,7 @@ setup(void)
 	now = start;
 	hold_init(&h, start);
 	memset(&in, 0, sizeof(in));
-	in.carp_heard = true;
+	in.carp_heard = in.link_told = true;
 }
 
 static enum hold_reason
@@ -52,32 +52,32 @@ static const struct {
 	enum hold_reason want;
 	bool		 synced;
 } cases[] = {
-	{ { HOLD_NONE, false, true, 0, false, 0 }, HOLD_NONE, false },
-	{ { HOLD_NONE, true, true, 0, false, 0 }, HOLD_NONE, true },
-	{ { HOLD_SYNCDEV, true, true, 1, false, 0 }, HOLD_SYNCDEV, true },
-	{ { HOLD_BULK, false, true, 0, false, 0 }, HOLD_BULK, false },
+	{ { HOLD_NONE, false, true, 0, false, 0, true }, HOLD_NONE, false },
+	{ { HOLD_NONE, true, true, 0, false, 0, true }, HOLD_NONE, true },
+	{ { HOLD_SYNCDEV, true, true, 1, false, 0, true }, HOLD_SYNCDEV, true },
+	{ { HOLD_BULK, false, true, 0, false, 0, true }, HOLD_BULK, false },
 	/* the pf dialect's bulk; without it that means nothing */
-	{ { HOLD_NONE, true, true, 0, true, SYNC_BULK_NONE },
+	{ { HOLD_NONE, true, true, 0, true, SYNC_BULK_NONE, true },
 	    HOLD_NONE, false },
-	{ { HOLD_NONE, true, true, 0, true, SYNC_BULK_WAIT },
+	{ { HOLD_NONE, true, true, 0, true, SYNC_BULK_WAIT, true },
 	    HOLD_BULK, false },
-	{ { HOLD_NONE, true, true, 0, true, SYNC_BULK_RUNNING },
+	{ { HOLD_NONE, true, true, 0, true, SYNC_BULK_RUNNING, true },
 	    HOLD_BULK, false },
-	{ { HOLD_NONE, true, true, 0, true, SYNC_BULK_DONE },
+	{ { HOLD_NONE, true, true, 0, true, SYNC_BULK_DONE, true },
 	    HOLD_NONE, true },
-	{ { HOLD_NONE, true, true, 0, true, SYNC_BULK_FAILED },
+	{ { HOLD_NONE, true, true, 0, true, SYNC_BULK_FAILED, true },
 	    HOLD_NONE, true },
-	{ { HOLD_NONE, true, true, 0, false, SYNC_BULK_WAIT },
+	{ { HOLD_NONE, true, true, 0, false, SYNC_BULK_WAIT, true },
 	    HOLD_NONE, true },
-	{ { HOLD_NONE, false, true, 0, true, SYNC_BULK_DONE },
+	{ { HOLD_NONE, false, true, 0, true, SYNC_BULK_DONE, true },
 	    HOLD_NONE, false },
 	/* a MASTER does not wait for it */
-	{ { HOLD_NONE, true, true, 1, true, SYNC_BULK_RUNNING },
+	{ { HOLD_NONE, true, true, 1, true, SYNC_BULK_RUNNING, true },
 	    HOLD_NONE, false },
-	{ { HOLD_SYNCDEV, true, true, 0, true, SYNC_BULK_WAIT },
+	{ { HOLD_SYNCDEV, true, true, 0, true, SYNC_BULK_WAIT, true },
 	    HOLD_SYNCDEV, false },
 	/* carpd is not there at all */
-	{ { HOLD_BULK, false, false, 0, false, 0 }, HOLD_BULK, false },
+	{ { HOLD_BULK, false, false, 0, false, 0, true }, HOLD_BULK, false },
 };
 
 START_TEST(reason)
@@ -112,6 +112,24 @@ START_TEST(liberal)
 	in.pf = true;
 	in.pf_bulk = SYNC_BULK_WAIT;
 	ck_assert_int_eq(after(0), HOLD_BULK);
+}
+END_TEST
+
+/* A process that has just started does not know its link yet. */
+START_TEST(link_untold)
+{
+	in.repl = HOLD_SYNCDEV;
+	in.link_told = false;
+	ck_assert_int_eq(after(0), HOLD_NONE);
+	ck_assert_int_eq(monotime_sub(next, now), SEC);
+	in.link_told = true;
+	ck_assert_int_eq(after(1), HOLD_SYNCDEV);
+	ck_assert(!monotime_isset(next));
+	in.link_told = false;		/* nobody ever tells */
+	ck_assert_int_eq(after(SEC - 2), HOLD_NONE);
+	ck_assert_int_eq(monotime_sub(next, now), 1);
+	ck_assert_int_eq(after(1), HOLD_SYNCDEV);
+	ck_assert(!monotime_isset(next));
 }
 END_TEST
 
@@ -176,6 +194,7 @@ main(void)
 	tcase_add_loop_test(tc, reason, 0, (int)NITEMS(cases));
 	tcase_add_test(tc, liberal);
 	tcase_add_test(tc, carpd_silent);
+	tcase_add_test(tc, link_untold);
 	tcase_add_test(tc, synced);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -1249,6 +1249,37 @@ START_TEST(liberal_at_master)
 }
 END_TEST
 
+/* In the time of the first dump: what it brings is liberal all the same. */
+START_TEST(liberal_at_start)
+{
+	struct flow f = flow(1);
+	enum statetbl_what what;
+	struct repl_conf c;
+	uint32_t dump;
+	int left;
+
+	for (left = 0; left < 2; left++) {
+		box_end(&box);
+		conf(&c, US);
+		box_open(&box, &c);
+		repl_link(box.r, true, now());
+		repl_carp(box.r, 1, true, now());
+		if (left) {
+			repl_carp(box.r, 0, true, now());
+			repl_carp(box.r, 1, true, now());
+		}
+		box.busy = true;
+		ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+		kernel_says(&box, STATETBL_DUMP, &f, 1, 0, dump);
+		repl_dumped(box.r, dump, true, now());
+		if (left)
+			one_op(STATETBL_LIBERAL, STATETBL_OP_LIBERAL, &f);
+		else
+			no_op();
+	}
+}
+END_TEST
+
 /* An update comes to a flow whose traffic was seen here. */
 START_TEST(liberal_with_update)
 {
@@ -3061,7 +3092,8 @@ main(void)
 		destroy_other_ctid, destroy_before_put,
 		del_of_carrier, del_of_another, del_of_dirty, del_of_young,
 		del_and_late_answer, del_and_traffic,
-		liberal_on_leaving, liberal_at_master, liberal_with_update,
+		liberal_on_leaving, liberal_at_master, liberal_at_start,
+		liberal_with_update,
 		updates, tuple_again, newer_wins, master_keeps, orphans,
 		orphan_of_strangers, leaving_with_flows,
 		refresh_rule, refresh_touches, longest_timeout,

@@ -12,9 +12,9 @@
 #
 # PROGRAMs are unit and simulation programs (Check).  Each "skip: REASON" that
 # one prints is a test of its that could not run; where it ran none at all this
-# is its only line (tests/unit/skip.h).  Then come the
-# configurations (tests/config), the shell tests (tests/shell) and, unless -u
-# was given, the namespace and interop tests (pytest), which need root.
+# is its only line (tests/unit/skip.h).  Then come the configurations
+# (tests/config), the shell tests (tests/shell) and, unless -u was given, the
+# namespace and interop tests (pytest), which need root.
 #
 # A shell test exits 0, 77 (skipped, its last line says why) or otherwise; it
 # may print "ok ..." and "not ok ..." lines, which are counted instead.
@@ -46,10 +46,36 @@ fail() {
 	sed 's/^/      /' "$tmp/out"
 }
 
+# beside COMMAND: run it with each file of a list on stdin, as many at once as
+# there are CPUs; output and status of a/b go into a_b and a_b.rc, for ran
+beside() {
+	# shellcheck disable=SC2016 # the inner shell expands them
+	xargs -n 1 -P "$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" \
+	    sh -c 'tmp=$1 how=$2 out=$1/$(echo "$3" | tr / _)
+		$how "./$3" >"$out" 2>&1 </dev/null
+		echo $? >"$out.rc"' sh "$tmp" "$1"
+}
+
+ran() {		# ran FILE: $tmp/out and $rc of one that beside() has run
+	out=$tmp/$(echo "$1" | tr / _)
+	mv "$out" "$tmp/out"
+	rc=$(cat "$out.rc")
+}
+
+# The simulations take the longest: first.
+units() {
+	{
+		printf '%s\n' "$@" | grep /sim/
+		printf '%s\n' "$@" | grep -v /sim/
+	} | beside ""
+	for t in "$@"; do
+		unit "$t"
+	done
+}
+
 # A Check program's last line: 100%: Checks: 3, Failures: 0, Errors: 0
 unit() {
-	rc=0
-	"./$1" >"$tmp/out" 2>&1 || rc=$?
+	ran "$1"
 	line=$(grep '%: Checks: ' "$tmp/out" |
 	    sed 's/.*Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\).*/\1 \2 \3/' |
 	    awk '{ c += $1; b += $2 + $3 } END { if (NR) print c, b }')
@@ -117,9 +143,16 @@ configs() {
 	echo "ok    $2: $((passed - before))"
 }
 
+# syncmutants.t takes the longest: first.
+shell_tests() {
+	printf '%s\n' tests/shell/*.t | sort -r | beside sh
+	for t in tests/shell/*.t; do
+		shell_test "$t"
+	done
+}
+
 shell_test() {
-	rc=0
-	sh "$1" >"$tmp/out" 2>&1 </dev/null || rc=$?
+	ran "$1"
 	good=$(grep -c '^ok' "$tmp/out")
 	bad=$(grep -c '^not ok' "$tmp/out")
 	if [ "$rc" = 77 ]; then
@@ -175,7 +208,8 @@ namespaces() {
 		return
 	fi
 	idle="tests/netns/test_hold.py tests/netns/test_config_cli.py
-	    tests/netns/test_sync_auth.py"
+	    tests/netns/test_sync_auth.py tests/netns/test_review.py
+	    tests/netns/test_leftovers.py"
 	rest=
 	for t in tests/netns/test_*.py; do
 		case $idle in
@@ -192,14 +226,10 @@ namespaces() {
 	sum_up second
 }
 
-for t in "$@"; do
-	unit "$t"
-done
+[ $# = 0 ] || units "$@"
 configs carpd tests/config 's/^\(	pass\) ".*"$/\1 "***"/'
 configs pfsyncd tests/config/pfsyncd 's/^key "[^"]*"/key "***"/'
-for t in tests/shell/*.t; do
-	[ ! -e "$t" ] || shell_test "$t"
-done
+shell_tests
 [ $unit_only = yes ] || namespaces
 
 echo "$passed passed, $failed failed, $skipped skipped"

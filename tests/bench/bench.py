@@ -319,8 +319,13 @@ def main(argv):
     runs = int(argv[1]) if len(argv) > 1 else 3
     parts = argv[2:] or ["outage", "promotion", "rest", *sync_bench.PARTS]
     Lab.sweep("bench")
-    kinds = [k for k in (Carpd, Keepalived, Ucarp)
-             if k is Carpd or shutil.which(k.name)]
+    kinds = [Carpd]
+    for k in (Keepalived, Ucarp):
+        if shutil.which(k.name):
+            kinds.append(k)
+        else:
+            print("bench: %s is not installed, left out" % k.name,
+                  file=sys.stderr)
     for kind in kinds:
         if "outage" in parts:
             outages(kind, runs)

@@ -60,7 +60,8 @@ PFSYNCD_SRCS=	pfsyncd/config.c pfsyncd/printconf.c pfsyncd/parse.c \
 		pfsyncd/repl_rx.c pfsyncd/repl_tx.c pfsyncd/hold.c \
 		pfsyncd/ctmap.c \
 		pfsyncd/pfdial.c pfsyncd/pfdial_rx.c pfsyncd/pfdial_tx.c \
-		pfsyncd/hints.c pfsyncd/engine.c pfsyncd/ctl.c \
+		pfsyncd/hints.c pfsyncd/strangers.c pfsyncd/engine.c \
+		pfsyncd/ctl.c \
 		pfsyncd/table.c pfsyncd/carplink.c pfsyncd/syncdev.c \
 		${PFSYNCD_OS_SRCS}
 PFSYNCD_OBJS=	${PFSYNCD_SRCS:.c=.o}
@@ -101,6 +102,7 @@ SYNC_TESTS=	tests/unit/flow_test.us tests/unit/statedb_test.us \
 		tests/unit/statetbl_test.us tests/unit/syncsock_test.us \
 		tests/unit/repl_test.us tests/unit/hints_test.us \
 		tests/unit/hold_test.us \
+		tests/unit/strangers_test.us \
 		tests/unit/carplink_test.us tests/unit/syncdev_test.us \
 		tests/sim/syncsim_test.us
 SYNC_REPLAYS=	tests/fuzz/pfsync_fuzz.rs tests/fuzz/native_fuzz.rs \

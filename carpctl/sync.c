@@ -32,6 +32,8 @@ struct answer {
 	bool			 complete;
 	struct sync_peer_info	*peers;
 	size_t			 npeers;
+	struct sync_stranger	*strangers;
+	size_t			 nstrangers;
 	struct sync_counter	*counters;
 	size_t			 ncounters;
 };
@@ -145,6 +147,12 @@ take(struct answer *a, const struct imsg *im)
 		a->peers = grow(a->peers, a->npeers, sizeof(*a->peers));
 		memcpy(&a->peers[a->npeers++], im->data, sizeof(*a->peers));
 		return (0);
+	case PMSG_CTL_STRANGER:
+		a->strangers = grow(a->strangers, a->nstrangers,
+		    sizeof(*a->strangers));
+		memcpy(&a->strangers[a->nstrangers++], im->data,
+		    sizeof(*a->strangers));
+		return (0);
 	case PMSG_CTL_COUNTER:
 		if (!TERMINATED(c->name))
 			return (-1);
@@ -180,6 +188,7 @@ static void
 answer_free(struct answer *a)
 {
 	free(a->peers);
+	free(a->strangers);
 	free(a->counters);
 }
 
@@ -203,6 +212,12 @@ static const char *
 bulk_name(const struct sync_show *s)
 {
 	return (s->bulk < SYNC_BULK_MAX ? sync_bulk_names[s->bulk] : "?");
+}
+
+static const char *
+why_name(const struct sync_stranger *s)
+{
+	return (s->why < SYNC_WHY_MAX ? sync_why_names[s->why] : "?");
 }
 
 static const char *
@@ -386,6 +401,23 @@ text_peers(const struct answer *a, FILE *f)
 		text_peer(&a->peers[i], f);
 }
 
+static void
+text_strangers(const struct answer *a, FILE *f)
+{
+	const struct sync_stranger	*s;
+	char				 buf[IPADDR_STRLEN];
+	size_t				 i;
+
+	for (i = 0; i < a->nstrangers; i++) {
+		s = &a->strangers[i];
+		fprintf(f, "not taken: %s: %s, %" PRIu64 " packet%s, last "
+		    "heard %" PRIu64 ".%03us ago\n",
+		    address(&s->addr, buf, sizeof(buf)), why_name(s),
+		    s->packets, s->packets == 1 ? "" : "s",
+		    s->heard_ms / 1000, (unsigned int)(s->heard_ms % 1000));
+	}
+}
+
 /* Most of them are 0 for ever; JSON has all. */
 static void
 text_counters(const struct answer *a, FILE *f)
@@ -406,6 +438,7 @@ show_text(const struct answer *a, FILE *f)
 	text_progress(&a->s, f);
 	text_carpd(&a->s, f);
 	text_peers(a, f);
+	text_strangers(a, f);
 	text_counters(a, f);
 }
 
@@ -416,6 +449,8 @@ show_line(const struct answer *a, FILE *f)
 
 	fprintf(f, "pfsync: %s%s, ", s->syncdev, s->link ? "" : " (no link)");
 	print_peers_heard(a, f);
+	if (a->nstrangers > 0)
+		fprintf(f, ", %zu not taken", a->nstrangers);
 	fprintf(f, ", states local %" PRIu64 " remote %" PRIu64,
 	    s->states_local, s->states_remote);
 	if (count(a).native > 0) {
@@ -509,6 +544,15 @@ json_peer(json_t *o, const struct sync_peer_info *p)
 }
 
 static void
+json_stranger(json_t *o, const struct sync_stranger *s)
+{
+	put_addr(o, "address", &s->addr);
+	put_str(o, "why", why_name(s));
+	put_u64(o, "packets", s->packets);
+	put_u64(o, "heard_ms", s->heard_ms);
+}
+
+static void
 json_progress(json_t *root, const struct sync_show *s)
 {
 	json_t	*o;
@@ -548,6 +592,9 @@ show_json(const struct answer *a, FILE *f)
 	list = put_array(root, "peers");
 	for (i = 0; i < a->npeers; i++)
 		json_peer(put_append(list), &a->peers[i]);
+	list = put_array(root, "not_taken");
+	for (i = 0; i < a->nstrangers; i++)
+		json_stranger(put_append(list), &a->strangers[i]);
 	json_progress(root, &a->s);
 	o = put_object(root, "counters");
 	for (i = 0; i < a->ncounters; i++)

@@ -112,6 +112,23 @@ show_peers(struct engine *e, struct control_client *cl, monotime_t now)
 }
 
 static void
+show_strangers(struct engine *e, struct control_client *cl, monotime_t now)
+{
+	const struct stranger *s;
+	struct sync_stranger m;
+	size_t i;
+
+	for (i = 0; (s = strangers_get(&e->strangers, i, now)) != NULL; i++) {
+		memset(&m, 0, sizeof(m));
+		m.addr = s->addr;
+		m.why = s->why;
+		m.packets = s->packets;
+		m.heard_ms = ms_since(s->heard, now);
+		control_reply(cl, PMSG_CTL_STRANGER, &m, sizeof(m));
+	}
+}
+
+static void
 counter(struct control_client *cl, const char *name, uint64_t value)
 {
 	struct sync_counter m;
@@ -159,6 +176,7 @@ answer(struct engine *e, struct control_client *cl)
 
 	show_global(e, cl, now);
 	show_peers(e, cl, now);
+	show_strangers(e, cl, now);
 	show_counters(e, cl, now);
 	control_reply(cl, PMSG_CTL_END, NULL, 0);
 }

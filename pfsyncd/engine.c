@@ -288,20 +288,70 @@ timer_cb(void *arg)
 
 /* ---- receiving ---- */
 
+/* May one more line of that kind be said? */
+static bool
+may_say(struct log_limit *l, const char *kind, monotime_t now)
+{
+	if (monotime_sub(now, l->since) >= ENGINE_LINES_TIME) {
+		if (l->said > ENGINE_LINES)
+			log_warnx("%u times more: %s", l->said - ENGINE_LINES,
+			    kind);
+		l->since = now;
+		l->said = 0;
+	}
+	return (l->said++ < ENGINE_LINES);
+}
+
+/* We do not take what it says: tell the operator. */
+static void
+stranger(struct engine *e, const struct ipaddr *addr, enum sync_why why,
+    monotime_t now)
+{
+	char buf[IPADDR_STRLEN];
+	uint64_t more;
+
+	if (strangers_note(&e->strangers, addr, why, now, &more) == NULL ||
+	    !may_say(&e->strange, "packets are not taken", now))
+		return;
+	(void)ipaddr_print(addr, buf, sizeof(buf));
+	if (more == 0)
+		log_warnx("packets of %s are not taken: %s", buf,
+		    sync_why_names[why]);
+	else
+		log_warnx("packets of %s are not taken: %s (%llu more since)",
+		    buf, sync_why_names[why], (unsigned long long)more);
+}
+
 /* The trailer at pkt[off]: right, and t is set; or counted. */
 static bool
 authentic(struct engine *e, const struct syncsock_pkt *p, size_t off,
-    struct trailer *t)
+    struct trailer *t, monotime_t now)
 {
-	if (trailer_parse(TRAILER_PFSYNC, p->data + off, p->len - off, t) !=
-	    TRAILER_OK || t->tlvlen != 0 ||
-	    (e->conf.has_key && t->keyid != e->conf.keyid) ||
-	    !trailer_verify(TRAILER_PFSYNC, e->key, &p->src, &p->dst, p->data,
-	    off, p->data + off)) {
-		e->count[PFSYNC_C_BADAUTH]++;
-		return (false);
+	enum sync_why why;
+
+	switch (trailer_parse(TRAILER_PFSYNC, p->data + off, p->len - off,
+	    t)) {
+	case TRAILER_OK:
+		if (t->tlvlen != 0)
+			why = SYNC_WHY_TRAILER;
+		else if (e->conf.has_key && t->keyid != e->conf.keyid)
+			why = SYNC_WHY_KEYID;
+		else if (trailer_verify(TRAILER_PFSYNC, e->key, &p->src,
+		    &p->dst, p->data, off, p->data + off))
+			return (true);
+		else
+			why = e->conf.has_key ? SYNC_WHY_KEY : SYNC_WHY_KEYED;
+		break;
+	case TRAILER_NONE:
+		why = e->conf.has_key ? SYNC_WHY_NONE : SYNC_WHY_TRAILER;
+		break;
+	default:
+		why = SYNC_WHY_TRAILER;
+		break;
 	}
-	return (true);
+	e->count[PFSYNC_C_BADAUTH]++;
+	stranger(e, &p->src, why, now);
+	return (false);
 }
 
 static void
@@ -311,10 +361,11 @@ rx_native(struct engine *e, const struct syncsock_pkt *p,
 	struct repl_pkt r = *native;
 	struct trailer t;
 
-	if (!authentic(e, p, off, &t))
+	if (!authentic(e, p, off, &t, now))
 		return;
 	if ((e->conf.dialects & (1U << DIALECT_NATIVE)) == 0) {
 		e->other_dialect++;
+		stranger(e, &p->src, SYNC_WHY_NATIVE, now);
 		return;
 	}
 	r.node = t.node;
@@ -347,6 +398,8 @@ rx_packet(struct engine *e, const struct syncsock_pkt *p, monotime_t now)
 	}
 	if ((bad = pfsync_parse_hdr(p->data, p->len, &h)) != PFSYNC_C_MAX) {
 		e->count[bad]++;
+		if (bad == PFSYNC_C_BADVER)
+			stranger(e, &p->src, SYNC_WHY_VERSION, now);
 		return;
 	}
 	memset(&r, 0, sizeof(r));
@@ -354,10 +407,11 @@ rx_packet(struct engine *e, const struct syncsock_pkt *p, monotime_t now)
 		rx_native(e, p, &r, off, now);
 		return;
 	}
-	if (e->conf.has_key && !authentic(e, p, h.len, &t))
+	if (e->conf.has_key && !authentic(e, p, h.len, &t, now))
 		return;
 	if (e->pfdial == NULL) {
 		e->other_dialect++;
+		stranger(e, &p->src, SYNC_WHY_PFSYNC, now);
 		return;
 	}
 	reserve(e);
@@ -387,20 +441,6 @@ sock_readable(int fd, int what, void *arg)
 }
 
 /* ---- the table process ---- */
-
-/* May one more line of that kind be said? */
-static bool
-may_say(struct log_limit *l, const char *kind, monotime_t now)
-{
-	if (monotime_sub(now, l->since) >= ENGINE_LINES_TIME) {
-		if (l->said > ENGINE_LINES)
-			log_warnx("%u times more: %s", l->said - ENGINE_LINES,
-			    kind);
-		l->since = now;
-		l->said = 0;
-	}
-	return (l->said++ < ENGINE_LINES);
-}
 
 static const char *
 why_refused(const struct statetbl_result *r)

@@ -21,6 +21,7 @@
 #include "os/syncsock.h"
 #include "pfdial.h"
 #include "repl.h"
+#include "strangers.h"
 
 #define ENGINE_CORK	MONOTIME_MSEC	/* between packets that are not full */
 #define ENGINE_QUIET	(200 * MONOTIME_MSEC)	/* for own addresses to come */
@@ -78,7 +79,8 @@ struct engine {
 	uint64_t	 count[PFSYNC_C_MAX];
 	uint64_t	 sock_bad, sock_lost, other_dialect;
 	struct statetbl_stats stats;
-	struct log_limit refused, overruns;
+	struct log_limit refused, overruns, strange;
+	struct strangers strangers;
 	uint32_t	 asking[8];	/* clients that wait for stats */
 	size_t		 nasking;
 	bool		 stats_due;	/* asked for, not there yet */

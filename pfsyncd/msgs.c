@@ -22,3 +22,14 @@ const struct msg_desc pfsyncd_msgs[PMSG_MAX] = {
 const char *const sync_bulk_names[SYNC_BULK_MAX] = {
 	"none", "waiting", "running", "done", "failed"
 };
+
+const char *const sync_why_names[SYNC_WHY_MAX] = {
+	[SYNC_WHY_KEY] = "wrong key",
+	[SYNC_WHY_KEYED] = "it has a key and we have none",
+	[SYNC_WHY_KEYID] = "another key id",
+	[SYNC_WHY_NONE] = "no trailer although we have a key",
+	[SYNC_WHY_TRAILER] = "malformed trailer",
+	[SYNC_WHY_NATIVE] = "native dialect, not spoken here",
+	[SYNC_WHY_PFSYNC] = "pfsync(4), not spoken here",
+	[SYNC_WHY_VERSION] = "unknown pfsync version"
+};

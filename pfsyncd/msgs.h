@@ -155,6 +155,18 @@ struct sync_peer_info {
 	uint64_t	 lag_us;	/* its acknowledgement of us */
 	uint64_t	 since_sync_ms;	/* since sums were last equal */
 };
+/* Why packets of a sender are not taken, as far as its operator can mend it. */
+enum sync_why { SYNC_WHY_KEY, SYNC_WHY_KEYED, SYNC_WHY_KEYID, SYNC_WHY_NONE,
+	    SYNC_WHY_TRAILER, SYNC_WHY_NATIVE, SYNC_WHY_PFSYNC,
+	    SYNC_WHY_VERSION, SYNC_WHY_MAX };
+extern const char *const sync_why_names[SYNC_WHY_MAX];
+
+struct sync_stranger {		/* a sender whose packets are not taken */
+	struct ipaddr	 addr;
+	uint32_t	 why;		/* enum sync_why */
+	uint64_t	 packets;
+	uint64_t	 heard_ms;	/* milliseconds ago */
+};
 struct sync_counter {
 	char		 name[32];
 	uint64_t	 value;
@@ -210,6 +222,7 @@ struct sync_counter {
 	/* engine -> carpctl */						\
 	X(CTL_SYNC,	MSG_FROM_ENGINE, struct sync_show, 0, 0)	\
 	X(CTL_PEER,	MSG_FROM_ENGINE, struct sync_peer_info, 0, 0)	\
+	X(CTL_STRANGER,	MSG_FROM_ENGINE, struct sync_stranger, 0, 0)	\
 	X(CTL_COUNTER,	MSG_FROM_ENGINE, struct sync_counter, 0, 0)	\
 	X(CTL_OK,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
 	X(CTL_FAIL,	MSG_FROM_ENGINE, struct sync_text, 0, 1)	\

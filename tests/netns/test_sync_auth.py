@@ -6,7 +6,7 @@ import struct
 import pytest
 from advert import checksum, packet_socket
 from lab import Capture, Lab, wait_for
-from sync import (GROUP, KEY, Sync, entries, flows, make, sync_config,
+from sync import (GROUP, KEY, SYNC4, Sync, entries, flows, make, sync_config,
                   wait_same)
 
 OTHER = KEY[::-1]
@@ -22,12 +22,14 @@ def lab_of_file():
 class Pair:
     """Started with whatever key each has; ended with the test."""
 
-    def __init__(self, lab, one, two):
+    def __init__(self, lab, one, two, dialects=("native", "native")):
         self.lab = lab
         self.one, self.two = (
-            Sync(lab, host, sync_config(more='key "%s"' % key if key else ""),
-                 name).start()
-            for host, name, key in (("fw1", "one", one), ("fw2", "two", two)))
+            Sync(lab, host, sync_config(more='key "%s"' % key if key else "",
+                                        dialect=dialect), name).start()
+            for host, name, key, dialect in (
+                ("fw1", "one", one, dialects[0]),
+                ("fw2", "two", two, dialects[1])))
 
     def end(self):
         for d in (self.one, self.two):
@@ -41,8 +43,8 @@ class Pair:
 def pair_of(lab_of_file):
     made = []
 
-    def start(one, two):
-        made.append(Pair(lab_of_file, one, two))
+    def start(one, two, **kw):
+        made.append(Pair(lab_of_file, one, two, **kw))
         return made[-1]
     yield start
     for p in made:
@@ -80,6 +82,27 @@ def test_another_key_or_none(pair_of, other):
     for d, host in ((p.one, "fw1"), (p.two, "fw2")):
         assert not d.in_step()
         assert len(entries(p.lab, host)) == 50
+    for d, peer, why in ((p.one, "fw2", "wrong key"),
+                         (p.two, "fw1", "wrong key" if other else
+                          "it has a key and we have none")):
+        assert [(s["address"], s["why"]) for s in d.show()["not_taken"]] == \
+            [(SYNC4[peer], why)]
+        line = "packets of %s are not taken: %s" % (SYNC4[peer], why)
+        assert d.text().count(line) == 1
+        assert "not taken: %s: %s, " % (SYNC4[peer], why) in \
+            d.ok("show", "sync")
+
+
+def test_no_common_dialect(pair_of):
+    """Two nodes that have no word in common: each says so, once."""
+    p = pair_of(None, None, dialects=("native", "openbsd"))
+    for d, peer, why in ((p.one, "fw2", "pfsync(4), not spoken here"),
+                         (p.two, "fw1", "native dialect, not spoken here")):
+        wait_for(lambda: [(s["address"], s["why"]) for s in
+                          d.show()["not_taken"]] ==
+                 [(SYNC4[peer], why)], 15,
+                 lambda: "%s: %s" % (why, d.show()), 0.05)
+        assert d.text().count("are not taken: " + why) == 1
 
 
 def test_key_changed_at_a_reload(pair_of):

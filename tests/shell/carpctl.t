@@ -164,6 +164,7 @@ golden sync_alone.txt show sync
 golden sync_alone.json show sync -j
 sync_scene foreign
 golden sync_foreign.txt show sync
+golden sync_foreign.json show sync -j
 sync_scene starting
 says 1 "carpctl: starting" -S "$sync" show sync
 sync_scene echo
@@ -197,7 +198,7 @@ sync_scene alone
 says 0 "pfsync: eth2 (no link), no peer heard, states local 12345 remote 0,\
  bulk waiting" $both show
 sync_scene foreign
-says 0 "pfsync: eth2, hears 1 pfsync(4) peer, states local 12345 remote 6789,\
+says 0 "pfsync: eth2, hears 1 pfsync(4) peer, 3 not taken, states local 12345 remote 6789,\
  bulk failed, 6789 of 6789 (100%)" $both show
 }
 sync_scene mute

@@ -130,12 +130,20 @@ show_alone(struct imsgbuf *b)
 	reply(b, PMSG_CTL_SYNC, &s, sizeof(s));
 }
 
-/* Only pfsync(4) is heard. */
+/* Only pfsync(4) is heard, and two who are not let in. */
 static void
 show_foreign(struct imsgbuf *b)
 {
+	struct sync_stranger	 n[] = {
+		{ .addr = addr("192.168.2.202"), .why = SYNC_WHY_KEY,
+		    .packets = 57, .heard_ms = 250 },
+		{ .addr = addr("2001:db8:2::202"), .why = SYNC_WHY_NONE,
+		    .packets = 1, .heard_ms = 61005 },
+		{ .addr = addr("192.168.2.203"), .why = SYNC_WHY_MAX }
+	};
 	struct sync_show	 s = self();
 	struct sync_peer_info	 p = minnie();
+	size_t			 i;
 
 	s.syncpeer = addr("2001:db8:2::201");
 	s.dialects = 1u << DIALECT_OPENBSD;
@@ -144,6 +152,8 @@ show_foreign(struct imsgbuf *b)
 	p.in_sync = 0;
 	reply(b, PMSG_CTL_SYNC, &s, sizeof(s));
 	reply(b, PMSG_CTL_PEER, &p, sizeof(p));
+	for (i = 0; i < NELEMS(n); i++)
+		reply(b, PMSG_CTL_STRANGER, &n[i], sizeof(n[i]));
 	counters(b);
 }
 

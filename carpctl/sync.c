@@ -334,6 +334,24 @@ text_head(const struct answer *a, FILE *f)
 	fputc('\n', f);
 }
 
+/* Of interest when they are not alike. */
+static void
+text_mtu(const struct answer *a, FILE *f)
+{
+	const struct sync_peer_info	*p;
+	char				 buf[IPADDR_STRLEN];
+	size_t				 i;
+
+	for (i = 0; i < a->npeers; i++) {
+		p = &a->peers[i];
+		if (p->alive && p->mtu != 0 && a->s.mtu != 0 &&
+		    p->mtu != a->s.mtu)
+			fprintf(f, "\tmtu: %" PRIu32 " here, %" PRIu32
+			    " at %s: the smaller one is used\n", a->s.mtu,
+			    p->mtu, address(&p->addr, buf, sizeof(buf)));
+	}
+}
+
 static void
 text_states(const struct sync_show *s, FILE *f)
 {
@@ -434,6 +452,7 @@ static void
 show_text(const struct answer *a, FILE *f)
 {
 	text_head(a, f);
+	text_mtu(a, f);
 	text_states(&a->s, f);
 	text_progress(&a->s, f);
 	text_carpd(&a->s, f);
@@ -507,6 +526,7 @@ json_self(json_t *o, const struct sync_show *s)
 	put_str(o, "syncdev", s->syncdev);
 	put_addr(o, "syncpeer", &s->syncpeer);
 	put_bool(o, "link", s->link);
+	put_known(o, "mtu", s->mtu == 0 ? UNKNOWN : s->mtu);
 	put_int(o, "maxupd", s->maxupd);
 	list = put_array(o, "dialects");
 	for (d = 0; d < DIALECT_MAX; d++)
@@ -527,6 +547,7 @@ json_peer(json_t *o, const struct sync_peer_info *p)
 {
 	put_node(o, "node", p->node);
 	put_addr(o, "address", &p->addr);
+	put_known(o, "mtu", p->mtu == 0 ? UNKNOWN : p->mtu);
 	put_str(o, "dialect", dialect_name(p->dialect));
 	put_str(o, "state", peer_state(p));
 	put_bool(o, "alive", p->alive);

@@ -54,6 +54,7 @@ show_global(struct engine *e, struct control_client *cl, monotime_t now)
 	m.node = e->start.node;
 	m.dialects = e->conf.dialects;
 	m.maxupd = e->conf.maxupd;
+	m.mtu = e->sock != NULL ? e->sock_info.mtu : 0;
 	m.link = e->link && e->sock != NULL;
 	m.authenticated = e->conf.has_key;
 	m.carp = e->carp;
@@ -94,6 +95,7 @@ show_peers(struct engine *e, struct control_client *cl, monotime_t now)
 		memset(&m, 0, sizeof(m));
 		m.node = p.node;
 		m.dialect = p.native ? DIALECT_NATIVE : DIALECT_OPENBSD;
+		m.mtu = p.mtu;
 		m.alive = p.alive;
 		m.in_sync = p.in_sync;
 		m.starting = p.starting;

@@ -20,6 +20,7 @@
 
 #include "../common/log.h"
 #include "../common/os/sandbox.h"
+#include "../common/wire/frame.h"
 #include "../common/wire/native.h"
 #include "../common/wire/trailer.h"
 #include "engine.h"
@@ -240,6 +241,20 @@ tell_watch(struct engine *e)
 	to_table(e, PMSG_WATCH_NEW, &m, sizeof(m));
 }
 
+/* Two nodes that were not made alike: it works, but see to it. */
+static void
+tell_mtu(struct engine *e)
+{
+	char buf[IPADDR_STRLEN];
+	struct repl_peer p;
+
+	while (repl_mtu_differs(e->repl, &p))
+		log_warnx("%s has an MTU of %u on its syncdev and we one of "
+		    "%u on %s: the smaller one is used",
+		    ipaddr_print(&p.addr, buf, sizeof(buf)), p.mtu,
+		    e->sock_info.mtu, e->conf.syncdev);
+}
+
 static monotime_t
 earlier(monotime_t a, monotime_t b)
 {
@@ -271,6 +286,7 @@ engine_pump(struct engine *e)
 		send_packets(e, now);
 	ledger = tell_ledger(e, now);
 	tell_watch(e);
+	tell_mtu(e);
 	next = repl_next(e->repl, now);
 	if (e->pfdial != NULL)
 		next = earlier(next, pfdial_next(e->pfdial));
@@ -764,6 +780,8 @@ got_socket(struct engine *e, const struct sync_socket *s, int fd)
 		return;
 	}
 	e->sock_ev = ev_fd_new(syncsock_fd(e->sock), EV_IN, sock_readable, e);
+	repl_mtu(e->repl, s->mtu, TRAILER_FIXED + (s->dst.af == AF_INET6 ?
+	    FRAME_IP6_LEN : FRAME_IP4_LEN));
 	link_changed(e);
 }
 

@@ -115,6 +115,8 @@ struct sync_show {		/* one answer to CTL_SHOW */
 	uint32_t	 node;
 	uint32_t	 dialects;	/* bits of enum config_dialect */
 	uint32_t	 maxupd;
+	uint32_t	 mtu;		/* of syncdev, 0: not there */
+	uint32_t	 pad2;
 	uint8_t		 link;		/* syncdev is there and running */
 	uint8_t		 authenticated;	/* a key is configured */
 	uint8_t		 carp;		/* connected to carpd */
@@ -139,6 +141,7 @@ struct sync_show {		/* one answer to CTL_SHOW */
 };
 struct sync_peer_info {
 	uint32_t	 node;
+	uint32_t	 mtu;		/* of its syncdev, 0: unknown */
 	uint8_t		 dialect;	/* enum config_dialect */
 	uint8_t		 alive;
 	uint8_t		 in_sync;	/* sums are equal */

@@ -735,6 +735,7 @@ repl_peer(const struct repl *r, size_t k, struct repl_peer *p,
 		memset(p, 0, sizeof(*p));
 		p->node = n->id;
 		p->addr = n->addr;
+		p->mtu = n->mtu;
 		p->alive = n->alive;
 		p->native = n->native;
 		p->starting = n->starting;

@@ -45,6 +45,7 @@
 #define REPL_QUARANTINE	(5 * MONOTIME_SEC)	/* after leaving MASTER */
 #define REPL_YOUNG	MONOTIME_SEC		/* unreplied: told after this */
 #define REPL_EXTRA	10	/* s added to the carrier's remaining timeout */
+#define REPL_MTU_MIN	768	/* whatever a peer says: our longest TLV fits */
 #define REPL_WINDOW	256	/* packets a peer may be ahead of our ack */
 
 struct repl_conf {
@@ -82,6 +83,7 @@ struct repl_pkt {
 
 struct repl_peer {		/* for show */
 	uint32_t	 node;
+	uint32_t	 mtu;		/* of its syncdev, 0: it did not say */
 	struct ipaddr	 addr;
 	bool		 alive, in_sync, starting, native;
 	monotime_t	 heard, synced;
@@ -151,6 +153,12 @@ void		 repl_carp(struct repl *r, unsigned int masters,
 		    bool connected, monotime_t now);
 /* syncdev can be used, or not; when it is back a bulk begins. */
 void		 repl_link(struct repl *r, bool up, monotime_t now);
+/*
+ * The MTU of our syncdev; overhead is how much of it is not for repl_packet():
+ * IP header and trailer.  Peers hear of it, and we send no longer packets than
+ * what the narrowest of those that are alive has.
+ */
+void		 repl_mtu(struct repl *r, uint32_t mtu, uint32_t overhead);
 /* carpctl sync now, sync flush. */
 void		 repl_now(struct repl *r, monotime_t now);
 void		 repl_flush(struct repl *r, monotime_t now);
@@ -185,6 +193,11 @@ void		 repl_status(const struct repl *r, struct repl_status *s,
 /* Peer number n (0 ..); false when there are no more. */
 bool		 repl_peer(const struct repl *r, size_t n,
 		    struct repl_peer *p, monotime_t now);
+/*
+ * A peer whose MTU is another than ours, told once for each pair of values:
+ * true, and its node id, address and MTU are set.
+ */
+bool		 repl_mtu_differs(struct repl *r, struct repl_peer *p);
 /*
  * What speaks for demoting this node, the first of liberal (window checks are
  * being switched off), syncdev (no link), bulk (MASTER of nothing, and states

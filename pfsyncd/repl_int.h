@@ -67,6 +67,8 @@ struct node {
 	bool		 starting, alive, master;
 	uint8_t		 turns;			/* how often it became that */
 	uint32_t	 boot;
+	uint32_t	 mtu;			/* of its syncdev; 0 unknown */
+	uint32_t	 mtu_told;		/* the operator was told of it */
 	uint64_t	 epoch, seq;		/* highest heard */
 	uint64_t	 window_bits;		/* of the 64 before seq */
 	monotime_t	 heard;
@@ -152,6 +154,7 @@ struct repl {
 	uint64_t	 seq;			/* of the last one */
 	monotime_t	 sent[RING];
 	monotime_t	 hello_due;
+	uint32_t	 mtu, overhead;		/* of our syncdev; 0 unknown */
 	bool		 leaving;
 	int64_t		 lag_max[10];		/* of each of 10 seconds */
 	uint32_t	 lag_sec;

@@ -522,6 +522,50 @@ rx_keys(struct repl *r, int from, struct rbuf *v, monotime_t now)
 	}
 }
 
+/* ---- the length of packets ---- */
+
+static void
+rx_mtu(struct node *n, struct rbuf *v)
+{
+	uint32_t mtu = rbuf_be32(v);
+
+	if (rbuf_ok(v))
+		n->mtu = mtu < REPL_MTU_MIN ? REPL_MTU_MIN : mtu;
+}
+
+void
+repl_mtu(struct repl *r, uint32_t mtu, uint32_t overhead)
+{
+	int i;
+
+	if (mtu != r->mtu)
+		for (i = 1; i < STATEDB_CARRIERS; i++)
+			r->nodes[i].mtu_told = 0;
+	r->mtu = mtu;
+	r->overhead = overhead;
+}
+
+bool
+repl_mtu_differs(struct repl *r, struct repl_peer *p)
+{
+	struct node *n;
+	int i;
+
+	for (i = 1; i < STATEDB_CARRIERS; i++) {
+		n = &r->nodes[i];
+		if (!n->used || n->mtu == n->mtu_told || r->mtu == 0)
+			continue;
+		n->mtu_told = n->mtu;
+		if (n->mtu == r->mtu)
+			continue;
+		p->node = n->id;
+		p->addr = n->addr;
+		p->mtu = n->mtu;
+		return (true);
+	}
+	return (false);
+}
+
 /* ---- a packet ---- */
 
 static void
@@ -637,7 +681,7 @@ rx_tlvs(struct repl *r, int from, const struct repl_pkt *p, monotime_t now)
 		 * Until our own kernel has told what it has, nothing is put
 		 * into it: what we miss now the comparison brings.
 		 */
-		if (r->starting && type != NATIVE_ACK)
+		if (r->starting && type != NATIVE_ACK && type != NATIVE_MTU)
 			continue;
 		switch (type) {
 		case NATIVE_ACK:
@@ -666,6 +710,9 @@ rx_tlvs(struct repl *r, int from, const struct repl_pkt *p, monotime_t now)
 			break;
 		case NATIVE_KILL:
 			rx_kill(r, &v, now);
+			break;
+		case NATIVE_MTU:
+			rx_mtu(&r->nodes[from], &v);
 			break;
 		default:
 			rx_ask(r, type, &v, now);

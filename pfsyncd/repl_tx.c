@@ -770,6 +770,33 @@ finish(struct fill *f, uint64_t seq)
 	return (native_end(f->w, &h));
 }
 
+/* No longer than what arrives at all that listen. */
+static void
+narrow(const struct repl *r, struct wbuf *w)
+{
+	const struct node *n;
+	uint32_t most;
+	int i;
+
+	for (i = 1; i < STATEDB_CARRIERS; i++) {
+		n = &r->nodes[i];
+		if (!n->used || !n->alive || n->mtu == 0 || n->mtu >= r->mtu)
+			continue;
+		most = n->mtu - r->overhead;
+		if (w->size > most)
+			w->size = most;
+	}
+}
+
+static void
+put_mtu(struct fill *f)
+{
+	if (f->r->mtu == 0 || !fill_open(f, NATIVE_MTU, 4))
+		return;
+	wbuf_be32(f->w, f->r->mtu);
+	fill_close(f);
+}
+
 size_t
 repl_packet(struct repl *r, struct wbuf *w, uint64_t seq, monotime_t now)
 {
@@ -783,7 +810,10 @@ repl_packet(struct repl *r, struct wbuf *w, uint64_t seq, monotime_t now)
 	ask = question_due(r, now);
 	if (!hello && !data && !ask && !acks_wanted(r, now))
 		return (0);
+	narrow(r, w);
 	native_begin(w);
+	if (hello)
+		put_mtu(&f);
 	put_acks(&f);
 	if (ask)
 		put_questions(&f);

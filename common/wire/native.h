@@ -70,8 +70,10 @@ enum native_type {
 				   (h, stamp) of the sender in [lo, hi] */
 	NATIVE_ASK_BULK = 12,	/* u32 node, u32 first, u32 last bucket */
 	NATIVE_ASK_FLOWS = 13,	/* u32 node, n x u64 h */
-	NATIVE_KILL = 14	/* u32 node, u32 0, n x (h, stamp): lost a
+	NATIVE_KILL = 14,	/* u32 node, u32 0, n x (h, stamp): lost a
 				   clash, delete it */
+	NATIVE_MTU = 15		/* u32 bytes: of the sender's syncdev; what is
+				   longer with its IP header may not arrive */
 };
 
 struct native_ack {		/* 24 bytes: to one peer */

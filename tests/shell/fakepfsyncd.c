@@ -38,7 +38,7 @@ self(void)
 	struct sync_show	 s = {
 		.syncdev = "eth2", .syncpeer = addr("224.0.0.240"),
 		.now = NOW, .uptime_ms = 93784005, .node = 0x1a2b3c4d,
-		.dialects = 1u << DIALECT_NATIVE, .maxupd = 128, .link = 1,
+		.dialects = 1u << DIALECT_NATIVE, .maxupd = 128, .link = 1, .mtu = 1500,
 		.authenticated = 1, .carp = 1, .masters = 2,
 		.bulk = SYNC_BULK_DONE, .states_local = 12345,
 		.states_remote = 6789, .states_young = 12, .memory = 2411724,
@@ -54,7 +54,7 @@ static struct sync_peer_info
 minnie(void)
 {
 	struct sync_peer_info	 p = {
-		.node = 0xdeadbeef, .dialect = DIALECT_NATIVE, .alive = 1,
+		.node = 0xdeadbeef, .dialect = DIALECT_NATIVE, .mtu = 1500, .alive = 1,
 		.in_sync = 1, .verified = 1, .addr = addr("192.168.2.201"),
 		.heard_ms = 250, .carries = 6789, .have = 6789,
 		.packets = 99999, .lost = 2, .lag_us = 1234,
@@ -101,6 +101,8 @@ show_bulk(struct imsgbuf *b)
 	}
 	p[1].in_sync = 0;
 	p[1].mismatching = 40;
+	p[1].mtu = 9000;
+	p[3].mtu = 1400;	/* it is not there */
 	p[1].addr = addr("2001:db8:2::201");
 	p[2].in_sync = 0;
 	p[2].starting = 1;

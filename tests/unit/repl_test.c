@@ -2827,6 +2827,82 @@ START_TEST(two_nodes_jumbo)
 }
 END_TEST
 
+/* ---- how long packets are ---- */
+
+static void
+tell_mtu(struct peer *p, uint32_t mtu)
+{
+	size_t mark;
+
+	begin();
+	mark = native_open(&pw, NATIVE_MTU);
+	wbuf_be32(&pw, mtu);
+	native_close(&pw, mark);
+	put_ack(box.seq, REPL_WINDOW);
+	send_packet(p);
+}
+
+/* The longest packet of 2000 flows that begin and end. */
+static size_t
+longest(void)
+{
+	static uint8_t buf[JUMBO];
+	size_t len, most = 0;
+	struct flow f;
+	uint32_t i;
+
+	for (i = 0; i < 4000; i++) {
+		f = flow(i % 2000);
+		kernel_says(&box, i < 2000 ? STATETBL_NEW : STATETBL_DESTROY,
+		    &f, 1, 0, 0);
+		if (i % 2000 == 1999)
+			while ((len = packet(&box, buf)) > 0)
+				most = len > most ? len : most;
+	}
+	return (most);
+}
+
+START_TEST(narrower_peer)
+{
+	static const struct { uint32_t mtu; size_t most; } table[] = {
+		{ 1500, 1500 - 84 }, { 9000, JUMBO }, { 65535, JUMBO },
+		{ 0, 768 - 84 }, { 767, 768 - 84 }, { 8999, JUMBO }
+	};
+	struct repl_peer info;
+	size_t i;
+
+	box.room = JUMBO;
+	repl_mtu(box.r, 9000, 84);
+	meet(&peer, PEER);
+	ck_assert_uint_eq(said.n[NATIVE_MTU], 1);
+	ck_assert(!repl_mtu_differs(box.r, &info));
+	ck_assert_uint_gt(longest(), JUMBO - 60);
+	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		tell_mtu(&peer, table[i].mtu);
+		ck_assert_uint_le(longest(), table[i].most);
+		ck_assert_uint_gt(longest(), table[i].most - 120);
+		ck_assert_int_eq(repl_mtu_differs(box.r, &info),
+		    table[i].mtu != 9000 && table[i].mtu != 767);
+	}
+	ck_assert_uint_eq(info.node, PEER);
+	ck_assert_uint_eq(info.mtu, 8999);
+	/* once for each pair; what we have now is ours to tell */
+	tell_mtu(&peer, 8999);
+	ck_assert(!repl_mtu_differs(box.r, &info));
+	repl_mtu(box.r, 1500, 84);
+	ck_assert(repl_mtu_differs(box.r, &info));
+	ck_assert(!repl_mtu_differs(box.r, &info));
+	/* it is not asked when it is not there */
+	repl_mtu(box.r, 9000, 84);
+	tell_mtu(&peer, 1500);
+	meet(&third, THIRD);
+	pass(2 * SEC);
+	hello(&third);
+	pass(2 * SEC);
+	ck_assert_uint_gt(longest(), JUMBO - 120);
+}
+END_TEST
+
 /* ---- bulk, and why we are demoted ---- */
 
 START_TEST(alone)
@@ -3107,6 +3183,7 @@ main(void)
 		credit, credit_of_all, window_and_backlog, acknowledges,
 		keys, stamp_went_back, questions,
 		two_nodes, two_nodes_clash, two_nodes_jumbo,
+		narrower_peer,
 		alone, bulk, bulk_fails, numbers, dumps, foreign,
 	};
 	SRunner *sr;

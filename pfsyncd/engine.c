@@ -103,6 +103,14 @@ hook_noted(uint32_t i, bool gone, void *arg)
 	    s->carrier), repl_value(&s->f));
 }
 
+static void
+hook_booted(uint32_t node, uint32_t boot, void *arg)
+{
+	struct engine *e = arg;
+
+	hints_boot(e->hints, node, boot);
+}
+
 /* ---- sending ---- */
 
 static size_t
@@ -696,7 +704,7 @@ static void
 start_cores(struct engine *e)
 {
 	const struct repl_hooks hooks = { hook_changed, hook_removed,
-	    hook_exports, hook_noted, e };
+	    hook_exports, hook_noted, hook_booted, e };
 	const uint32_t pf = e->conf.dialects & ~(1U << DIALECT_NATIVE);
 	monotime_t now = monotime_now();
 	struct pfdial_conf pc;

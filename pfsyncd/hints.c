@@ -17,14 +17,16 @@
 #include "../common/log.h"
 #include "hints.h"
 
-#define HINTS_MAGIC	UINT64_C(0x706673796e633031)	/* "pfsync01" */
+#define HINTS_MAGIC	UINT64_C(0x706673796e633032)	/* "pfsync02" */
 #define HINTS_HEAD	4096		/* bytes before the records: a page */
 #define HINTS_PIECE	65536		/* records mapped at once */
 #define HINTS_PIECES	128
+#define HINTS_BOOTS	16		/* as many carriers as there may be */
 
 struct hint_head {
 	uint64_t	 magic;
 	uint32_t	 boot, node;
+	struct { uint32_t node, boot; } peer[HINTS_BOOTS];	/* node 0: none */
 };
 
 struct hint_rec {
@@ -35,6 +37,8 @@ struct hint_rec {
 
 struct hints {
 	int		 fd;
+	struct hint_head head;
+	unsigned int	 next_boot;	/* to be written over, when all are used */
 	uint32_t	 n;		/* records that are mapped */
 	struct hint_rec	*piece[HINTS_PIECES];
 };
@@ -48,17 +52,25 @@ struct hints_old {
 	uint32_t	 mask;
 };
 
+static bool
+write_head(const struct hints *h)
+{
+	return (pwrite(h->fd, &h->head, sizeof(h->head), 0) ==
+	    (ssize_t)sizeof(h->head));
+}
+
 struct hints *
 hints_new(int fd, uint32_t boot, uint32_t node)
 {
-	struct hint_head head = { HINTS_MAGIC, boot, node };
 	struct hints *h;
 
 	if ((h = calloc(1, sizeof(*h))) == NULL)
 		fatal("calloc");
 	h->fd = fd;
-	if (fd != -1 && (ftruncate(fd, HINTS_HEAD) == -1 ||
-	    pwrite(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head))) {
+	h->head.magic = HINTS_MAGIC;
+	h->head.boot = boot;
+	h->head.node = node;
+	if (fd != -1 && (ftruncate(fd, HINTS_HEAD) == -1 || !write_head(h))) {
 		log_warn("hint file: a restart will begin with a full "
 		    "comparison");
 		close(fd);
@@ -144,6 +156,26 @@ hints_clear(struct hints *h, uint32_t i)
 		h->piece[i / HINTS_PIECE][i % HINTS_PIECE].hash = 0;
 }
 
+void
+hints_boot(struct hints *h, uint32_t node, uint32_t boot)
+{
+	unsigned int i;
+
+	if (h->fd == -1 || node == 0)
+		return;
+	for (i = 0; i < HINTS_BOOTS; i++)
+		if (h->head.peer[i].node == node || h->head.peer[i].node == 0)
+			break;
+	if (i == HINTS_BOOTS)
+		i = h->next_boot++ % HINTS_BOOTS;
+	else if (h->head.peer[i].node == node && h->head.peer[i].boot == boot)
+		return;
+	h->head.peer[i].node = node;
+	h->head.peer[i].boot = boot;
+	if (!write_head(h))
+		log_debug("hint file: not written");
+}
+
 /* ---- the last run's ---- */
 
 static bool
@@ -215,6 +247,22 @@ hints_old_free(struct hints_old *o)
 	free(o);
 }
 
+static void
+find_boot(const struct hints_old *o, struct repl_hint *hint)
+{
+	const struct hint_head *head = o->map;
+	unsigned int i;
+
+	hint->booted = false;
+	hint->boot = 0;
+	for (i = 0; i < HINTS_BOOTS; i++)
+		if (head->peer[i].node == hint->carrier &&
+		    hint->carrier != 0) {
+			hint->booted = true;
+			hint->boot = head->peer[i].boot;
+		}
+}
+
 bool
 hints_find(uint64_t hash, struct repl_hint *hint, void *arg)
 {
@@ -229,6 +277,7 @@ hints_find(uint64_t hash, struct repl_hint *hint, void *arg)
 		hint->carrier = r->carrier;
 		hint->value = r->value;
 		hint->stamp = r->stamp;
+		find_boot(o, hint);
 		return (true);
 	}
 	return (false);

@@ -5,8 +5,10 @@
  * Who carried which flow, kept in a mapped file beside the control socket, so
  * that a daemon that was killed and comes back knows which entries of the
  * kernel's table are its own and which are replicas.  24 bytes a flow, written
- * in place without a system call; the file grows in pieces of 65536 flows.  A
- * hint is only that: a file that is torn, old, of another boot or gone costs a
+ * in place without a system call; the file grows in pieces of 65536 flows.
+ * With it stands which boot of its host each carrier was last heard with: one
+ * that comes back with another has lost its table.  A hint is only that: a file
+ * that is torn, old, gone, of another format or of another boot of ours costs a
  * comparison with the peers, nothing more.
  */
 #ifndef PFSYNCD_HINTS_H
@@ -39,11 +41,15 @@ void		 hints_set(struct hints *h, uint32_t i, uint64_t hash,
 		    uint64_t stamp, uint32_t carrier, uint32_t value);
 void		 hints_clear(struct hints *h, uint32_t i);
 
+/* That node was heard with this boot; the last 16 nodes are kept. */
+void		 hints_boot(struct hints *h, uint32_t node, uint32_t boot);
+
 struct hints_old;
 
 /*
  * Read the file of the last run (fd is taken over).  NULL when there is
- * nothing to learn from it: other boot, other node, malformed, empty.
+ * nothing to learn from it: other boot, other node, other format, malformed,
+ * empty.
  */
 struct hints_old *hints_load(int fd, uint32_t boot, uint32_t node);
 void		 hints_old_free(struct hints_old *o);

@@ -273,6 +273,17 @@ repl_claim(struct repl *r, uint32_t i, monotime_t now)
 	repl_dirty(r, i, now);
 }
 
+void
+repl_booted(struct repl *r, int node, uint32_t boot)
+{
+	struct node *n = &r->nodes[node];
+
+	n->boot = boot;
+	n->booted = true;
+	if (r->hooks.booted != NULL)
+		r->hooks.booted(n->id, boot, r->hooks.arg);
+}
+
 /*
  * A node's kernel has lost everything: what it carried is ours now, though we
  * see no traffic of it.  Whoever sees some claims it.

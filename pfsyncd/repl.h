@@ -68,6 +68,8 @@ struct repl_hooks {
 	bool (*exports)(const struct flow *f, void *arg);
 	/* who carries entry i, or its stamp, changed; gone: i is free again */
 	void (*noted)(uint32_t i, bool gone, void *arg);
+	/* the boot of that node as it is known from now on */
+	void (*booted)(uint32_t node, uint32_t boot, void *arg);
 	void *arg;
 };
 
@@ -123,6 +125,8 @@ struct repl_hint {
 	uint32_t	 carrier;	/* node id */
 	uint32_t	 value;		/* repl_value() of what was told */
 	uint64_t	 stamp;
+	uint32_t	 boot;		/* of the carrier, if booted */
+	bool		 booted;
 };
 /* A sum over what of a flow is told: translation, mark, status, TCP. */
 uint32_t	 repl_value(const struct flow *f);

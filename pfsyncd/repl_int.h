@@ -67,6 +67,9 @@ struct node {
 	bool		 starting, alive, master;
 	uint8_t		 turns;			/* how often it became that */
 	uint32_t	 boot;
+	bool		 booted;		/* boot is known */
+	bool		 emptied;		/* it came back with another one
+						   before we were restored */
 	uint32_t	 mtu;			/* of its syncdev; 0 unknown */
 	uint32_t	 mtu_told;		/* the operator was told of it */
 	uint64_t	 epoch, seq;		/* highest heard */
@@ -226,6 +229,8 @@ void		 repl_missing(struct repl *r, struct statedb_entry *e, bool on);
 /* To the hook: who carries it, or its stamp, changed; gone: it is free. */
 void		 repl_note(struct repl *r, uint32_t i, bool gone);
 uint64_t	 repl_backlog(const struct repl *r);
+/* What boot a node has is known now. */
+void		 repl_booted(struct repl *r, int node, uint32_t boot);
 void		 repl_adopt(struct repl *r, int node, monotime_t now);
 void		 repl_liberate(struct repl *r);
 void		 repl_carried_all(struct repl *r);

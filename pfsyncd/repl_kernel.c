@@ -257,6 +257,35 @@ repl_value(const struct flow *f)
 }
 
 /*
+ * The carrier's boot at which the last run held a flow of it.  When it is back
+ * already, and with another one, its kernel has lost the flow.
+ */
+static void
+restore_boot(struct repl *r, int node, const struct repl_hint *hint)
+{
+	struct node *n = &r->nodes[node];
+
+	if (!hint->booted)
+		return;
+	if (!n->booted)
+		repl_booted(r, node, hint->boot);
+	else if (n->boot != hint->boot)
+		n->emptied = true;
+}
+
+static void
+adopt_emptied(struct repl *r, monotime_t now)
+{
+	int i;
+
+	for (i = 1; i < STATEDB_CARRIERS; i++) {
+		if (r->nodes[i].used && r->nodes[i].emptied)
+			repl_adopt(r, i, now);
+		r->nodes[i].emptied = false;
+	}
+}
+
+/*
  * The first dump: what the last run knew of the flow.  Replicas stay those of
  * their carriers, and what was told and did not change is not told again.
  */
@@ -287,6 +316,8 @@ restore(struct repl *r, uint32_t i, monotime_t now)
 			return (false);
 		hint.stamp = 0;
 	}
+	if (n != SELF)
+		restore_boot(r, n, &hint);
 	e->creator = (uint8_t)n;
 	repl_carrier(r, i, n, hint.stamp);
 	return (true);
@@ -499,6 +530,7 @@ repl_dumped(struct repl *r, uint32_t dump, bool complete, monotime_t now)
 	r->dump = 0;
 	if (complete && r->starting) {
 		r->starting = false;
+		adopt_emptied(r, now);
 		r->telling = r->fresh.n;
 		r->hello_due = now;
 		r->hint = NULL;

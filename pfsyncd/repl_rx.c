@@ -573,13 +573,13 @@ peer_started(struct repl *r, int from, const struct repl_pkt *p,
     monotime_t now)
 {
 	struct node *n = &r->nodes[from];
-	bool lost = n->native && n->boot != p->hdr.boot;
+	bool lost = n->booted && n->boot != p->hdr.boot;
 
 	n->epoch = p->epoch;
 	n->seq = p->seq;
 	n->window_bits = 0;
 	n->native = true;
-	n->boot = p->hdr.boot;
+	repl_booted(r, from, p->hdr.boot);
 	n->matched = false;
 	n->acked = r->seq;
 	n->acked_at = now;

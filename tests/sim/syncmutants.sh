@@ -148,6 +148,10 @@ mutants() {
 	    "$(at fill_op 's/> TIMEOUT_MAX/> UINT32_MAX/')"
 	mutant unit hints-believed repl_kernel \
 	    "$(at restore 's/hint.value != repl_value(&e->f)/false/')"
+	mutant sim boot-not-hinted repl_kernel \
+	    "$(at restore_boot 's/!hint->booted/true/')"
+	mutant unit boot-not-adopted repl_kernel \
+	    "$(at restore_boot 's/n->emptied = true/;/')"
 	mutant unit number-reused repl_rx \
 	    "$(at repl_rx 's/n->alive = true;.*/n->alive = !leaves;/')"
 	mutant sim no-adoption repl_rx \

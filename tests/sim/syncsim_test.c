@@ -33,9 +33,10 @@
 #define SEC		MONOTIME_SEC
 
 enum fault { FAULT_CUT, FAULT_LOSS, FAULT_KILL, FAULT_REBOOT, FAULT_OVERRUN,
-	    FAULT_MOVE, FAULT_CRASH, FAULT_FLUSH, FAULT_STORM, FAULT_MAX };
+	    FAULT_MOVE, FAULT_CRASH, FAULT_FLUSH, FAULT_STORM, FAULT_BETWEEN,
+	    FAULT_MAX };
 static const char *const fault_names[FAULT_MAX] = { "cut", "loss", "kill",
-	"reboot", "overrun", "move", "crash", "flush", "storm" };
+	"reboot", "overrun", "move", "crash", "flush", "storm", "between" };
 static unsigned long faults[FAULT_MAX], done_runs, done_packets, done_flows,
 	    done_claims, done_repairs;
 
@@ -70,6 +71,7 @@ struct simnode {
 	struct { uint64_t h; struct repl_hint hint; } hint[2 * FLOWS],
 	    old[2 * FLOWS];
 	size_t		 nold;
+	uint32_t	 boots[NODES], old_boots[NODES];	/* as hinted */
 	bool		 watch_new;
 };
 
@@ -349,6 +351,25 @@ hook_noted(uint32_t i, bool gone, void *arg)
 	s->hint[i].hint.stamp = e->stamp;
 }
 
+static int
+node_of(uint32_t id)
+{
+	int i;
+
+	for (i = 0; i < w.n && w.node[i].id != id; i++)
+		;
+	return (i);
+}
+
+static void
+hook_booted(uint32_t node, uint32_t boot, void *arg)
+{
+	int i = node_of(node);
+
+	ck_assert_int_lt(i, w.n);
+	owner(arg)->boots[i] = boot;
+}
+
 static bool
 find_hint(uint64_t h, struct repl_hint *hint, void *arg)
 {
@@ -358,6 +379,9 @@ find_hint(uint64_t h, struct repl_hint *hint, void *arg)
 	for (i = 0; i < s->nold; i++)
 		if (s->old[i].h == h) {
 			*hint = s->old[i].hint;
+			hint->boot = hint->carrier == 0 ? 0 :
+			    s->old_boots[node_of(hint->carrier)];
+			hint->booted = hint->boot != 0;
 			return (true);
 		}
 	return (false);
@@ -377,7 +401,8 @@ start(int i)
 {
 	static const uint8_t key[16] = "simulated-key-1";
 	struct simnode *s = &w.node[i];
-	struct repl_hooks hooks = { .noted = hook_noted, .arg = s };
+	struct repl_hooks hooks = { .noted = hook_noted,
+	    .booted = hook_booted, .arg = s };
 	struct repl_conf c;
 
 	memset(&c, 0, sizeof(c));
@@ -396,6 +421,8 @@ start(int i)
 	memcpy(s->old, s->hint, sizeof(s->old));
 	s->nold = 2 * FLOWS;
 	memset(s->hint, 0, sizeof(s->hint));
+	memcpy(s->old_boots, s->boots, sizeof(s->boots));
+	memset(s->boots, 0, sizeof(s->boots));
 	s->db = statedb_new(key);
 	statedb_limit(s->db, 2 * FLOWS);
 	s->r = repl_new(&c, s->db, &hooks, now());
@@ -423,6 +450,7 @@ reboot(int i)
 	stop(i);
 	memset(w.node[i].k, 0, sizeof(w.node[i].k));
 	memset(w.node[i].hint, 0, sizeof(w.node[i].hint));
+	memset(w.node[i].boots, 0, sizeof(w.node[i].boots));
 	w.node[i].boot++;
 }
 
@@ -568,6 +596,7 @@ lose(uint32_t i)
 static void
 take_stock(void)
 {
+	struct flow is;
 	uint32_t k;
 	int i;
 
@@ -576,11 +605,12 @@ take_stock(void)
 
 		f->known = f->alive && f->tcp == FLOW_TCP_ESTABLISHED &&
 		    k % 4 != 0 && w.now - f->settled > SEC;
+		/* not an earlier one, of which nobody saw the end */
+		make_flow(k, &is);
 		for (i = 0; i < w.n; i++)
 			if (!w.node[i].k[k].used || memcmp(
-			    &w.node[i].k[k].f.reply,
-			    &w.node[w.master].k[k].f.reply,
-			    sizeof(struct flow_tuple)) != 0)
+			    &w.node[i].k[k].f.reply, &is.reply,
+			    sizeof(is.reply)) != 0)
 				f->known = false;
 	}
 }
@@ -789,6 +819,20 @@ fault(enum fault what)
 		break;
 	case FAULT_STORM:
 		run((int64_t)(1 + below(3)) * SEC, 40);
+		break;
+	case FAULT_BETWEEN:	/* a host dies, and all daemons till it is back */
+		if (i == w.master)
+			move_master(other(i));
+		reboot(i);
+		run((int64_t)below(5) * SEC, busy);
+		for (k = 0; k < (uint32_t)w.n; k++)
+			if ((int)k != i) {
+				stop((int)k);
+				run((int64_t)below(2) * SEC, busy);
+				start((int)k);
+			}
+		run((int64_t)below(5) * SEC, busy);
+		start(i);
 		break;
 	case FAULT_MAX:
 		break;

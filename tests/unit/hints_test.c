@@ -75,8 +75,45 @@ START_TEST(found_again)
 }
 END_TEST
 
+/* Which boot each carrier had; the ones noted last, when there are many. */
+START_TEST(boots)
+{
+	int fd = new_file(), second = dup(fd);
+	struct hints *h = hints_new(fd, BOOT, NODE);
+	struct repl_hint hint;
+	struct hints_old *o;
+	uint32_t i;
+
+	ck_assert(hints_reserve(h, 100));
+	for (i = 0; i < 40; i++)
+		hints_set(h, i, hash_of(i), 1, 100 + i, 2);
+	hints_boot(h, 100, 5);
+	hints_boot(h, 101, 6);
+	hints_boot(h, 100, 7);
+	hints_boot(h, 0, 8);
+	o = hints_load(dup(second), BOOT, NODE);
+	for (i = 0; i < 3; i++) {
+		ck_assert(hints_find(hash_of(i), &hint, o));
+		ck_assert_int_eq(hint.booted, i < 2);
+		ck_assert_uint_eq(hint.boot, i == 0 ? 7 : i == 1 ? 6 : 0);
+	}
+	hints_old_free(o);
+	for (i = 0; i < 40; i++)
+		hints_boot(h, 100 + i, i);
+	hints_free(h);
+	o = hints_load(second, BOOT, NODE);
+	for (i = 24; i < 40; i++) {
+		ck_assert(hints_find(hash_of(i), &hint, o));
+		ck_assert(hint.booted);
+		ck_assert_uint_eq(hint.boot, i);
+	}
+	hints_old_free(o);
+}
+END_TEST
+
 START_TEST(not_believed)
 {
+	const uint64_t before = UINT64_C(0x706673796e633031);
 	int fd;
 
 	ck_assert_ptr_null(hints_load(write_file(10), BOOT + 1, NODE));
@@ -88,6 +125,9 @@ START_TEST(not_believed)
 	ck_assert_ptr_null(hints_load(fd, BOOT, NODE));
 	fd = write_file(10);
 	ck_assert_int_eq(pwrite(fd, "rubbish!", 8, 0), 8);
+	ck_assert_ptr_null(hints_load(fd, BOOT, NODE));
+	fd = write_file(10);		/* the format before this one */
+	ck_assert_int_eq(pwrite(fd, &before, sizeof(before), 0), 8);
 	ck_assert_ptr_null(hints_load(fd, BOOT, NODE));
 }
 END_TEST
@@ -133,6 +173,7 @@ main(void)
 	int failed;
 
 	tcase_add_test(tc, found_again);
+	tcase_add_test(tc, boots);
 	tcase_add_test(tc, not_believed);
 	tcase_add_test(tc, torn);
 	tcase_add_test(tc, none);

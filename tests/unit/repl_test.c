@@ -58,6 +58,8 @@ static bool		 in_step(void);
 
 static uint32_t		 secret_mark;	/* not 0: it is not exported */
 
+static void		 note_boot(uint32_t node, uint32_t boot, void *arg);
+
 static bool
 exports(const struct flow *f, void *arg)
 {
@@ -80,7 +82,8 @@ conf(struct repl_conf *c, uint32_t node)
 static void
 box_open(struct box *b, const struct repl_conf *c)
 {
-	struct repl_hooks hooks = { .exports = exports };
+	struct repl_hooks hooks = { .exports = exports,
+	    .booted = note_boot };
 
 	b->c = *c;
 	b->seq = 0;
@@ -1845,6 +1848,20 @@ START_TEST(starting)
 }
 END_TEST
 
+/* What is noted of PEER's boots, the first and the last. */
+static uint32_t noted_boot[2];
+
+static void
+note_boot(uint32_t node, uint32_t boot, void *arg)
+{
+	(void)arg;
+	if (node != PEER)
+		return;
+	if (noted_boot[0] == 0)
+		noted_boot[0] = boot;
+	noted_boot[1] = boot;
+}
+
 /* What the last run knew. */
 static struct repl_hint hints[5];
 static uint64_t hinted[5];
@@ -1916,6 +1933,68 @@ restart(unsigned int master)
 		ck_assert(!flow_same(&box.op[i].f, &f[2]));
 	}
 }
+
+/* It is back, and its kernel is empty. */
+static void
+peer_returns(void)
+{
+	memset(&peer, 0, sizeof(peer));
+	peer.id = PEER;
+	peer.epoch = EPOCH;
+	peer.hdr.boot = PEER + 1;
+	hello(&peer);
+}
+
+/* We are restarted between: it returns when so many flows are restored. */
+static void
+restart_between(bool known, size_t when)
+{
+	enum statetbl_what what;
+	struct repl_conf c;
+	struct flow f[3];
+	uint32_t dump;
+	size_t i;
+
+	box_end(&box);
+	conf(&c, US);
+	box_open(&box, &c);
+	memset(noted_boot, 0, sizeof(noted_boot));
+	repl_hints(box.r, find_hint, NULL);
+	repl_link(box.r, true, now());
+	repl_carp(box.r, 1, true, now());
+	memset(hinted, 0, sizeof(hinted));
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	for (i = 0; i < 3; i++) {
+		f[i] = flow((uint32_t)i);
+		hinted[i] = hash(&f[i]);
+		hints[i] = (struct repl_hint){ PEER, repl_value(&f[i]),
+		    STAMP + i, PEER, known };
+		if (i == when)
+			peer_returns();
+		kernel_says(&box, STATETBL_DUMP, &f[i], 1, 0, dump);
+	}
+	repl_dumped(box.r, dump, true, now());
+	if (when == 3)
+		peer_returns();
+	ck_assert_uint_eq(status().adopted, known ? 3 : 0);
+	for (i = 0; i < 3; i++)
+		ck_assert_uint_eq(carrier(&f[i]), known ? US : PEER);
+	/* the next run shall know it, too */
+	ck_assert_uint_eq(noted_boot[0], known && when > 0 ? PEER : PEER + 1);
+	ck_assert_uint_eq(noted_boot[1], PEER + 1);
+	settle();
+	memset(hints, 0, sizeof(hints));
+}
+
+START_TEST(restarts_between)
+{
+	size_t when;
+
+	for (when = 0; when <= 3; when++)
+		restart_between(true, when);
+	restart_between(false, 3);
+}
+END_TEST
 
 START_TEST(restarts)
 {
@@ -3175,7 +3254,7 @@ main(void)
 		refresh_rule, refresh_touches, longest_timeout,
 		mark_set_late, mute_until_known,
 		clash_kill, clash_yield, refused_put, kill_rules,
-		boot_changed, starting, restarts, leaving, we_leave,
+		boot_changed, starting, restarts, restarts_between, leaving, we_leave,
 		no_busy_loop,
 		duplicates, late_header, epochs, stamps_out_of_range,
 		stamps_at_the_end, stamps,

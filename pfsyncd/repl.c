@@ -637,6 +637,7 @@ repl_new(const struct repl_conf *c, struct statedb *db,
 	r->nodes[SELF].used = true;
 	r->nodes[SELF].id = c->node;
 	r->queued_since = r->overrun_at = r->dump_again = MONOTIME_NEVER;
+	r->probe_due = MONOTIME_NEVER;
 	r->dump_all = r->dump_part = now;
 	r->tokens = YOUNG_RATE;
 	r->tokens_at = r->hello_due = r->missing_at = now;

@@ -21,8 +21,10 @@
  * sums of 64 groups, of the buckets that differ, for the keys of those, and
  * then for the flows it lacks; what it holds and the keys do not have is
  * deleted, unless its own kernel sees traffic of it.  All of these are
- * stateless questions that may be lost or repeated.  A bulk update is the
- * question for the flows of all buckets.  A sender sends no more than the
+ * stateless questions that may be lost or repeated: what is not answered within
+ * some round trips is asked again, step by step; and if the last packet of many
+ * is not acknowledged another one follows, so that its loss is found.  A bulk
+ * update is the question for the flows of all buckets.  A sender sends no more than the
  * slowest living peer acknowledged plus the window it gave.
  */
 #ifndef PFSYNCD_REPL_H

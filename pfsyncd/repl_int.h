@@ -50,7 +50,10 @@
 #define ACK_PACKETS	8	/* acknowledge so many at once */
 #define ACK_TIME	(2 * MONOTIME_MSEC)
 #define SETTLE		(200 * MONOTIME_MSEC)	/* before a difference counts */
-#define ASK_TIME	(200 * MONOTIME_MSEC)	/* between two questions */
+#define ASK_TIME	(200 * MONOTIME_MSEC)	/* between rounds of questions */
+#define RTO_MIN		(50 * MONOTIME_MSEC)	/* before one is asked again */
+#define RTO_MAX		(500 * MONOTIME_MSEC)
+#define RTO_TRIES	6		/* then the round begins anew */
 #define STALL_TIME	(2 * MONOTIME_SEC)	/* who does not ack so long */
 #define NOBODY_TIME	(5 * MONOTIME_SEC)	/* to hear a peer at start */
 #define BULK_TIME	(60 * MONOTIME_SEC)	/* no progress: give up */
@@ -83,6 +86,7 @@ struct node {
 	monotime_t	 acked_at;
 	uint32_t	 window;
 	int64_t		 lag;
+	int64_t		 rtt, rttvar;		/* ns, smoothed; 0: unknown */
 	/* ours of it */
 	uint32_t	 unacked;		/* that want it */
 	monotime_t	 ack_due;
@@ -101,6 +105,10 @@ struct node {
 	uint64_t	 ask_buckets;		/* groups */
 	uint64_t	 ask_keys[MAP_WORDS];
 	uint64_t	 ask_flows[MAP_WORDS];	/* buckets we lack wholly */
+	uint64_t	 wait_buckets;		/* asked, and not answered: */
+	uint64_t	 wait_keys[MAP_WORDS];
+	unsigned int	 nwait_keys;
+	unsigned int	 tries;			/* since the last answer */
 };
 
 struct fifo {
@@ -121,8 +129,10 @@ struct dying {
 struct want {
 	uint64_t	 h;
 	uint8_t		 node;
-	uint64_t	 stamp;		/* KILL */
+	uint64_t	 stamp;		/* KILL: its; else: at least that */
 	bool		 kill;
+	uint8_t		 tries;
+	monotime_t	 due;		/* asked: when it is asked again */
 };
 
 /* A bucket being sorted by hash: keys and bulk answers. */
@@ -155,7 +165,11 @@ struct repl {
 
 	/* packets */
 	uint64_t	 seq;			/* of the last one */
-	monotime_t	 sent[RING];
+	monotime_t	 sent[RING];	/* since when its flows had waited */
+	monotime_t	 sent_at[RING];	/* itself */
+	uint64_t	 ack_seq;		/* the last that wants an ack */
+	monotime_t	 probe_due;		/* say hello if it got none */
+	unsigned int	 probes;
 	monotime_t	 hello_due;
 	uint32_t	 mtu, overhead;		/* of our syncdev; 0 unknown */
 	bool		 leaving;
@@ -175,6 +189,8 @@ struct repl {
 	unsigned int	 bulk_from;		/* round robin */
 	struct want	 want[WANT_MAX];
 	uint32_t	 want_head, want_n;
+	struct want	 again[WANT_MAX];	/* asked, and not there yet */
+	uint32_t	 again_head, again_n;
 
 	/* looking at the kernel */
 	bool		 starting;		/* the first dump is not done */
@@ -246,13 +262,20 @@ void		 repl_bulk_begin(struct repl *r, monotime_t now);
 void		 repl_kernel_tick(struct repl *r, monotime_t now);
 
 /* ---- repl_rx.c ---- */
-/* Ask a node for a flow, soon. */
-void		 repl_want(struct repl *r, uint64_t h, int from);
+/* Ask a node for a flow with that stamp or a later one, soon. */
+void		 repl_want(struct repl *r, uint64_t h, uint64_t stamp,
+		    int from);
+/* Nothing is asked of n any more, and no answer waited for. */
+void		 repl_stop_asking(struct node *n);
 
 /* ---- repl_tx.c ---- */
 /* Nobody listens: give the waiting flows their stamps. */
 void		 repl_drain(struct repl *r, monotime_t now);
 bool		 repl_listened(const struct repl *r);
+/* Acknowledgements came: is the last packet among those that arrived? */
+void		 repl_acked(struct repl *r);
+/* How long to wait for a node's answer before asking for it another time. */
+int64_t		 repl_rto(const struct node *n, unsigned int tries);
 
 static inline struct statedb_entry *
 repl_at(struct repl *r, uint32_t i)

@@ -742,6 +742,7 @@ clash(struct repl *r, uint32_t i, const struct statetbl_result *res,
 	w->stamp = e->stamp;
 	w->node = e->carrier;
 	w->kill = true;
+	w->tries = 0;
 }
 
 void
@@ -792,7 +793,8 @@ missing_tick(struct repl *r, monotime_t now)
 						repl_gone(r, r->missing_pos,
 						    true, 0, now);
 					else
-						repl_want(r, e->h, e->carrier);
+						repl_want(r, e->h,
+					    0, e->carrier);
 				} else {
 					e->flags &= (uint16_t)~F_MISSING;
 					r->nmissing--;

@@ -291,6 +291,21 @@ note_lag(struct repl *r, int64_t lag, monotime_t now)
 		r->lag_max[sec % 10] = lag;
 }
 
+/* RFC 6298: what a round trip takes, and how much that varies. */
+static void
+note_rtt(struct node *n, int64_t rtt)
+{
+	int64_t off = rtt > n->rtt ? rtt - n->rtt : n->rtt - rtt;
+
+	if (n->rtt == 0) {
+		n->rtt = rtt + 1;
+		n->rttvar = rtt / 2;
+		return;
+	}
+	n->rttvar += (off - n->rttvar) / 4;
+	n->rtt += (rtt - n->rtt) / 8;
+}
+
 static void
 rx_acks(struct repl *r, int from, struct rbuf *v, monotime_t now)
 {
@@ -308,12 +323,17 @@ rx_acks(struct repl *r, int from, struct rbuf *v, monotime_t now)
 		if (a.seq == n->acked)
 			continue;
 		n->acked = a.seq;
-		if (r->seq - a.seq < RING &&
-		    monotime_isset(r->sent[a.seq % RING])) {
+		if (r->seq - a.seq >= RING)
+			continue;
+		if (monotime_isset(r->sent_at[a.seq % RING]))
+			note_rtt(n, monotime_sub(now,
+			    r->sent_at[a.seq % RING]));
+		if (monotime_isset(r->sent[a.seq % RING])) {
 			n->lag = monotime_sub(now, r->sent[a.seq % RING]);
 			note_lag(r, n->lag, now);
 		}
 	}
+	repl_acked(r);
 }
 
 /* ---- questions and answers ---- */
@@ -327,6 +347,39 @@ map_set(uint64_t *map, unsigned int bit)
 		return (0);
 	map[bit / 64] |= m;
 	return (1);
+}
+
+static unsigned int
+map_clear(uint64_t *map, unsigned int bit)
+{
+	uint64_t m = UINT64_C(1) << (bit % 64);
+
+	if (!(map[bit / 64] & m))
+		return (0);
+	map[bit / 64] &= ~m;
+	return (1);
+}
+
+void
+repl_stop_asking(struct node *n)
+{
+	n->ask_buckets = n->wait_buckets = 0;
+	n->nwait_keys = n->tries = 0;
+	memset(n->ask_keys, 0, sizeof(n->ask_keys));
+	memset(n->ask_flows, 0, sizeof(n->ask_flows));
+	memset(n->wait_keys, 0, sizeof(n->wait_keys));
+}
+
+/*
+ * It answered: the wait for the rest of the answers begins anew; and after the
+ * last one all of it may take effect before we compare again.
+ */
+static void
+answered(struct node *n, monotime_t now)
+{
+	n->tries = 0;
+	n->ask_at = monotime_add(now, n->wait_buckets != 0 ||
+	    n->nwait_keys > 0 ? repl_rto(n, 0) : ASK_TIME);
 }
 
 static bool
@@ -377,7 +430,7 @@ rx_ask(struct repl *r, uint8_t type, struct rbuf *v, monotime_t now)
 }
 
 static void
-rx_groups(struct repl *r, int from, struct rbuf *v)
+rx_groups(struct repl *r, int from, struct rbuf *v, monotime_t now)
 {
 	const struct statedb_sums *s = statedb_sums(r->db, (uint8_t)from);
 	struct node *n = &r->nodes[from];
@@ -389,12 +442,14 @@ rx_groups(struct repl *r, int from, struct rbuf *v)
 	for (g = 0; g < STATEDB_GROUPS; g++)
 		if (rbuf_be64(v) != s->group[g])
 			mask |= UINT64_C(1) << g;
-	n->ask_buckets |= mask;
+	/* what is known better by now was asked before it */
+	n->ask_buckets |= mask & ~n->wait_buckets;
 	n->mismatching = 0;
+	answered(n, now);
 }
 
 static void
-rx_buckets(struct repl *r, int from, struct rbuf *v)
+rx_buckets(struct repl *r, int from, struct rbuf *v, monotime_t now)
 {
 	const struct statedb_sums *s = statedb_sums(r->db, (uint8_t)from);
 	struct node *n = &r->nodes[from];
@@ -403,6 +458,7 @@ rx_buckets(struct repl *r, int from, struct rbuf *v)
 	g = rbuf_be32(v);
 	if (g >= STATEDB_GROUPS || rbuf_left(v) != 8 * 64)
 		return;
+	n->wait_buckets &= ~(UINT64_C(1) << g);
 	for (i = 0; i < 64; i++) {
 		b = g * 64 + i;
 		if (rbuf_be64(v) == s->bucket[b])
@@ -412,10 +468,11 @@ rx_buckets(struct repl *r, int from, struct rbuf *v)
 		(void)map_set(s->bcount[b] == 0 ? n->ask_flows : n->ask_keys,
 		    b);
 	}
+	answered(n, now);
 }
 
 void
-repl_want(struct repl *r, uint64_t h, int from)
+repl_want(struct repl *r, uint64_t h, uint64_t stamp, int from)
 {
 	struct want *w;
 
@@ -423,8 +480,10 @@ repl_want(struct repl *r, uint64_t h, int from)
 		return;		/* the next round asks again */
 	w = &r->want[(r->want_head + r->want_n++) % WANT_MAX];
 	w->h = h;
+	w->stamp = stamp;
 	w->node = (uint8_t)from;
 	w->kill = false;
+	w->tries = 0;
 }
 
 /* Sorted (h, stamp) of the peer against what we hold of it. */
@@ -480,6 +539,11 @@ rx_keys(struct repl *r, int from, struct rbuf *v, monotime_t now)
 
 	if (!read_keys(v, &k, &bucket))
 		return;
+	if (STATEDB_BUCKET(k.hi + 1) != bucket) {	/* the last of them */
+		r->nodes[from].nwait_keys -= map_clear(
+		    r->nodes[from].wait_keys, bucket);
+		answered(&r->nodes[from], now);
+	}
 	/* ours of it that it does not carry */
 	while (more) {
 		n = statedb_bucket(r->db, bucket, list, 256, &pos, &more);
@@ -518,7 +582,7 @@ rx_keys(struct repl *r, int from, struct rbuf *v, monotime_t now)
 			}
 		}
 		r->count.repaired_put++;
-		repl_want(r, k.h[j], from);
+		repl_want(r, k.h[j], k.stamp[j], from);
 	}
 }
 
@@ -588,6 +652,8 @@ peer_started(struct repl *r, int from, const struct repl_pkt *p,
 	n->ack_told = 0;
 	n->unacked = 0;
 	n->bulk_asked = false;
+	n->rtt = 0;
+	repl_stop_asking(n);
 	n->ack_due = MONOTIME_NEVER;
 	n->ask_at = now;
 	n->differs = MONOTIME_NEVER;
@@ -660,6 +726,7 @@ compare(struct repl *r, int from, monotime_t now)
 		n->differs = MONOTIME_NEVER;
 		n->mismatching = 0;
 		n->ask_bulk = false;
+		repl_stop_asking(n);
 		return;
 	}
 	if (!monotime_isset(n->differs)) {
@@ -700,10 +767,10 @@ rx_tlvs(struct repl *r, int from, const struct repl_pkt *p, monotime_t now)
 			rx_refresh(r, from, &v, now);
 			break;
 		case NATIVE_GROUPS:
-			rx_groups(r, from, &v);
+			rx_groups(r, from, &v, now);
 			break;
 		case NATIVE_BUCKETS:
-			rx_buckets(r, from, &v);
+			rx_buckets(r, from, &v, now);
 			break;
 		case NATIVE_KEYS:
 			rx_keys(r, from, &v, now);

@@ -15,6 +15,7 @@
 
 #define FLOW_ROOM(af)	((af) == 4 ? NATIVE_FLOW4_LEN : NATIVE_FLOW6_LEN)
 #define DRAIN_STEP	20000	/* flows given their stamps in one step */
+#define FEW_BUCKETS	64	/* flows that we lack: asked for one by one */
 #define BULK_GRACE	(500 * MONOTIME_MSEC)
 
 /* A packet being filled. */
@@ -211,6 +212,8 @@ ask_keys(struct fill *f, struct node *n)
 	    (unsigned int)b + 1)) {
 		wbuf_be32(f->w, (uint32_t)b);
 		map_clear(n->ask_keys, (unsigned int)b);
+		n->nwait_keys += map_next(n->wait_keys, (unsigned int)b) != b;
+		n->wait_keys[b / 64] |= UINT64_C(1) << (b % 64);
 	}
 	fill_close(f);
 	f->any = true;
@@ -232,6 +235,57 @@ ask_bulk(struct fill *f, struct node *n)
 		wbuf_be32(f->w, (uint32_t)last - 1);
 		fill_close(f);
 		f->any = true;
+	}
+}
+
+int64_t
+repl_rto(const struct node *n, unsigned int tries)
+{
+	int64_t t = n->rtt == 0 ? ASK_TIME : n->rtt + 4 * n->rttvar;
+
+	if (t < RTO_MIN)
+		t = RTO_MIN;
+	t <<= tries < 2 ? tries : 2;
+	return (t < RTO_MAX ? t : RTO_MAX);
+}
+
+/*
+ * No answer came: ask for the same again; when that leads nowhere, compare
+ * anew.
+ */
+static void
+ask_again(struct node *n)
+{
+	int i;
+
+	if (n->wait_buckets == 0 && n->nwait_keys == 0)
+		return;
+	if (n->tries > RTO_TRIES) {
+		repl_stop_asking(n);
+		return;
+	}
+	n->ask_buckets |= n->wait_buckets;
+	for (i = 0; i < MAP_WORDS; i++)
+		n->ask_keys[i] |= n->wait_keys[i];
+}
+
+/*
+ * A bulk has no end that one could wait for: the keys of what is little are
+ * asked first, and then each flow until it is there.
+ */
+static void
+few_by_keys(struct node *n)
+{
+	unsigned int many = 0;
+	int i;
+
+	for (i = 0; i < MAP_WORDS; i++)
+		many += (unsigned int)__builtin_popcountll(n->ask_flows[i]);
+	if (many == 0 || many > FEW_BUCKETS)
+		return;
+	for (i = 0; i < MAP_WORDS; i++) {
+		n->ask_keys[i] |= n->ask_flows[i];
+		n->ask_flows[i] = 0;
 	}
 }
 
@@ -270,16 +324,23 @@ put_question(struct fill *f, int i)
 		n->ask_at = monotime_add(f->now, BULK_GRACE);
 		return;
 	}
+	if (monotime_cmp(n->ask_at, f->now) <= 0)
+		ask_again(n);
 	if (n->ask_buckets != 0 && fill_open(f, NATIVE_ASK_BUCKETS, 12)) {
 		wbuf_be32(f->w, n->id);
 		wbuf_be64(f->w, n->ask_buckets);
 		fill_close(f);
 		f->any = true;
+		n->wait_buckets |= n->ask_buckets;
 		n->ask_buckets = 0;
-		n->ask_at = monotime_add(f->now, ASK_TIME);
+		n->ask_at = monotime_add(f->now, repl_rto(n, n->tries++));
 	}
-	if (!map_empty(n->ask_keys) || !map_empty(n->ask_flows)) {
+	few_by_keys(n);
+	if (!map_empty(n->ask_keys)) {
 		ask_keys(f, n);
+		n->ask_at = monotime_add(f->now, repl_rto(n, n->tries++));
+	}
+	if (!map_empty(n->ask_flows)) {
 		ask_bulk(f, n);
 		n->ask_at = monotime_add(f->now, ASK_TIME);
 	}
@@ -292,8 +353,54 @@ put_question(struct fill *f, int i)
 		fill_close(f);
 		f->any = true;
 		n->ask_groups = false;
-		n->ask_at = monotime_add(f->now, ASK_TIME);
+		n->ask_at = monotime_add(f->now, repl_rto(n, n->tries++));
 	}
+}
+
+/* Is what we asked for there, or of no use any more? */
+static bool
+satisfied(struct repl *r, const struct want *w)
+{
+	const struct node *n = &r->nodes[w->node];
+	const struct statedb_entry *e;
+	uint32_t i;
+
+	if (!n->used || !n->alive || !monotime_isset(n->differs))
+		return (true);
+	if ((i = statedb_find_hash(r->db, w->h)) == STATEDB_NONE)
+		return (false);
+	e = repl_at(r, i);
+	return (e->carrier != w->node || e->stamp >= w->stamp);
+}
+
+/* Flows that did not come although they were asked for. */
+static void
+want_again(struct repl *r, monotime_t now)
+{
+	struct want *w;
+
+	while (r->again_n > 0 && r->want_n < WANT_MAX) {
+		w = &r->again[r->again_head];
+		if (monotime_cmp(w->due, now) > 0)
+			return;
+		if (!satisfied(r, w))
+			r->want[(r->want_head + r->want_n++) % WANT_MAX] = *w;
+		r->again_head = (r->again_head + 1) % WANT_MAX;
+		r->again_n--;
+	}
+}
+
+static void
+wait_for(struct repl *r, const struct want *w, monotime_t now)
+{
+	struct want *a;
+
+	if (w->kill || w->tries >= RTO_TRIES || r->again_n == WANT_MAX)
+		return;		/* the next round asks again */
+	a = &r->again[(r->again_head + r->again_n++) % WANT_MAX];
+	*a = *w;
+	a->due = monotime_add(now, repl_rto(&r->nodes[w->node], w->tries));
+	a->tries++;
 }
 
 static void
@@ -323,12 +430,20 @@ put_wants(struct fill *f)
 			wbuf_be64(f->w, w->h);
 			if (kill)
 				wbuf_be64(f->w, w->stamp);
+			wait_for(r, w, f->now);
 			r->want_head = (r->want_head + 1) % WANT_MAX;
 			r->want_n--;
 		}
 		fill_close(f);
 		f->any = true;
 	}
+}
+
+static bool
+asks_of(const struct node *n)
+{
+	return (n->ask_groups || monotime_isset(n->differs) ||
+	    n->wait_buckets != 0 || n->nwait_keys > 0);
 }
 
 static bool
@@ -339,7 +454,8 @@ question_due(const struct repl *r, monotime_t now)
 
 	if (r->starting)
 		return (false);
-	if (r->want_n > 0)
+	if (r->want_n > 0 || (r->again_n > 0 &&
+	    monotime_cmp(r->again[r->again_head].due, now) <= 0))
 		return (true);
 	for (i = 1; i < STATEDB_CARRIERS; i++) {
 		n = &r->nodes[i];
@@ -348,8 +464,7 @@ question_due(const struct repl *r, monotime_t now)
 		if (n->ask_bulk || n->ask_buckets != 0 ||
 		    !map_empty(n->ask_keys) || !map_empty(n->ask_flows))
 			return (true);
-		if ((n->ask_groups || monotime_isset(n->differs)) &&
-		    monotime_cmp(n->ask_at, now) <= 0)
+		if (asks_of(n) && monotime_cmp(n->ask_at, now) <= 0)
 			return (true);
 	}
 	return (false);
@@ -367,6 +482,7 @@ put_questions(struct fill *f)
 		if (n->used && n->native && n->alive && !n->starting)
 			put_question(f, i);
 	}
+	want_again(r, f->now);
 	put_wants(f);
 }
 
@@ -733,10 +849,65 @@ repl_drain(struct repl *r, monotime_t now)
 	r->owe_buckets = 0;
 	r->owe_keys_n = r->owe_flows_n = 0;
 	r->bulk_bucket = -1;
-	r->want_n = 0;
+	r->want_n = r->again_n = 0;
 }
 
 /* ---- the packet ---- */
+
+/* The slowest of those that owe an acknowledgement; -1: nobody does. */
+static int64_t
+ack_time(const struct repl *r)
+{
+	const struct node *n;
+	int64_t t, most = -1;
+	int i;
+
+	for (i = 1; i < STATEDB_CARRIERS; i++) {
+		n = &r->nodes[i];
+		if (!n->used || !n->native || !n->alive ||
+		    n->acked >= r->ack_seq)
+			continue;
+		if ((t = repl_rto(n, 0)) > most)
+			most = t;
+	}
+	return (most);
+}
+
+/*
+ * If the last of our packets is lost nobody can miss it, so another one that
+ * says what we carry follows, if it is not acknowledged in time.
+ */
+static void
+probe_later(struct repl *r, uint64_t seq, monotime_t now)
+{
+	int64_t t;
+
+	r->ack_seq = seq;
+	t = ack_time(r);
+	r->probe_due = t == -1 ? MONOTIME_NEVER :
+	    monotime_add(now, t << (r->probes < 4 ? r->probes : 4));
+}
+
+void
+repl_acked(struct repl *r)
+{
+	if (ack_time(r) != -1)
+		return;
+	r->probe_due = MONOTIME_NEVER;
+	r->probes = 0;
+}
+
+static bool
+probe_wanted(struct repl *r, monotime_t now)
+{
+	if (monotime_cmp(r->probe_due, now) > 0)
+		return (false);
+	repl_acked(r);		/* who did not may be gone */
+	if (!monotime_isset(r->probe_due))
+		return (false);
+	r->probes++;
+	return (true);
+}
 
 static size_t
 finish(struct fill *f, uint64_t seq)
@@ -764,6 +935,10 @@ finish(struct fill *f, uint64_t seq)
 	r->seq = seq;
 	/* what waited longest tells the lag */
 	r->sent[seq % RING] = f->told ? r->queued_since : MONOTIME_NEVER;
+	/* what wants no acknowledgement gets one when it suits */
+	r->sent_at[seq % RING] = f->any ? f->now : MONOTIME_NEVER;
+	if (f->any)
+		probe_later(r, seq, f->now);
 	if (r->urgent.n + r->fresh.n + r->resend.n == 0)
 		r->queued_since = MONOTIME_NEVER;
 	r->hello_due = monotime_add(f->now, REPL_HELLO);
@@ -805,7 +980,7 @@ repl_packet(struct repl *r, struct wbuf *w, uint64_t seq, monotime_t now)
 
 	if (!r->c.native || !r->link)
 		return (0);
-	hello = monotime_cmp(r->hello_due, now) <= 0;
+	hello = monotime_cmp(r->hello_due, now) <= 0 || probe_wanted(r, now);
 	data = data_waits(r) && credit(r, now);
 	ask = question_due(r, now);
 	if (!hello && !data && !ask && !acks_wanted(r, now))
@@ -846,14 +1021,16 @@ repl_next(const struct repl *r, monotime_t now)
 	if (!r->c.native || !r->link)
 		return (t);		/* nothing can be said */
 	EARLIER(r->hello_due);
+	EARLIER(r->probe_due);
+	if (r->again_n > 0 && !r->starting)
+		EARLIER(r->again[r->again_head].due);
 	for (i = 1; i < STATEDB_CARRIERS; i++) {
 		n = &r->nodes[i];
 		if (!n->used || !n->native || !n->alive)
 			continue;
 		if (n->unacked > 0)
 			EARLIER(n->ack_due);
-		if (!r->starting && !n->starting &&
-		    (n->ask_groups || monotime_isset(n->differs)))
+		if (!r->starting && !n->starting && asks_of(n))
 			EARLIER(n->ask_at);
 	}
 #undef EARLIER

@@ -200,6 +200,18 @@ mutants() {
 	    "$(at repl_next 's/!r->c.native || !r->link/false/')"
 	mutant sim resends-nothing repl_tx \
 	    "$(at item_size 's/e->flags & F_RESEND/false/')"
+	mutant unit asks-once repl_tx \
+	    "$(at ask_again 's/n->ask_keys\[i\] |= .*/;/')"
+	mutant unit wants-once repl_tx \
+	    "$(at want_again 's/!satisfied(r, w)/false/')"
+	mutant unit wants-for-ever repl_tx \
+	    "$(at want_again 's/!satisfied(r, w)/true/')"
+	mutant unit no-probe repl_tx \
+	    "$(at probe_wanted 's/r->probes++;/return (false);/')"
+	mutant unit probes-for-ever repl_rx \
+	    "$(at rx_acks 's/repl_acked(r);//')"
+	mutant sim slow-repair repl_tx \
+	    "$(at repl_rto 's/return (t < .*/return (2 * MONOTIME_SEC);/')"
 	mutant unit keys-too-many repl_tx \
 	    "$(at put_keys 's/fit > KEYS_MAX/false/')"
 	mutant unit orphans-untold repl_tx \

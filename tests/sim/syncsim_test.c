@@ -958,12 +958,95 @@ one_run(uint64_t seed)
 	done_runs++;
 }
 
+/* ---- how soon a bad cable is made up for ---- */
+
+#define LOSSY_RUNS	300	/* or as many as there are seeds */
+#define LOSSY_HALF	(1500 * MS)
+#define LOSSY_MOST	(3 * SEC)	/* 90 of 100 */
+#define LOSSY_WORST	(5 * SEC)
+
+/* Does the other kernel have the same as the MASTER's? */
+static bool
+alike(void)
+{
+	uint32_t k;
+
+	for (k = 0; k < FLOWS; k++)
+		if (w.node[0].k[k].used != w.node[1].k[k].used ||
+		    (w.node[0].k[k].used && !flow_equal(&w.node[0].k[k].f,
+		    &w.node[1].k[k].f)))
+			return (false);
+	return (true);
+}
+
+/*
+ * Three of ten packets are lost, both ways, and will be: how long after the
+ * last change is the last lost flow there?
+ */
+static int64_t
+last_flow(uint64_t seed)
+{
+	int64_t begin, took;
+	uint32_t k;
+
+	world(seed, 2);
+	run(3 * SEC, 5);
+	w.loss = 30;
+	w.jitter = 5;
+	run(3 * SEC, 5);
+	/* what is young is told after a second: nobody waits for that */
+	for (k = 0; k < FLOWS; k++)
+		if (w.wish[k].alive && !w.wish[k].replied)
+			live(k);
+	for (begin = w.now; !alike() && w.now < begin + 120 * SEC;)
+		step_time((int64_t)(1 + below(9)) * MS);
+	took = w.now - begin;
+	unmake();
+	return (took);
+}
+
+static int
+by_time(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return (*x < *y ? -1 : *x > *y);
+}
+
+static unsigned long
+seeds(void)
+{
+	const char *many = getenv("SIM_SEEDS"), *own = getenv("SYNCSIM_SEEDS");
+
+	return (own ? strtoul(own, NULL, 10) :
+	    many ? strtoul(many, NULL, 10) / 5 : 250);
+}
+
+START_TEST(lossy_link)
+{
+	static int64_t took[LOSSY_RUNS];
+	unsigned long n = seeds() < LOSSY_RUNS ? seeds() : LOSSY_RUNS, i;
+
+	if (getenv("SIM_SEED") != NULL)
+		return;
+	for (i = 0; i < n; i++)
+		took[i] = last_flow(i + 1);
+	qsort(took, n, sizeof(took[0]), by_time);
+	printf("lossy link, %lu runs: the last flow after %lld ms in half of "
+	    "them, %lld in 90 %%, %lld in 99 %%, %lld at most\n", n,
+	    (long long)(took[n / 2] / MS), (long long)(took[n * 9 / 10] / MS),
+	    (long long)(took[n * 99 / 100] / MS),
+	    (long long)(took[n - 1] / MS));
+	ck_assert_int_le(took[n / 2], LOSSY_HALF);
+	ck_assert_int_le(took[n * 9 / 10], LOSSY_MOST);
+	ck_assert_int_le(took[n - 1], LOSSY_WORST);
+}
+END_TEST
+
 START_TEST(random_runs)
 {
-	const char *one = getenv("SIM_SEED"), *many = getenv("SIM_SEEDS");
-	const char *own = getenv("SYNCSIM_SEEDS");
-	unsigned long seed, n = own ? strtoul(own, NULL, 10) :
-	    many ? strtoul(many, NULL, 10) / 5 : 250;
+	const char *one = getenv("SIM_SEED");
+	unsigned long seed, n = seeds();
 
 	if (one != NULL) {
 		one_run(strtoul(one, NULL, 10));
@@ -986,6 +1069,7 @@ main(void)
 	int failed, i;
 
 	tcase_set_timeout(tc, 3600);
+	tcase_add_test(tc, lossy_link);
 	tcase_add_test(tc, random_runs);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

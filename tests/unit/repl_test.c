@@ -2704,16 +2704,160 @@ START_TEST(stamp_went_back)
 END_TEST
 
 /* The ladder: sums, groups, buckets, keys; what is lacked wholly at once. */
-START_TEST(questions)
+/* The peer carries one flow that we do not know. */
+static void
+differ(void)
 {
-	size_t mark, i;
-
 	meet(&peer, PEER);
 	peer.hdr.sum = 1;
 	peer.hdr.count = 1;
 	begin();
 	put_ack(box.seq, REPL_WINDOW);
 	send_packet(&peer);
+}
+
+/* How often that is said while nobody answers. */
+static unsigned int
+said_within(uint8_t type, int64_t ns)
+{
+	unsigned int n = 0;
+	int64_t end = T + ns;
+
+	while (T < end) {
+		pass(10 * MS);
+		(void)listen_now();
+		n += (unsigned int)said.n[type];
+	}
+	return (n);
+}
+
+static void
+answer_groups(uint64_t mask)
+{
+	size_t mark;
+	unsigned int g;
+
+	begin();
+	mark = native_open(&pw, NATIVE_GROUPS);
+	for (g = 0; g < STATEDB_GROUPS; g++)
+		wbuf_be64(&pw, mask >> g & 1);
+	native_close(&pw, mark);
+	send_packet(&peer);
+}
+
+static void
+answer_buckets(uint32_t g, unsigned int differing)
+{
+	size_t mark;
+	unsigned int i;
+
+	begin();
+	mark = native_open(&pw, NATIVE_BUCKETS);
+	wbuf_be32(&pw, g);
+	for (i = 0; i < 64; i++)
+		wbuf_be64(&pw, i == differing);
+	native_close(&pw, mark);
+	send_packet(&peer);
+}
+
+static void
+answer_keys(const struct flow *f, uint64_t stamp)
+{
+	uint64_t first = (uint64_t)STATEDB_BUCKET(hash(f)) << 52;
+	size_t mark;
+
+	begin();
+	mark = native_open(&pw, NATIVE_KEYS);
+	wbuf_be32(&pw, STATEDB_BUCKET(hash(f)));
+	wbuf_be32(&pw, 0);
+	wbuf_be64(&pw, first);
+	wbuf_be64(&pw, first | (~UINT64_C(0) >> 12));
+	wbuf_be64(&pw, hash(f));
+	wbuf_be64(&pw, stamp);
+	native_close(&pw, mark);
+	send_packet(&peer);
+}
+
+/* What is not answered is asked again, and not what was answered before. */
+START_TEST(questions_lost)
+{
+	struct flow f = flow(1);
+	unsigned int b = STATEDB_BUCKET(hash(&f));
+
+	differ();
+	peer.hdr.clock = STAMP;
+	pass(SETTLE);
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_GROUPS], 1);
+	hello(&peer);		/* an acknowledgement: the way is short */
+	peer.hdr.sum = peer.hdr.count = 1;
+	begin();
+	send_packet(&peer);
+	pass(SETTLE);
+	ck_assert_uint_ge(said_within(NATIVE_ASK_GROUPS, SEC), 4);
+	answer_groups(UINT64_C(1) << (b / 64));
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_BUCKETS], 1);
+	begin();
+	send_packet(&peer);	/* it lives */
+	ck_assert_uint_ge(said_within(NATIVE_ASK_BUCKETS, SEC), 4);
+	answer_buckets(b / 64, b % 64);
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_KEYS], 1);
+	ck_assert_uint_eq(said.n[NATIVE_ASK_BUCKETS], 0);
+	ck_assert_uint_ge(said_within(NATIVE_ASK_KEYS, SEC), 4);
+	answer_keys(&f, STAMP);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nasked, 1);
+	begin();
+	send_packet(&peer);
+	ck_assert_uint_ge(said_within(NATIVE_ASK_FLOWS, 300 * MS), 2);
+	ck_assert_uint_eq(said.n[NATIVE_ASK_KEYS], 0);
+	/* there it is: nothing more is asked */
+	begin();
+	put_flow(&f, PEER, STAMP, 0);
+	peer.hdr.count = 1;
+	peer.hdr.sum = statedb_mix(hash(&f), STAMP);
+	send_packet(&peer);
+	ck_assert_uint_eq(said_within(NATIVE_ASK_FLOWS, SEC), 0);
+	(void)ops(&box);
+}
+END_TEST
+
+/* The last packet of many is missed by nobody but the one who sent it. */
+START_TEST(probes)
+{
+	struct flow f = flow(1);
+	unsigned int i, n = 0;
+
+	meet(&peer, PEER);
+	hello(&peer);
+	own(&f);
+	for (i = 0; i < 50; i++) {
+		pass(10 * MS);
+		n += (unsigned int)listen_now();
+	}
+	ck_assert_uint_ge(n, 2);
+	ck_assert_uint_le(n, 5);
+	hello(&peer);		/* acknowledges all */
+	pass(0);
+	(void)listen_now();
+	/* nor are we woken up for nothing */
+	ck_assert_int_ge(monotime_sub(repl_next(box.r, now()), now()),
+	    800 * MS);
+	for (i = 0; i < 80; i++) {	/* before the next hello */
+		pass(10 * MS);
+		ck_assert_uint_eq(listen_now(), 0);
+	}
+}
+END_TEST
+
+START_TEST(questions)
+{
+	uint32_t g;
+	size_t mark, i;
+
+	differ();
 	/* nothing at all of it: all is asked for when it was met */
 	pass(SETTLE - 1);
 	(void)listen_now();
@@ -2744,7 +2888,21 @@ START_TEST(questions)
 	send_packet(&peer);
 	ck_assert_uint_eq(status().mismatching, 1);
 	(void)listen_now();
-	ck_assert_uint_eq(said.n[NATIVE_ASK_BULK], 1);
+	/* we have nothing of it, but it is only one */
+	ck_assert_uint_eq(said.n[NATIVE_ASK_BULK], 0);
+	ck_assert_uint_eq(said.n[NATIVE_ASK_KEYS], 1);
+	/* a lot of which we have nothing */
+	begin();
+	for (g = 6; g < 8; g++) {
+		mark = native_open(&pw, NATIVE_BUCKETS);
+		wbuf_be32(&pw, g);
+		for (i = 0; i < 64; i++)
+			wbuf_be64(&pw, i % 4 != 0 ? 1 : 0);
+		native_close(&pw, mark);
+	}
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.n[NATIVE_ASK_BULK], 32);
 	ck_assert_uint_eq(said.n[NATIVE_ASK_KEYS], 0);
 	/* one that we have something of: its keys */
 	begin();
@@ -3260,7 +3418,7 @@ main(void)
 		stamps_at_the_end, stamps,
 		refused_flows, malformed, asks_of_others, too_many_nodes,
 		credit, credit_of_all, window_and_backlog, acknowledges,
-		keys, stamp_went_back, questions,
+		keys, stamp_went_back, questions, questions_lost, probes,
 		two_nodes, two_nodes_clash, two_nodes_jumbo,
 		narrower_peer,
 		alone, bulk, bulk_fails, numbers, dumps, foreign,

@@ -183,6 +183,7 @@ struct repl {
 	uint64_t	 owe_flows[MAP_WORDS];
 	unsigned int	 owe_keys_n, owe_flows_n;
 	uint64_t	 keys_cursor;		/* in the lowest owed bucket */
+	struct sorted	 keys_list[SCRATCH];	/* scratch of put_keys() */
 	int		 bulk_bucket;		/* -1: none */
 	struct sorted	 bulk_list[SCRATCH];
 	size_t		 bulk_n, bulk_pos;
@@ -252,9 +253,6 @@ void		 repl_liberate(struct repl *r);
 void		 repl_carried_all(struct repl *r);
 bool		 repl_fifo_pop(struct repl *r, struct fifo *q, bool op,
 		    uint32_t *i);
-/* bucket's own flows (and orphans), sorted, with hash above `above`. */
-size_t		 repl_sorted(struct repl *r, unsigned int bucket,
-		    bool orphans, struct sorted *out, bool *overflow);
 void		 repl_bulk_begin(struct repl *r, monotime_t now);
 
 /* ---- repl_kernel.c ---- */

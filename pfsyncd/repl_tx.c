@@ -530,8 +530,9 @@ sort_list(struct sorted *s, size_t n)
 		}
 }
 
-size_t
-repl_sorted(struct repl *r, unsigned int bucket, bool orphans,
+/* A bucket's own flows (and orphans) into out (SCRATCH), by hash. */
+static size_t
+sorted_bucket(struct repl *r, unsigned int bucket, bool orphans,
     struct sorted *out, bool *overflow)
 {
 	uint32_t list[256], pos = 0;
@@ -575,8 +576,8 @@ keys_done(struct repl *r, unsigned int b)
 static bool
 put_keys(struct fill *f)
 {
-	static struct sorted list[SCRATCH];
 	struct repl *r = f->r;
+	struct sorted *list = r->keys_list;
 	uint64_t first, last;
 	size_t n, i, fit;
 	bool overflow;
@@ -590,7 +591,7 @@ put_keys(struct fill *f)
 	last = first | (~UINT64_C(0) >> 12);
 	if (r->keys_cursor < first || r->keys_cursor > last)
 		r->keys_cursor = first;
-	n = repl_sorted(r, (unsigned int)b, false, list, &overflow);
+	n = sorted_bucket(r, (unsigned int)b, false, list, &overflow);
 	if (overflow) {
 		/* too many to list: the flows themselves, then */
 		r->owe_flows_n += map_next(r->owe_flows, (unsigned int)b) != b;
@@ -756,7 +757,7 @@ bulk_open(struct repl *r)
 	r->bulk_from = (unsigned int)b + 1;
 	r->bulk_bucket = b;
 	r->bulk_pos = 0;
-	r->bulk_n = repl_sorted(r, (unsigned int)b, true, r->bulk_list,
+	r->bulk_n = sorted_bucket(r, (unsigned int)b, true, r->bulk_list,
 	    &overflow);
 	return (true);
 }

@@ -66,9 +66,15 @@ PFSYNCD_SRCS=	pfsyncd/config.c pfsyncd/printconf.c pfsyncd/parse.c \
 		${PFSYNCD_OS_SRCS}
 PFSYNCD_OBJS=	${PFSYNCD_SRCS:.c=.o}
 
+# carpctl import but for its files: the fuzz target has it, too
+IMPORT_SRCS=	carpctl/import_words.c carpctl/import_parse.c \
+		carpctl/import_ifconfig.c carpctl/import_ucarp.c \
+		carpctl/import_model.c carpctl/import_print.c
+IMPORT_OBJS=	${IMPORT_SRCS:.c=.o}
+
 CTL_SRCS=	carpctl/carpctl.c carpctl/tokens.c carpctl/show.c \
 		carpctl/show_check.c carpctl/show_text.c carpctl/show_json.c \
-		carpctl/sync.c
+		carpctl/sync.c carpctl/import.c ${IMPORT_SRCS}
 CTL_OBJS=	${CTL_SRCS:.c=.o}
 
 UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \

@@ -4,7 +4,8 @@
  *
  * carpctl(8): one command, one request on carpd's control socket, its answer
  * on the terminal.  The words are in tokens.c, the forms of output in
- * show_*.c, the messages in carpd/msgs.h; what concerns pfsyncd is in sync.c.
+ * show_*.c, the messages in carpd/msgs.h; what concerns pfsyncd is in
+ * sync.c, and import.c needs no daemon.
  */
 #include <err.h>
 #include <errno.h>
@@ -16,6 +17,7 @@
 #include "../carpd/msgs.h"
 #include "../common/ctlclient.h"
 #include "../common/log.h"
+#include "import.h"
 #include "show.h"
 #include "sync.h"
 #include "tokens.h"
@@ -357,18 +359,19 @@ act(struct ctlclient *c, const struct tokens_result *r)
 		return (do_flag(c, IMSG_CTL_LOG, r->number != 0));
 	case ACTION_MONITOR:
 		return (do_monitor(c));
-	case ACTION_SHOW_SYNC:		/* see act_sync() */
+	case ACTION_SHOW_SYNC:		/* see act_alone() */
 	case ACTION_SYNC_NOW:
 	case ACTION_SYNC_FLUSH:
+	case ACTION_IMPORT:
 	case ACTION_NONE:
 		break;
 	}
 	usage();
 }
 
-/* What pfsyncd is asked; false: it is not. */
+/* What carpd has no part in: pfsyncd is asked, or nobody.  false: it has. */
 static bool
-act_sync(const struct tokens_result *r, int *code)
+act_alone(const struct tokens_result *r, int *code)
 {
 	const char	*path = syncpath != NULL ? syncpath : PFSYNCD_SOCKET;
 
@@ -381,6 +384,9 @@ act_sync(const struct tokens_result *r, int *code)
 		return (true);
 	case ACTION_SYNC_FLUSH:
 		*code = sync_flush(path);
+		return (true);
+	case ACTION_IMPORT:
+		*code = import_command(r->files, r->dir, r->force);
 		return (true);
 	default:
 		return (false);
@@ -418,7 +424,7 @@ main(int argc, char *argv[])
 		usage();
 	if (tokens_parse(argv, &r, stderr) == -1)
 		return (EXIT_USAGE);
-	if (!act_sync(&r, &code)) {
+	if (!act_alone(&r, &code)) {
 		c = reach();
 		code = act(c, &r);
 		ctlclient_close(c);

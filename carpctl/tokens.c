@@ -23,18 +23,21 @@ enum token_type {
 	TOKEN_GROUP,	/* interface group */
 	TOKEN_UNGROUP,	/* "-" and an interface group; value: action */
 	TOKEN_NUMBER,	/* min to max */
-	TOKEN_VHID	/* min to max */
+	TOKEN_VHID,	/* min to max */
+	TOKEN_DIR,	/* any word */
+	TOKEN_FILE	/* no option, but "-" is one; the first is kept */
 };
 
 enum table {
 	T_STOP,		/* nothing may follow */
 	T_MAIN, T_SHOW, T_SHOW_OPTS, T_DEMOTE, T_DEMOTE_GROUP, T_STATE,
 	T_STATE_NAME, T_SET, T_SET_IFACE, T_SET_VHID, T_SET_SKEW, T_SET_BASE,
-	T_SET_GROUP, T_SET_PREEMPT, T_LOG, T_SYNC, TABLES
+	T_SET_GROUP, T_SET_PREEMPT, T_LOG, T_SYNC, T_IMPORT, T_IMPORT_DIR,
+	T_IMPORT_FILES, TABLES
 };
 
 /* What the flags of TOKEN_OPT set. */
-enum { OPT_NONE, OPT_JSON, OPT_CHECK };
+enum { OPT_NONE, OPT_JSON, OPT_CHECK, OPT_FORCE };
 
 struct token {
 	enum token_type	 type;
@@ -61,6 +64,7 @@ static const struct token t_main[] = {
 	{ TOKEN_WORD, "log", ACTION_LOG, T_LOG, 0, 0 },
 	{ TOKEN_WORD, "monitor", ACTION_MONITOR, T_STOP, 0, 0 },
 	{ TOKEN_WORD, "sync", ACTION_NONE, T_SYNC, 0, 0 },
+	{ TOKEN_WORD, "import", ACTION_IMPORT, T_IMPORT, 0, 0 },
 	END
 };
 
@@ -162,6 +166,24 @@ static const struct token t_sync[] = {
 	END
 };
 
+static const struct token t_import[] = {
+	{ TOKEN_OPT, "-f", OPT_FORCE, T_IMPORT, 0, 0 },
+	{ TOKEN_OPT, "-o", OPT_NONE, T_IMPORT_DIR, 0, 0 },
+	{ TOKEN_FILE, "file ...", 0, T_IMPORT_FILES, 0, 0 },
+	END
+};
+
+static const struct token t_import_dir[] = {
+	{ TOKEN_DIR, "directory", 0, T_IMPORT, 0, 0 },
+	END
+};
+
+static const struct token t_import_files[] = {
+	NONE,
+	{ TOKEN_FILE, "file", 0, T_IMPORT_FILES, 0, 0 },
+	END
+};
+
 static const struct token *const tables[TABLES] = {
 	[T_STOP] = t_stop,
 	[T_MAIN] = t_main,
@@ -179,7 +201,10 @@ static const struct token *const tables[TABLES] = {
 	[T_SET_GROUP] = t_set_group,
 	[T_SET_PREEMPT] = t_set_preempt,
 	[T_LOG] = t_log,
-	[T_SYNC] = t_sync
+	[T_SYNC] = t_sync,
+	[T_IMPORT] = t_import,
+	[T_IMPORT_DIR] = t_import_dir,
+	[T_IMPORT_FILES] = t_import_files
 };
 
 static bool
@@ -208,6 +233,11 @@ takes(const struct token *t, const char *word)
 		return (word[0] != '-' && word[0] != '\0');
 	case TOKEN_UNGROUP:
 		return (word[0] == '-' && word[1] != '\0' && word[1] != '-');
+	case TOKEN_DIR:
+		return (word[0] != '\0');
+	case TOKEN_FILE:
+		return (word[0] != '\0' && (word[0] != '-' ||
+		    word[1] == '\0'));
 	default:
 		return (false);
 	}
@@ -282,13 +312,17 @@ take_option(int which, struct tokens_result *r)
 		r->json = true;
 	else if (which == OPT_CHECK)
 		r->check = true;
+	else if (which == OPT_FORCE)
+		r->force = true;
 }
 
 /* Carry what the matched word says over into *r. */
 static int
-take(const struct token *t, const char *word, struct tokens_result *r,
+take(const struct token *t, char *const *words, struct tokens_result *r,
     FILE *err)
 {
+	const char	*word = *words;
+
 	switch (t->type) {
 	case TOKEN_OPT:
 		take_option(t->value, r);
@@ -316,6 +350,13 @@ take(const struct token *t, const char *word, struct tokens_result *r,
 		if (t->value != 0)
 			r->action = (enum tokens_action)t->value;
 		return (0);
+	case TOKEN_DIR:
+		r->dir = word;
+		return (0);
+	case TOKEN_FILE:
+		if (r->files == NULL)
+			r->files = words;
+		return (0);
 	case TOKEN_NONE:
 	case TOKEN_END:
 		break;
@@ -330,6 +371,8 @@ print_token(const struct token *t, FILE *f)
 	case TOKEN_NAME:
 	case TOKEN_GROUP:
 	case TOKEN_UNGROUP:
+	case TOKEN_DIR:
+	case TOKEN_FILE:
 		fprintf(f, "<%s>", t->word);
 		break;
 	case TOKEN_NUMBER:
@@ -396,7 +439,7 @@ tokens_parse(char *const *words, struct tokens_result *r, FILE *err)
 			print_expected(table, err);
 			return (-1);
 		}
-		if (take(t, *words, r, err) == -1)
+		if (take(t, words, r, err) == -1)
 			return (-1);
 		table = tables[t->next];
 	}
@@ -437,7 +480,8 @@ usage_table(enum table id, FILE *f)
 			continue;
 		fprintf(f, "%s%s", sep, t->word);
 		sep = "|";
-		if (t->next != T_SHOW_OPTS)	/* said before the word */
+		/* said before the word, or in it */
+		if (t->next != T_SHOW_OPTS && t->next != T_IMPORT_FILES)
 			usage_table(t->next, f);
 	}
 	if (optional && sep[0] == '|')
@@ -448,7 +492,8 @@ usage_table(enum table id, FILE *f)
 static bool
 branches(const struct token *table)
 {
-	return (match_end(table) == NULL && table->next != T_STOP);
+	return (match_end(table) == NULL && table->next != T_STOP &&
+	    table->type != TOKEN_OPT);
 }
 
 static void

@@ -39,7 +39,8 @@ enum tokens_action {
 	ACTION_LOG,
 	ACTION_MONITOR,
 	ACTION_SYNC_NOW,
-	ACTION_SYNC_FLUSH
+	ACTION_SYNC_FLUSH,
+	ACTION_IMPORT
 };
 
 struct tokens_result {
@@ -50,6 +51,9 @@ struct tokens_result {
 	char		 group[CONFIG_GROUPNAME_MAX];
 	int		 vhid;		/* 0: not given */
 	int		 number;	/* amount, skew, base, state, yes/no */
+	char *const	*files;		/* into words, to their end */
+	const char	*dir;		/* -o; NULL: not given */
+	bool		 force;
 };
 
 /*

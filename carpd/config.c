@@ -148,8 +148,8 @@ config_iface_diff(const struct config_iface *a, const struct config_iface *b)
 /* names */
 
 /* carp0: letters and a number, as ifconfig(8) creates them. */
-static bool
-is_carp_name(const char *s)
+bool
+config_is_carp_name(const char *s)
 {
 	size_t	 letters, digits;
 
@@ -162,8 +162,8 @@ is_carp_name(const char *s)
 }
 
 /* NULL, or why s cannot be the name of a group. */
-static const char *
-bad_group(const char *s)
+const char *
+config_bad_group(const char *s)
 {
 	size_t	 n = strlen(s);
 
@@ -233,7 +233,7 @@ groups_ok(const struct config_iface *i)
 		return (false);
 	for (n = 0; n < i->ngroups; n++)
 		if (!config_has_end(i->groups[n], sizeof(i->groups[n])) ||
-		    bad_group(i->groups[n]) != NULL)
+		    config_bad_group(i->groups[n]) != NULL)
 			return (false);
 	/* config_add_iface() wants to add this one */
 	return (i->ngroups < CONFIG_GROUPS_MAX || in_group(i, CARP_GROUP));
@@ -243,7 +243,7 @@ bool
 config_iface_ok(const struct config_iface *i)
 {
 	if (!config_has_end(i->name, sizeof(i->name)) ||
-	    !is_carp_name(i->name))
+	    !config_is_carp_name(i->name))
 		return (false);
 	if (!config_has_end(i->carpdev, sizeof(i->carpdev)) ||
 	    !config_ifname_ok(i->carpdev))
@@ -453,7 +453,7 @@ config_sync_wait(struct config_run *r, const struct config_tok *key,
 static bool
 group_name_ok(struct config_run *r, const struct config_tok *t)
 {
-	const char	*why = bad_group(t->text);
+	const char	*why = config_bad_group(t->text);
 
 	if (why != NULL)
 		config_fail(r, t, "the group name \"%.40s\" %s", t->text, why);
@@ -506,7 +506,7 @@ iface_name_ok(struct config_run *r, const struct config_tok *name)
 	const struct mark	*first;
 	char			 buf[CONFIG_WHERE_MAX];
 
-	if (!is_carp_name(name->text)) {
+	if (!config_is_carp_name(name->text)) {
 		config_fail(r, name, "\"%.40s\" cannot be a carp interface; "
 		    "its name is letters and a number, carp0, at most 15 "
 		    "characters", name->text);
@@ -549,7 +549,7 @@ void
 config_iface_head(struct config_run *r, const struct config_tok *name,
     const struct config_tok *next, bool block)
 {
-	bool	 carp = is_carp_name(name->text);
+	bool	 carp = config_is_carp_name(name->text);
 
 	if (!config_first_on_line(r, name))
 		;
@@ -765,8 +765,8 @@ host_bits_all(const struct ipaddr *a, bool ones)
 }
 
 /* What no host can own; NULL when it may be a virtual address. */
-static const char *
-unusable(const struct ipaddr *a)
+const char *
+config_unusable(const struct ipaddr *a)
 {
 	if (ipaddr_is_special(a))
 		return ("is not the address of a host");
@@ -846,7 +846,7 @@ config_address(struct config_run *r, const struct config_tok *val)
 		r->once[ONCE_ADDRESS] = val != NULL ? *val : r->name;
 	if (val == NULL || !read_address(r, val, &a))
 		return;
-	if ((why = unusable(&a)) != NULL) {
+	if ((why = config_unusable(&a)) != NULL) {
 		config_fail(r, val, "address %s %s", val->text, why);
 		return;
 	}

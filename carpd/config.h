@@ -107,6 +107,11 @@ struct config_iface *config_find_iface(const struct config *c,
 					   the vhids start anew */
 unsigned int	 config_iface_diff(const struct config_iface *a,
 		    const struct config_iface *b);
+/* carp0: letters and a number, as ifconfig(8) creates them. */
+bool		 config_is_carp_name(const char *s);
+/* NULL, or why that cannot be the name of a group, a virtual address. */
+const char	*config_bad_group(const char *s);
+const char	*config_unusable(const struct ipaddr *a);
 /* Is a message from the parent well-formed (every count and string)? */
 bool		 config_iface_ok(const struct config_iface *i);
 

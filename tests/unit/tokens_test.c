@@ -16,6 +16,9 @@
 #define WORDS_MAX	8
 #define NELEMS(a)	(sizeof(a) / sizeof((a)[0]))
 
+/* A row has what its command sets, the rest is zero. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 /* Splits line at blanks, parses it; *err receives the message, to be freed. */
 static int
 parse(const char *line, struct tokens_result *r, char **err)
@@ -111,6 +114,10 @@ static const struct {
 	{ "show sync --check", "--check: only for" },
 	{ "sync", "expected: now, flush" },
 	{ "sync now flush", "unknown argument: flush" },
+	{ "import", "expected: -f, -o, <file ...>" },
+	{ "import -f -o dir", "missing argument" },
+	{ "import -x", "unknown argument: -x" },
+	{ "import a -f", "unknown argument: -f" },
 	{ "demote 0", "expected 1 to 255" },
 	{ "demote -1", "unknown argument: -1" },
 	{ "demote x", "x: invalid, expected 1 to 255" },
@@ -201,6 +208,29 @@ START_TEST(test_json_before)
 }
 END_TEST
 
+START_TEST(test_import)
+{
+	char			 text[4][8] = { "import", "-o", "-f", "-f" };
+	char			 first[] = "-", second[] = "b";
+	char			*words[] = { text[0], text[1], text[2],
+				    text[3], first, second, NULL };
+	struct tokens_result	 r = { .json = false };
+
+	ck_assert_int_eq(tokens_parse(words, &r, stderr), 0);
+	ck_assert_int_eq(r.action, ACTION_IMPORT);
+	ck_assert_str_eq(r.dir, "-f");
+	ck_assert(r.force);
+	ck_assert_ptr_eq(r.files, &words[4]);
+
+	words[1] = second;
+	words[2] = NULL;
+	ck_assert_int_eq(tokens_parse(words, &r, stderr), 0);
+	ck_assert_ptr_null(r.dir);
+	ck_assert(!r.force);
+	ck_assert_ptr_eq(r.files, &words[1]);
+}
+END_TEST
+
 START_TEST(test_usage)
 {
 	static const char *const lines[] = {
@@ -214,7 +244,8 @@ START_TEST(test_usage)
 		"% set preempt yes|no\n",
 		"% enable\n", "% disable\n", "% reload\n",
 		"% log verbose|brief\n", "% monitor\n",
-		"% sync now|flush\n"
+		"% sync now|flush\n",
+		"% import [-f] [-o directory] file ...\n"
 	};
 	char	*text = NULL;
 	size_t	 i, len;
@@ -242,6 +273,7 @@ main(void)
 	tcase_add_loop_test(tc, test_bad, 0, NELEMS(bad));
 	tcase_add_test(tc, test_empty_word);
 	tcase_add_test(tc, test_json_before);
+	tcase_add_test(tc, test_import);
 	tcase_add_test(tc, test_usage);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

@@ -94,7 +94,7 @@ SIM_TESTS=	tests/sim/sim_test.ut
 FUZZ_REPLAYS=	tests/fuzz/advert_fuzz.rp tests/fuzz/carp_fuzz.rp \
 		tests/fuzz/config_fuzz.rp tests/fuzz/frame_fuzz.rp \
 		tests/fuzz/imsg_fuzz.rp tests/fuzz/trailer_fuzz.rp \
-		tests/fuzz/vhost_fuzz.rp
+		tests/fuzz/vhost_fuzz.rp tests/fuzz/import_fuzz.rp
 TEST_TOOLS=	tests/lab/stream tests/lab/flows tests/shell/fakecarpd \
 		tests/shell/fakepfsyncd
 
@@ -197,6 +197,16 @@ ${FUZZ_REPLAYS}: tests/fuzz/replay.o carpd/libcarpd.a common/libcommon.a
 .c.fz:
 	${CC} ${ALL_CFLAGS} -Wno-missing-prototypes ${ALL_LDFLAGS} -o $@ $< \
 	    carpd/libcarpd.a common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
+
+tests/fuzz/import_fuzz.rp: tests/fuzz/import_fuzz.c ${IMPORT_OBJS}
+	${CC} ${ALL_CFLAGS} -Wno-missing-prototypes ${ALL_LDFLAGS} -o $@ \
+	    tests/fuzz/import_fuzz.c tests/fuzz/replay.o ${IMPORT_OBJS} \
+	    carpd/libcarpd.a common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
+
+tests/fuzz/import_fuzz.fz: tests/fuzz/import_fuzz.c ${IMPORT_OBJS}
+	${CC} ${ALL_CFLAGS} -Wno-missing-prototypes ${ALL_LDFLAGS} -o $@ \
+	    tests/fuzz/import_fuzz.c ${IMPORT_OBJS} carpd/libcarpd.a \
+	    common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
 
 tests/sim/sim_test.ut: tests/sim/sim.c tests/sim/sim.h carpd/bpf/steer_map.h
 

@@ -280,12 +280,13 @@ lint:
 
 install: all
 	install -d ${DESTDIR}${SBINDIR} ${DESTDIR}${MANDIR}/man5 \
-	    ${DESTDIR}${MANDIR}/man8 ${DESTDIR}${EXAMPLESDIR} \
+	    ${DESTDIR}${MANDIR}/man7 ${DESTDIR}${MANDIR}/man8 ${DESTDIR}${EXAMPLESDIR} \
 	    ${DESTDIR}${UNITDIR}
 	install -m 755 carpd/carpd pfsyncd/pfsyncd carpctl/carpctl conf/rcctl \
 	    ${DESTDIR}${SBINDIR}
 	install -m 644 man/carpd.conf.5 man/pfsyncd.conf.5 \
 	    ${DESTDIR}${MANDIR}/man5
+	install -m 644 man/carpd-openbsd.7 ${DESTDIR}${MANDIR}/man7
 	install -m 644 man/carpd.8 man/pfsyncd.8 man/carpctl.8 man/rcctl.8 \
 	    ${DESTDIR}${MANDIR}/man8
 	install -m 600 conf/carpd.conf.sample conf/pfsyncd.conf.sample \
@@ -301,6 +302,7 @@ uninstall:
 	    ${DESTDIR}${SBINDIR}/rcctl ${DESTDIR}${MANDIR}/man5/carpd.conf.5 \
 	    ${DESTDIR}${MANDIR}/man5/pfsyncd.conf.5 \
 	    ${DESTDIR}${MANDIR}/man8/pfsyncd.8 \
+	    ${DESTDIR}${MANDIR}/man7/carpd-openbsd.7 \
 	    ${DESTDIR}${EXAMPLESDIR}/pfsyncd.conf.sample \
 	    ${DESTDIR}${UNITDIR}/pfsyncd.service \
 	    ${DESTDIR}${MANDIR}/man8/carpd.8 \

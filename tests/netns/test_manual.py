@@ -1,0 +1,106 @@
+# Copyright (c) 2026 the carpd authors
+# SPDX-License-Identifier: ISC
+"""What the manual for administrators from OpenBSD says to write, tried: its
+rules are rules for nft, its blocks are for carpd.conf, its commands are
+commands, and the samples' rules are what they are there."""
+import re
+import subprocess
+
+import pytest
+from lab import CARPCTL, CARPD, TREE, Lab
+
+PAGE = TREE / "man/carpd-openbsd.7"
+SAMPLE = TREE / "conf/pfsyncd.conf.sample"
+
+
+def blocks():
+    """The literal blocks of the page, each with the heading above it."""
+    heading, block, found = "", None, []
+    for line in PAGE.read_text().splitlines():
+        if line.startswith((".Ss ", ".It ", ".Sh ")):
+            heading = line.split(" ", 1)[1]
+        elif line.startswith(".Bd -literal"):
+            block = []
+        elif line.startswith(".Ed"):
+            found.append((heading, "\n".join(block) + "\n"))
+            block = None
+        elif block is not None:
+            block.append(line.replace("\\e", "\\"))
+    return found
+
+
+def sample_rules():
+    """Tables in the sample's comments: from `table' to its last brace."""
+    text = re.sub(r"(?m)^#\t?", "", SAMPLE.read_text())
+    return re.findall(r"(?ms)^table .*?^}$", text)
+
+
+RULES = [b for b in blocks() if b[1].startswith("table ")]
+CONFS = [b for b in blocks() if not b[1].startswith("table ")]
+COMMANDS = re.findall(r"(?m)^(?:\.It |\.)Ic (carpctl .*?)(?: [,;.:].*)?$",
+                      PAGE.read_text())
+
+
+@pytest.fixture(scope="module")
+def a_lab():
+    with Lab("nsn") as lab:
+        yield lab
+
+
+def nft(lab, *args, rules=None):
+    return subprocess.run(["ip", "netns", "exec", lab.ns("fw1"), "nft", *args],
+                          input=rules, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=20)
+
+
+def load(lab, rules):
+    """Checked, then loaded for real: what the kernel refuses, -c may not."""
+    done = nft(lab, "-c", "-f", "-", rules=rules)
+    if done.returncode == 0:
+        done = nft(lab, "-f", "-", rules=rules)
+        assert nft(lab, "flush", "ruleset").returncode == 0
+    return done
+
+
+@pytest.mark.parametrize("heading,rules", RULES,
+                         ids=[re.sub(r"\W+", "-", h) for h, _ in RULES])
+def test_rules(a_lab, heading, rules):
+    done = load(a_lab, rules)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("n", range(len(sample_rules())))
+def test_rules_of_the_sample(a_lab, n):
+    done = load(a_lab, sample_rules()[n])
+    assert done.returncode == 0, done.stdout
+
+
+def test_wrong_rules_are_seen(a_lab):
+    wrong = RULES[0][1].replace("notrack", "nottrack", 1)
+    assert load(a_lab, wrong).returncode != 0
+
+
+def test_all_are_found():
+    assert len(RULES) >= 8 and len(CONFS) >= 1
+    assert len(sample_rules()) >= 4
+    assert len(COMMANDS) >= 15
+
+
+@pytest.mark.parametrize("heading,text", CONFS, ids=[h for h, _ in CONFS])
+def test_configuration(tmp_path, heading, text):
+    conf = tmp_path / "carpd.conf"
+    conf.write_text(text)
+    conf.chmod(0o600)
+    done = subprocess.run([CARPD, "-n", "-f", str(conf)], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("command", sorted(set(COMMANDS)))
+def test_command(tmp_path, command):
+    """carpctl knows the words: what is missing is the daemon (3)."""
+    words = command.split()[1:]
+    none = str(tmp_path / "none")
+    done = subprocess.run([CARPCTL, "-s", none, "-S", none, *words], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 3, done.stderr

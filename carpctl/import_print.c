@@ -10,19 +10,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "../common/lex.h"
 #include "import_int.h"
-
-static void
-print_quoted(const char *s, FILE *f)
-{
-	fputc('"', f);
-	for (; *s != '\0'; s++) {
-		if (*s == '"' || *s == '\\')
-			fputc('\\', f);
-		fputc(*s, f);
-	}
-	fputc('"', f);
-}
 
 /* Can NAME_if be a macro?  Then it can be printed bare, too. */
 static bool
@@ -109,7 +98,7 @@ print_head(const struct import_carp *c, FILE *f)
 		fprintf(f, " on $%s_if", c->i.carpdev);
 	else if (c->i.carpdev[0] != '\0') {
 		fputs(" on ", f);
-		print_quoted(c->i.carpdev, f);
+		lex_print_quoted(c->i.carpdev, f);
 	}
 	fputs(" {\n", f);
 }
@@ -119,10 +108,10 @@ print_pass(const struct import_carp *c, FILE *f)
 {
 	if (c->passfile != NULL) {
 		fputs("\tpass file ", f);
-		print_quoted(c->passfile, f);
+		lex_print_quoted(c->passfile, f);
 	} else if (c->i.passlen > 0) {
 		fputs("\tpass ", f);
-		print_quoted(c->i.pass, f);
+		lex_print_quoted(c->i.pass, f);
 	} else
 		return;
 	fputc('\n', f);
@@ -188,7 +177,7 @@ import_print_pfsyncd(const struct import *im, FILE *f)
 
 	print_from(im, "pfsyncd.conf(5)", f);
 	fputs("# the name that this interface has on this host\nsyncdev ", f);
-	print_quoted(im->sync.syncdev, f);
+	lex_print_quoted(im->sync.syncdev, f);
 	fputc('\n', f);
 	if (im->sync.has_peer)
 		fprintf(f, "syncpeer %s\n", ipaddr_print(&im->sync.peer, buf,

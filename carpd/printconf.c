@@ -10,18 +10,6 @@
 #include "config.h"
 #include "parse.h"
 
-static void
-print_quoted(const char *s, FILE *f)
-{
-	fputc('"', f);
-	for (; *s != '\0'; s++) {
-		if (*s == '"' || *s == '\\')
-			fputc('\\', f);
-		fputc(*s, f);
-	}
-	fputc('"', f);
-}
-
 /* Bare where the lexer reads it as one word that means nothing else. */
 static void
 print_name(const char *s, FILE *f)
@@ -39,7 +27,7 @@ print_name(const char *s, FILE *f)
 	if (bare)
 		fputs(s, f);
 	else
-		print_quoted(s, f);
+		lex_print_quoted(s, f);
 }
 
 static void
@@ -57,7 +45,7 @@ print_iface(const struct config_iface *i, bool secrets, FILE *f)
 		    i->vhids[n].advskew);
 	if (i->passlen > 0) {
 		fprintf(f, "\tpass ");
-		print_quoted(secrets ? i->pass : "***", f);
+		lex_print_quoted(secrets ? i->pass : "***", f);
 		fprintf(f, "\n");
 	}
 	for (n = 0; n < i->naddrs; n++)

@@ -6,8 +6,8 @@
  * with the tokens it sees, the errors and warnings ("file:line: what, and what
  * would be right"), the words that may have been meant, and secrets that must
  * not show in a message.  A daemon's parse.y knows the order of its words, its
- * config.c what they mean; both talk to this.  Only they include it, and carpctl
- * import, which asks what an interface may be called.
+ * config.c what they mean; both talk to this.  Only they include it, and the
+ * import of carpctl, which asks what an interface may be called.
  *
  * The rules of a message: at most one syntax error a line, the end of the file
  * is complained about once, nothing at all within a block that was refused as

@@ -595,6 +595,18 @@ read_string(struct lex *l)
 	return (clean);
 }
 
+void
+lex_print_quoted(const char *s, FILE *f)
+{
+	fputc('"', f);
+	for (; *s != '\0'; s++) {
+		if (*s == '"' || *s == '\\')
+			fputc('\\', f);
+		fputc(*s, f);
+	}
+	fputc('"', f);
+}
+
 /* macros */
 
 static struct macro *

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct lex_keyword {
 	const char	*word;
@@ -79,6 +80,8 @@ const char	*lex_secrecy_of(const struct stat *st);
  * directory.  To be freed; fatal() when out of memory.
  */
 char		*lex_beside(const char *file, const char *name);
+/* s in quotes, as a string that is read back as s. */
+void		 lex_print_quoted(const char *s, FILE *f);
 /* After the end: macros that were defined and never used, as warnings. */
 void		 lex_unused(struct lex *l, void (*cb)(const char *, void *),
 		    void *arg);

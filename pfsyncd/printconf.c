@@ -11,18 +11,6 @@
 #include "config.h"
 #include "parse.h"
 
-static void
-print_quoted(const char *s, FILE *f)
-{
-	fputc('"', f);
-	for (; *s != '\0'; s++) {
-		if (*s == '"' || *s == '\\')
-			fputc('\\', f);
-		fputc(*s, f);
-	}
-	fputc('"', f);
-}
-
 /* Bare where the lexer reads it as one word that means nothing else. */
 static void
 print_name(const char *s, FILE *f)
@@ -40,7 +28,7 @@ print_name(const char *s, FILE *f)
 	if (bare)
 		fputs(s, f);
 	else
-		print_quoted(s, f);
+		lex_print_quoted(s, f);
 }
 
 static void
@@ -109,7 +97,7 @@ config_print(const struct config *c, bool secrets, FILE *f)
 			fprintf(f, " %s", config_dialect_names[n]);
 	fputs("\ncarpd ", f);
 	if (c->carpd[0] != '\0')
-		print_quoted(c->carpd, f);
+		lex_print_quoted(c->carpd, f);
 	else
 		fputs("no", f);
 	fputc('\n', f);

@@ -237,13 +237,28 @@ packed_rest(struct command *c)
 	}
 }
 
+/* fe80::1%carp0/64: the interface is known already. */
+static const char *
+without_scope(const char *s, char *buf, size_t size)
+{
+	size_t	 n = strcspn(s, "%");
+
+	if (strncasecmp(s, "fe80:", 5) != 0 || s[n] == '\0' || n >= size)
+		return (s);
+	memcpy(buf, s, n);
+	strlcpy(buf + n, s + n + strcspn(s + n, "/"), size - n);
+	return (buf);
+}
+
 /* Did that look like an address, right or wrong? */
 static bool
 take_address(struct command *c, const char *s)
 {
 	struct ipaddr	 a;
+	char		 buf[IPADDR_STRLEN];
 	bool		 has_plen;
 
+	s = without_scope(s, buf, sizeof(buf));
 	if (ipaddr_parse(s, &a, &has_plen) == -1) {
 		if (s[0] == '\0' || s[strspn(s, "0123456789abcdefABCDEF.:/")]
 		    != '\0' || strpbrk(s, ".:") == NULL)
@@ -729,6 +744,22 @@ vhid_of(const struct import_word *w, size_t n)
 	return (NULL);
 }
 
+/* Is there a word in it that only our interfaces have? */
+static bool
+is_ours(const struct import_word *w, size_t n)
+{
+	static const char *const words[] = { "advbase", "advskew", "carpdev",
+	    "carpnodes", "carppeer", "maxupd", "pass", "syncdev", "syncpeer",
+	    "vhid" };
+	size_t	 i, k;
+
+	for (i = 0; i < n; i++)
+		for (k = 0; k < sizeof(words) / sizeof(words[0]); k++)
+			if (strcmp(w[i].text, words[k]) == 0)
+				return (true);
+	return (false);
+}
+
 static bool
 is_unit(const char *name, const char *driver)
 {
@@ -815,7 +846,7 @@ import_ifconfig(struct import *im, struct import_word *w, size_t n)
 	if (n < 2)
 		return;		/* a question, or an interface being made */
 	if (w[0].var) {
-		if (vhid_of(w, n) != NULL)
+		if (is_ours(w, n))
 			import_error(im, "\"%.40s\" is a variable of the "
 			    "shell; write the interface", w[0].text);
 		return;

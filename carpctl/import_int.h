@@ -93,7 +93,8 @@ struct import {
 	int		 file_errors;
 	struct import_at at;
 	char		 iface[IF_NAMESIZE];	/* of hostname.IF, or "" */
-	int		 preempt;	/* -1: not said */
+	int		 allow;		/* -1: not said */
+	int		 preempt;
 	int		 log;
 	struct {
 		bool		 said;

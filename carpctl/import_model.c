@@ -26,7 +26,7 @@ import_new(import_msg_cb cb, void *arg)
 		fatal("import");
 	im->cb = cb;
 	im->arg = arg;
-	im->preempt = im->log = im->sync.maxupd = -1;
+	im->allow = im->preempt = im->log = im->sync.maxupd = -1;
 	TAILQ_INIT(&im->carps);
 	TAILQ_INIT(&im->owns);
 	TAILQ_INIT(&im->groups);
@@ -412,7 +412,8 @@ find_carpdev(struct import *im, struct import_carp *c)
 			return;
 		}
 	import_say(im, &c->at, c->i.name, "no carpdev, and no network of its "
-	    "addresses among the files: write %s on CARPDEV", c->i.name);
+	    "addresses among the files; if carpd -n refuses it, write %s on "
+	    "CARPDEV", c->i.name);
 }
 
 /* What stood in for a missing netmask for ever: class A, B, C. */

@@ -37,17 +37,6 @@ static const struct {
 };
 
 static void
-sysctl_allow(struct import *im, const char *value)
-{
-	int	 n;
-
-	n = import_number(im, "net.inet.carp.allow", value, 0, 1);
-	if (n == 0)
-		import_note(im, "net.inet.carp.allow", "carpctl disable does "
-		    "it, while carpd runs");
-}
-
-static void
 sysctl_set(struct import *im, const char *name, const char *value, int max,
     int *dst)
 {
@@ -73,7 +62,7 @@ import_sysctl(struct import *im, const char *name, const char *value)
 		return;
 	}
 	if (strcmp(name, "net.inet.carp.allow") == 0) {
-		sysctl_allow(im, value);
+		sysctl_set(im, name, value, 1, &im->allow);
 		return;
 	}
 	if (strcmp(name, "net.inet.carp.demotion") == 0) {
@@ -256,14 +245,35 @@ is_one_of(const char *word, const char *const *list)
 	return (false);
 }
 
-/* What stands before the command that is meant. */
-static bool
-is_prefix(const struct import_word *w)
+/* The name of the program, without where it is; "" for any other. */
+static const char *
+program(const char *word)
 {
-	static const char *const words[] = { "!", "do", "doas", "else", "exec",
-	    "if", "nohup", "sudo", "then", "{", NULL };
+	static const char *const known[] = { "ifconfig", "sysctl", "ucarp",
+	    NULL };
+	const char	*base = strrchr(word, '/');
 
-	return (is_one_of(w->text, words));
+	base = base != NULL ? base + 1 : word + (word[0] == '!');
+	return (is_one_of(base, known) ? base : "");
+}
+
+/*
+ * The words that stand before the command that is meant; some have options,
+ * as sudo -u root.
+ */
+static size_t
+count_prefix(const struct import_word *w, size_t n)
+{
+	static const char *const words[] = { "!", "do", "doas", "else", "env",
+	    "exec", "if", "nice", "nohup", "sudo", "then", "{", NULL };
+	size_t	 i;
+
+	if (!is_one_of(w->text, words))
+		return (0);
+	for (i = 1; i < n; i++)
+		if (program(w[i].text)[0] != '\0')
+			return (i);
+	return (n > 1 ? 1 : 0);
 }
 
 /* Words of an interface, in a file that does not say of which one. */
@@ -288,18 +298,6 @@ hostname_line(struct import *im, struct import_word *w, size_t n)
 	import_interface(im, im->iface, w, n, true);
 }
 
-/* The name of the program, without where it is; "" for any other. */
-static const char *
-program(const char *word)
-{
-	static const char *const known[] = { "ifconfig", "sysctl", "ucarp",
-	    NULL };
-	const char	*base = strrchr(word, '/');
-
-	base = base != NULL ? base + 1 : word + (word[0] == '!');
-	return (is_one_of(base, known) ? base : "");
-}
-
 static bool
 run_program(struct import *im, struct import_word *w, size_t n)
 {
@@ -318,11 +316,14 @@ run_program(struct import *im, struct import_word *w, size_t n)
 static void
 do_command(struct import *im, struct import_word *w, size_t n)
 {
-	while (n > 1 && is_prefix(w)) {
-		w++;
-		n--;
-	}
-	if (n == 0 || run_program(im, w, n))
+	size_t	 before;
+
+	if (n == 0)
+		return;
+	before = count_prefix(w, n);
+	w += before;
+	n -= before;
+	if (run_program(im, w, n))
 		return;
 	if (im->iface[0] != '\0')
 		hostname_line(im, w, n);

@@ -82,11 +82,13 @@ print_macros(const struct import *im, FILE *f)
 static void
 print_global(const struct import *im, FILE *f)
 {
+	if (im->allow == 0)
+		fputs("allow no\n", f);
 	if (im->preempt != -1)
 		fprintf(f, "preempt %s\n", im->preempt ? "yes" : "no");
 	if (im->log != -1)
 		fprintf(f, "log %d\n", im->log);
-	if (im->preempt != -1 || im->log != -1)
+	if (im->allow == 0 || im->preempt != -1 || im->log != -1)
 		fputc('\n', f);
 }
 
@@ -146,7 +148,7 @@ bool
 import_has_carpd(const struct import *im)
 {
 	return (!TAILQ_EMPTY(&im->carps) || !TAILQ_EMPTY(&im->groups) ||
-	    im->preempt != -1 || im->log != -1);
+	    im->allow == 0 || im->preempt != -1 || im->log != -1);
 }
 
 void

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: ISC
 """What the manual for administrators from OpenBSD says to write, tried: its
 rules are rules for nft, its blocks are for carpd.conf, its commands are
-commands, and the samples' rules are what they are there."""
+commands; and so are the rules of the sample and of README.md."""
 import re
 import subprocess
 
@@ -10,7 +10,7 @@ import pytest
 from lab import CARPCTL, CARPD, TREE, Lab
 
 PAGE = TREE / "man/carpd-openbsd.7"
-SAMPLE = TREE / "conf/pfsyncd.conf.sample"
+OTHERS = TREE / "conf/pfsyncd.conf.sample", TREE / "README.md"
 
 
 def blocks():
@@ -29,9 +29,9 @@ def blocks():
     return found
 
 
-def sample_rules():
-    """Tables in the sample's comments: from `table' to its last brace."""
-    text = re.sub(r"(?m)^#\t?", "", SAMPLE.read_text())
+def other_rules():
+    """Tables elsewhere, also in comments: from `table' to its last brace."""
+    text = "\n".join(re.sub(r"(?m)^#\t?", "", f.read_text()) for f in OTHERS)
     return re.findall(r"(?ms)^table .*?^}$", text)
 
 
@@ -69,9 +69,9 @@ def test_rules(a_lab, heading, rules):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("n", range(len(sample_rules())))
-def test_rules_of_the_sample(a_lab, n):
-    done = load(a_lab, sample_rules()[n])
+@pytest.mark.parametrize("n", range(len(other_rules())))
+def test_rules_elsewhere(a_lab, n):
+    done = load(a_lab, other_rules()[n])
     assert done.returncode == 0, done.stdout
 
 
@@ -82,7 +82,7 @@ def test_wrong_rules_are_seen(a_lab):
 
 def test_all_are_found():
     assert len(RULES) >= 8 and len(CONFS) >= 1
-    assert len(sample_rules()) >= 4
+    assert len(other_rules()) >= 5
     assert len(COMMANDS) >= 15
 
 

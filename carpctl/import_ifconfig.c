@@ -778,7 +778,12 @@ on_device(struct command *c, const char *name)
 
 	if (import_ifname(c->im, "ifconfig", name, ifname) == -1)
 		return;
-	if ((text = vhid_of(c->w, c->n)) == NULL) {
+	if ((text = vhid_of(c->w, c->n)) != NULL && c->packed) {
+		import_error(c->im, "vhid on \"%.40s\", which is no carp "
+		    "interface; expected a name such as hostname.carp0", name);
+		return;
+	}
+	if (text == NULL) {
 		if ((c->own = import_own(c->im, ifname)) != NULL)
 			run_words(c, own_words);
 		return;

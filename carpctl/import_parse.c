@@ -385,21 +385,33 @@ do_line(struct import *im, const char *text, size_t len)
 
 /* files */
 
-/* hostname.carp0, with or without a directory: carp0.  Else nothing. */
-static void
+/*
+ * hostname.carp0, with or without a directory: carp0.  Else nothing.  false:
+ * a file of the interface with some MAC address, which is not one of ours.
+ */
+static bool
 name_interface(struct import *im, const char *path)
 {
 	const char	*base = strrchr(path, '/');
 
 	base = base != NULL ? base + 1 : path;
 	im->iface[0] = '\0';
-	if (strncmp(base, "hostname.", 9) == 0 && base[9] != '\0' &&
-	    strlcpy(im->iface, base + 9, sizeof(im->iface)) >=
+	if (strncmp(base, "hostname.", 9) != 0 || base[9] == '\0')
+		return (true);
+	base += 9;
+	if (strlen(base) == 17 && base[strspn(base, "0123456789abcdefABCDEF:")]
+	    == '\0') {
+		import_note(im, base, "which interface has that address is "
+		    "not known");
+		return (false);
+	}
+	if (strlcpy(im->iface, base, sizeof(im->iface)) >=
 	    sizeof(im->iface)) {
 		import_error(im, "\"%.40s\" is too long for an interface",
-		    base + 9);
-		im->iface[0] = '\0';
+		    base);
+		return (false);
 	}
+	return (true);
 }
 
 static const char *
@@ -509,8 +521,8 @@ import_text(struct import *im, const char *name, const char *text, size_t len)
 	im->at.file = keep_name(im, name);
 	im->at.line = 1;
 	im->file_errors = 0;
-	name_interface(im, name);
-	do_text(im, text, text + len, j);
+	if (name_interface(im, name))
+		do_text(im, text, text + len, j);
 	if (im->file_errors > IMPORT_ERRORS_MAX) {
 		im->file_errors = 0;
 		import_error(im, "too many mistakes, the rest is not looked "

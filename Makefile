@@ -49,8 +49,9 @@ COMMON_OBJS=	${COMMON_SRCS:.c=.o}
 # everything of carpd but main: tests link against it
 CARPD_SRCS=	carpd/config.c carpd/printconf.c carpd/parse.c \
 		carpd/demote.c carpd/advert.c carpd/vhost.c carpd/msgs.c \
-		carpd/engine.c carpd/node.c carpd/ledger.c carpd/rx.c \
-		carpd/dev.c carpd/vif.c carpd/ctl.c ${CARPD_OS_SRCS}
+		carpd/engine.c carpd/node.c carpd/timers.c carpd/tx.c \
+		carpd/ledger.c carpd/rx.c carpd/dev.c carpd/vif.c carpd/ctl.c \
+		${CARPD_OS_SRCS}
 CARPD_OBJS=	${CARPD_SRCS:.c=.o}
 
 # everything of pfsyncd but main

@@ -44,6 +44,7 @@
 
 #define STOP_TIME	(2 * MONOTIME_SEC)	/* for the engine to say bye */
 #define RETRY_TIME	MONOTIME_SEC	/* for a carpdev that refuses */
+#define ADDR_BATCH	64	/* addresses refreshed at once */
 #define LINKS_TIME	1000	/* ms for the first dump of interfaces */
 
 /* The last word of one vhid and family, should the engine die. */
@@ -150,17 +151,16 @@ tell_shown(struct parent *p, struct pif *f, struct paddr *a, uint8_t plen)
 	to_engine(p, IMSG_ADDR_SHOWN, -1, &m, sizeof(m));
 }
 
+/* What became of adding it. */
 static void
-addr_add(struct parent *p, struct pif *f, struct paddr *a)
+addr_added(struct parent *p, struct pif *f, struct paddr *a, int error,
+    uint8_t plen)
 {
 	char buf[IPADDR_STRLEN];
-	uint8_t plen = 255;
 
-	if (f->dev->vaddr == NULL ||
-	    (a->addr.af == AF_INET6 && f->dev->no_v6))
-		return;
-	if (vaddr_add(f->dev->vaddr, &a->addr, &plen) == -1) {
+	if (error != 0) {
 		p->count[PARENT_ADDR_ERRORS]++;
+		errno = error;
 		if (!a->failing)
 			log_warn("%s: cannot add %s to %s", f->name,
 			    ipaddr_print_prefix(&a->addr, buf, sizeof(buf)),
@@ -171,6 +171,26 @@ addr_add(struct parent *p, struct pif *f, struct paddr *a)
 	a->failing = false;
 	a->installed = true;
 	tell_shown(p, f, a, plen);
+}
+
+static bool
+addr_wanted(const struct pif *f, const struct paddr *a)
+{
+	return (f->dev->vaddr != NULL && !a->stale &&
+	    (a->addr.af != AF_INET6 || !f->dev->no_v6));
+}
+
+static void
+addr_add(struct parent *p, struct pif *f, struct paddr *a)
+{
+	uint8_t plen = 255;
+	int error = 0;
+
+	if (!addr_wanted(f, a))
+		return;
+	if (vaddr_add(f->dev->vaddr, &a->addr, &plen) == -1)
+		error = errno;
+	addr_added(p, f, a, error, plen);
 }
 
 static void
@@ -201,7 +221,7 @@ pif_addresses(struct parent *p, struct pif *f, bool on)
 	for (i = 0; i < f->naddrs; i++) {
 		if (!on)
 			addr_del(p, f, &f->addrs[i]);
-		else if (!f->addrs[i].stale)
+		else
 			addr_add(p, f, &f->addrs[i]);
 	}
 }
@@ -222,19 +242,56 @@ pif_lives(const struct pif *f)
 	return (false);
 }
 
+/* Addresses of one carpdev that are put there, or again, together. */
+struct batch {
+	struct vaddr_job job[ADDR_BATCH];
+	struct pif	*pif[ADDR_BATCH];
+	struct paddr	*addr[ADDR_BATCH];
+	size_t		 n;
+};
+
+static void
+batch_run(struct parent *p, struct vaddr *v, struct batch *b)
+{
+	size_t i;
+
+	vaddr_add_many(v, b->job, b->n);
+	for (i = 0; i < b->n; i++)
+		addr_added(p, b->pif[i], b->addr[i], b->job[i].error,
+		    b->job[i].plen);
+	b->n = 0;
+}
+
+static void
+batch_pif(struct parent *p, struct batch *b, struct pif *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->naddrs; i++) {
+		if (!addr_wanted(f, &f->addrs[i]))
+			continue;
+		b->job[b->n] = (struct vaddr_job){ &f->addrs[i].addr, 255, 0 };
+		b->pif[b->n] = f;
+		b->addr[b->n++] = &f->addrs[i];
+		if (b->n == ADDR_BATCH)
+			batch_run(p, f->dev->vaddr, b);
+	}
+}
+
 static void
 refresh_cb(void *arg)
 {
+	static struct batch b;
 	struct parent *p = arg;
+	struct pdev *d;
 	struct pif *f;
-	size_t i;
 
-	TAILQ_FOREACH(f, &p->ifs, entry) {
-		if (!pif_lives(f))
-			continue;
-		for (i = 0; i < f->naddrs; i++)
-			if (!f->addrs[i].stale)
-				addr_add(p, f, &f->addrs[i]);
+	TAILQ_FOREACH(d, &p->devs, entry) {
+		TAILQ_FOREACH(f, &p->ifs, entry)
+			if (f->dev == d && pif_lives(f))
+				batch_pif(p, &b, f);
+		if (b.n > 0)
+			batch_run(p, d->vaddr, &b);
 	}
 	ev_timer_at(p->refresh, monotime_add(monotime_now(),
 	    VADDR_REFRESH * MONOTIME_SEC));
@@ -797,6 +854,7 @@ apply_config(struct parent *p, struct config *c)
 	struct pdev *d;
 	size_t k;
 
+	kif_read(p->kif);	/* the host's addresses as they are now */
 	TAILQ_FOREACH_SAFE(f, &p->ifs, entry, next) {
 		i = config_find_iface(c, f->name);
 		if (i == NULL || !pif_same(f, i))
@@ -1142,6 +1200,7 @@ tell_start(struct parent *p)
 	to_engine(p, IMSG_START, -1, &m, sizeof(m));
 	if ((fd = kif_open(false)) == -1)
 		fatal("kif_open");
+	kif_skip_ours(fd);
 	to_engine(p, IMSG_KIF_SOCKET, fd, NULL, 0);
 }
 
@@ -1166,6 +1225,7 @@ parent_setup(struct parent *p, struct config *c)
 	    (p->kif = kif_from_fd(fd, kif_event, p)) == NULL)
 		fatal("kif_open");
 	p->kif_fd = fd;
+	kif_skip_ours(fd);
 	(void)ev_fd_new(fd, EV_IN, kif_readable, p);
 	p->chan = daemon_child(&p->daemon, 'E', &p->engine, engine_msg,
 	    engine_gone, p);

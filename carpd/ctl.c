@@ -308,6 +308,23 @@ show_counter(struct control_client *cl, const char *name, uint64_t value)
 	reply(cl, IMSG_CTL_COUNTER, &c, sizeof(c));
 }
 
+/* A histogram: adlate-0.1ms ran less than that late, adlate-0.25ms ... */
+static void
+show_late(struct control_client *cl, const char *what,
+    const struct timers_late *l)
+{
+	char name[32];
+	size_t i;
+
+	for (i = 0; i < TIMERS_LATE_BUCKETS; i++) {
+		(void)snprintf(name, sizeof(name), "%s-%s", what,
+		    timers_late_names[i]);
+		show_counter(cl, name, l->bucket[i]);
+	}
+	(void)snprintf(name, sizeof(name), "%s-max-us", what);
+	show_counter(cl, name, (uint64_t)l->max / MONOTIME_USEC);
+}
+
 static const char *const parent_counter_names[] = {
 	[PARENT_ADDR_RESTORED] = "addrrestored",
 	[PARENT_FILTER_RESTORED] = "filterrestored",
@@ -322,6 +339,8 @@ show_counters(struct engine *e, struct control_client *cl)
 
 	for (i = 0; i < COUNT_MAX; i++)
 		show_counter(cl, engine_counter_names[i], e->count[i]);
+	show_late(cl, "adlate", &e->late[TIMERS_AD]);
+	show_late(cl, "mdlate", &e->late[TIMERS_MD]);
 	show_counter(cl, "sandboxed", sandbox_denied());
 	for (i = 0; i < PARENT_COUNTERS; i++)
 		show_counter(cl, parent_counter_names[i],

@@ -87,9 +87,11 @@ dev_changed(struct dev *d)
 	TAILQ_FOREACH(f, &e->vifs, entry)
 		for (i = 0; i < f->nnodes; i++)
 			f->nodes[i]->spoke = false;
+	tx_open(e);
 	dev_eval(d);
 	ledger_dev(d);
 	dev_tell(d);
+	tx_close(e);
 }
 
 struct dev *
@@ -104,6 +106,7 @@ dev_get(struct engine *e, const char *name)
 		fatal("calloc");
 	d->eng = e;
 	d->fd = -1;
+	d->pause = ev_timer_new(rx_resume, d);
 	(void)strlcpy(d->name, name, sizeof(d->name));
 	TAILQ_INSERT_TAIL(&e->devs, d, entry);
 	return (d);
@@ -114,6 +117,7 @@ dev_close(struct dev *d)
 {
 	ev_fd_free(d->ev);
 	d->ev = NULL;
+	ev_timer_stop(d->pause);
 	if (d->fd != -1)
 		close(d->fd);
 	d->fd = -1;
@@ -187,6 +191,7 @@ dev_gone(struct engine *e, const struct msg_name *m)
 
 	if (!dev_used(d)) {		/* left by a reload */
 		dev_close(d);
+		ev_timer_free(d->pause);
 		TAILQ_REMOVE(&e->devs, d, entry);
 		free(d);
 		return;

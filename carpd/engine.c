@@ -61,10 +61,15 @@ engine_wall_ms(void)
 uint32_t
 engine_random(void)
 {
-	uint32_t r;
+	static uint32_t pool[64];
+	static size_t left;
 
-	hmac_random(&r, sizeof(r));
-	return (r);
+	/* one call of the kernel for many */
+	if (left == 0) {
+		hmac_random(pool, sizeof(pool));
+		left = sizeof(pool) / sizeof(pool[0]);
+	}
+	return (pool[--left]);
 }
 
 void
@@ -133,9 +138,11 @@ engine_stop(struct engine *e)
 	if (e->stopping)
 		return;
 	e->stopping = true;
+	tx_open(e);
 	TAILQ_FOREACH_SAFE(f, &e->vifs, entry, next)
 		if (!f->dying)
 			vif_stop(f, VHOST_CAUSE_SHUTDOWN);
+	tx_close(e);
 	engine_sweep(e);		/* there may be none */
 }
 
@@ -366,6 +373,11 @@ engine_new(int fd)
 	e->g.log = CONFIG_LOG_DEFAULT;
 	e->started = monotime_now();
 	demote_init(&e->ledger, entries, ENGINE_LEDGER_MAX);
+	TAILQ_INIT(&e->lost);
+	RB_INIT(&e->ids);
+	hmac_random(&e->ipid, sizeof(e->ipid));
+	timers_init(e);
+	tx_init(e);
 	e->ledger_timer = ev_timer_new(ledger_expire, e);
 	e->sweep_timer = ev_timer_new(sweep_cb, e);
 	e->pulse_timer = ev_timer_new(pulse_cb, e);

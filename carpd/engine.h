@@ -9,11 +9,13 @@
 #define CARPD_ENGINE_H
 
 #include <sys/queue.h>
+#include <sys/tree.h>
 
 #include "../common/channel.h"
 #include "../common/control.h"
 #include "../common/ev.h"
 #include "../common/os/kif.h"
+#include "../common/wire/frame.h"
 #include "advert.h"
 #include "config.h"
 #include "demote.h"
@@ -28,6 +30,9 @@
 #define ENGINE_DROPLOG_MAX	64	/* reason and peer pairs remembered */
 #define ENGINE_GONE_TIME	(10 * MONOTIME_SEC)
 #define ENGINE_HOLDS_MAX	16	/* reasons that pfsyncd may hold */
+#define TX_FRAMES		64	/* that leave in one system call */
+#define TX_FRAME_MAX		(FRAME_ETH_LEN + FRAME_IP6_LEN + ADVERT_MAX)
+#define TIMERS_LATE_BUCKETS	8
 
 /* Counters under netstat's names, then ours. */
 enum engine_counter {
@@ -72,13 +77,20 @@ struct node {
 	bool			 running;	/* RUN was the last told */
 	const char		*why;		/* INIT: what is missing */
 	bool			 told_no_v6, told_outside;	/* warned of */
-	bool			 was_master;	/* when its link was lost */
+	bool			 was_master;	/* when its link was lost: it
+						   is in the engine's list */
 	monotime_t		 lost;
+	TAILQ_ENTRY(node)	 lost_entry;
+	RB_ENTRY(node)		 id_entry;
 	struct node_timer {
+		RB_ENTRY(node_timer) entry;	/* while armed */
 		struct node	*node;
-		struct ev_timer	*ev;
-		monotime_t	 armed;
+		enum vhost_timer which;
+		monotime_t	 armed;		/* MONOTIME_NEVER: off */
 	}			 timer[VHOST_TIMERS];
+	bool			 tx_waits;	/* for tx_ok to be told */
+	bool			 tx_ok;		/* all its adverts left */
+	TAILQ_ENTRY(node)	 tx_entry;
 	uint64_t		 since_ms;	/* wall clock of the state */
 	struct ipaddr		 master;
 	uint32_t		 master_node, master_rank;
@@ -100,6 +112,8 @@ struct dev {
 						   came: the way is open */
 	int			 fd;
 	struct ev_fd		*ev;
+	struct ev_timer		*pause;		/* see rx_ready() */
+	monotime_t		 read_at;
 	struct steer_slots	*slots;
 	struct node		*byvhid[256];
 	struct dev_addr {
@@ -141,6 +155,29 @@ struct watch {
 	uint64_t		 addrs;		/* a digest of all addresses */
 };
 
+/* How late timers ran. */
+enum { TIMERS_AD, TIMERS_MD, TIMERS_KINDS };
+struct timers_late {
+	uint64_t		 bucket[TIMERS_LATE_BUCKETS];
+	int64_t			 max;		/* ns */
+};
+extern const char *const timers_late_names[TIMERS_LATE_BUCKETS];
+
+/* Frames that wait for the end of a round, all of one carpdev. */
+struct tx {
+	int			 depth;		/* of rounds */
+	struct dev		*dev;
+	size_t			 n;
+	struct tx_frame {
+		struct node	*node;
+		uint16_t	 len;
+		uint8_t		 af;
+		bool		 advert;
+		uint8_t		 data[TX_FRAME_MAX];
+	}			 frame[TX_FRAMES];
+	TAILQ_HEAD(tx_nodes, node) waiting;	/* for what became of them */
+};
+
 struct engine {
 	struct channel		*parent;
 	struct control		*control;
@@ -156,6 +193,14 @@ struct engine {
 	struct ev_timer		*ledger_timer;
 	struct ev_timer		*sweep_timer;
 	struct ev_timer		*pulse_timer;
+	RB_HEAD(node_timers, node_timer) timers;
+	struct ev_timer		*timers_ev;
+	monotime_t		 timers_at;	/* timers_ev is set for */
+	struct timers_late	 late[TIMERS_KINDS];
+	struct tx		 tx;
+	TAILQ_HEAD(, node)	 lost;		/* as MASTER, in that order */
+	RB_HEAD(node_ids, node)	 ids;		/* by advert id */
+	uint16_t		 ipid;
 	unsigned int		 unanswered;	/* by the parent */
 	bool			 configured;	/* first CONF_END was seen */
 	bool			 want_ready;	/* tell the parent when drained */
@@ -209,15 +254,14 @@ void		 node_conf(struct node *n, const struct config_vhid *cv);
 void		 node_style(struct node *n);
 void		 node_variant(struct node *n);
 void		 node_families(struct node *n);
-/* Deliver an event and carry out what follows. */
+/* Deliver an event and carry out what follows, in a round of its own. */
 void		 node_event(struct node *n, const struct vhost_event *ev);
+/* Its timer is due. */
+void		 node_timer(struct node *n, enum vhost_timer which);
 void		 node_simple_event(struct node *n, enum vhost_event_type type,
 		    enum vhost_cause cause);
-/*
- * One step at a given time, without the answer to what was sent: -1, or
- * whether an advertisement could be sent.
- */
-int		 node_step(struct node *n, const struct vhost_event *ev,
+/* One step at a given time; within a round if it may send anything. */
+void		 node_step(struct node *n, const struct vhost_event *ev,
 		    monotime_t now);
 /* May it run?  Tells the machine when that has changed. */
 void		 node_eval(struct node *n);
@@ -233,6 +277,39 @@ size_t		 node_gone_list(struct engine *e, size_t skip,
 		    uint8_t (*list)[ADVERT_ID_LEN]);
 /* Tell what is lost, from the skip'th on: advertisement if MASTER, notice. */
 void		 node_notice(struct node *n, size_t skip);
+
+/* Our node has lost the vhost of that id: tell those here that are it. */
+void		 node_hear_gone(struct engine *e, const uint8_t *id,
+		    uint32_t from);
+
+/* -- timers.c -- */
+
+void		 timers_init(struct engine *e);
+/* Set or (MONOTIME_NEVER) stop it. */
+void		 timers_arm(struct node_timer *t, monotime_t at);
+/* Tell the event loop when the next one is due. */
+void		 timers_settle(struct engine *e);
+
+/* -- tx.c -- */
+
+void		 tx_init(struct engine *e);
+/*
+ * A round: frames are collected, advertisements answered (VHOST_EV_SENT) at
+ * its end.  Rounds nest; the outermost counts.  No vhid is freed within one.
+ */
+void		 tx_open(struct engine *e);
+void		 tx_close(struct engine *e);
+bool		 tx_is_open(const struct engine *e);
+/*
+ * Room for a frame on n's carpdev, TX_FRAME_MAX bytes; what was written there
+ * goes out by tx_put(), at once if no round is open.
+ */
+uint8_t		*tx_room(struct node *n);
+void		 tx_put(struct node *n, size_t len, uint8_t af, bool advert);
+/* n hears at the end of the round whether its advertisements left. */
+void		 tx_tell(struct node *n);
+/* n goes: nothing here may point to it. */
+void		 tx_forget(struct node *n);
 
 /* -- ledger.c: demotion -- */
 
@@ -260,6 +337,10 @@ void		 ledger_expire(void *engine);
 
 /* Event callback: frames wait at a carpdev. */
 void		 rx_ready(int fd, int what, void *dev);
+/* Take in whatever has come by now. */
+void		 rx_drain(struct dev *d);
+/* Timer callback: the end of a pause, see rx_ready(). */
+void		 rx_resume(void *dev);
 
 /* -- dev.c: carpdevs -- */
 

@@ -71,9 +71,11 @@ group_changed(struct engine *e, const char *group)
 {
 	struct vif *f;
 
+	tx_open(e);
 	TAILQ_FOREACH(f, &e->vifs, entry)
 		if (vif_in_group(f, group))
 			ledger_tell(f);
+	tx_close(e);
 }
 
 bool

@@ -6,18 +6,15 @@
  * its actions become frames, slots and messages to the parent.  Also whether
  * the vhid may run at all, and the frame for the day the engine dies.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../common/log.h"
 #include "../common/wire/frame.h"
 #include "engine.h"
-#include "os/frameio.h"
 
 #define TOS_LOWDELAY	0x10	/* what OpenBSD and ucarp send */
 #define SNDERR_TIME	(60 * MONOTIME_SEC)	/* a send error's entry */
-#define FRAME_BUF	(FRAME_ETH_LEN + FRAME_IP6_LEN + ADVERT_MAX)
 
 /* ---- sending ---- */
 
@@ -49,27 +46,82 @@ group_of(uint8_t af)
 	return (af == AF_INET ? &g4 : &g6);
 }
 
+static void
+note_lost(struct node *n)
+{
+	if (n->was_master)
+		TAILQ_REMOVE(&n->eng->lost, n, lost_entry);
+	n->was_master = true;
+	n->lost = monotime_now();
+	TAILQ_INSERT_TAIL(&n->eng->lost, n, lost_entry);
+}
+
+static void
+forget_lost(struct node *n)
+{
+	if (n->was_master)
+		TAILQ_REMOVE(&n->eng->lost, n, lost_entry);
+	n->was_master = false;
+}
+
+static int
+id_cmp(const struct node *a, const struct node *b)
+{
+	int r = memcmp(a->av.id, b->av.id, sizeof(a->av.id));
+
+	if (r != 0)
+		return (r);
+	return (a < b ? -1 : a > b);
+}
+
+RB_PROTOTYPE(node_ids, node, id_entry, id_cmp)
+RB_GENERATE(node_ids, node, id_entry, id_cmp)
+
+void
+node_hear_gone(struct engine *e, const uint8_t *id, uint32_t from)
+{
+	struct node *n = RB_ROOT(&e->ids), *first = NULL;
+	struct vhost_event ev;
+	int r;
+
+	memset(&ev, 0, sizeof(ev));
+	ev.type = VHOST_EV_GONE;
+	ev.node = from;
+	while (n != NULL) {
+		if ((r = memcmp(id, n->av.id, ADVERT_ID_LEN)) == 0)
+			first = n;
+		n = r <= 0 ? RB_LEFT(n, id_entry) : RB_RIGHT(n, id_entry);
+	}
+	/* two carpdevs may have vhosts that look the same */
+	for (n = first; n != NULL && memcmp(id, n->av.id, ADVERT_ID_LEN) == 0;
+	    n = RB_NEXT(node_ids, &e->ids, n))
+		node_event(n, &ev);
+}
+
 size_t
 node_gone_list(struct engine *e, size_t skip, uint8_t (*list)[ADVERT_ID_LEN])
 {
-	monotime_t now = monotime_now();
-	struct vif *f;
-	size_t i, k = 0;
+	struct node *n, *next;
+	monotime_t now;
+	size_t k = 0;
 
-	TAILQ_FOREACH(f, &e->vifs, entry)
-		for (i = 0; i < f->nnodes && k < ADVERT_GONE_MAX; i++) {
-			struct node *n = f->nodes[i];
-
-			if (!n->was_master || !n->av_set ||
-			    n->v.state != VHOST_INIT ||
-			    monotime_sub(now, n->lost) > ENGINE_GONE_TIME)
-				continue;
-			if (skip > 0) {
-				skip--;
-				continue;
-			}
-			memcpy(list[k++], n->av.id, ADVERT_ID_LEN);
+	if (TAILQ_EMPTY(&e->lost))	/* as nearly always */
+		return (0);
+	now = monotime_now();
+	TAILQ_FOREACH_SAFE(n, &e->lost, lost_entry, next) {
+		if (k == ADVERT_GONE_MAX)
+			break;
+		if (monotime_sub(now, n->lost) > ENGINE_GONE_TIME) {
+			forget_lost(n);
+			continue;
 		}
+		if (!n->av_set || n->v.state != VHOST_INIT)
+			continue;
+		if (skip > 0)
+			skip--;
+		else
+			memcpy(list[k++], n->av.id, ADVERT_ID_LEN);
+	}
 	return (k);
 }
 
@@ -106,7 +158,7 @@ build_frame(struct node *n, uint8_t af, struct advert_out *o, uint8_t *buf,
 	m.proto = CARP_PROTO;
 	m.ttl = CARP_TTL;
 	m.tos = af == AF_INET ? TOS_LOWDELAY : 0;
-	m.id = (uint16_t)engine_random();
+	m.id = n->eng->ipid++;
 	hlen = frame_ip(buf, size, &m, plen);
 	if (hlen == 0 || hlen + plen > size)
 		return (0);
@@ -114,49 +166,36 @@ build_frame(struct node *n, uint8_t af, struct advert_out *o, uint8_t *buf,
 	return (hlen + plen);
 }
 
-static bool
+static void
 send_family(struct node *n, uint8_t af, struct advert_out *o)
 {
-	struct engine *e = n->eng;
-	uint8_t buf[FRAME_BUF];
 	size_t len;
 
-	o->seq = ++e->seq;
-	len = build_frame(n, af, o, buf, sizeof(buf));
+	o->seq = ++n->eng->seq;
+	len = build_frame(n, af, o, tx_room(n), TX_FRAME_MAX);
 	if (len == 0)
-		return (false);
-	if (n->vif->dev->fd == -1 ||
-	    frameio_send(n->vif->dev->fd, buf, len) == -1) {
-		e->count[COUNT_OERRORS]++;
-		if (errno == ENOBUFS)
-			e->count[COUNT_ONOMEM]++;
-		engine_log(e, LOG_WARNING, "%s: advertisement on %s failed: %s",
-		    n->vif->c.name, n->vif->dev->name, strerror(errno));
-		return (false);
-	}
-	e->count[af == AF_INET ? COUNT_OPACKETS : COUNT_OPACKETS6]++;
-	return (true);
+		n->tx_ok = false;
+	else
+		tx_put(n, len, af, true);
 }
 
 /*
- * Every family that the vhid has; false when one of them failed.  Of what is
- * lost the first `skip` vhosts were told before.
+ * Every family that the vhid has.  Of what is lost the first `skip` vhosts
+ * were told before.
  */
-static bool
+static void
 send_advert(struct node *n, struct advert_out *o, size_t skip)
 {
 	uint8_t gone[ADVERT_GONE_MAX][ADVERT_ID_LEN];
-	bool ok = true;
 
 	o->ngone = node_gone_list(n->eng, skip, gone);
 	o->gone = (const uint8_t (*)[ADVERT_ID_LEN])gone;
 	if (n->conf.v4)
-		ok &= send_family(n, AF_INET, o);
+		send_family(n, AF_INET, o);
 	if (n->conf.v6)
-		ok &= send_family(n, AF_INET6, o);
+		send_family(n, AF_INET6, o);
 	o->gone = NULL;
 	n->spoke = true;
-	return (ok);
 }
 
 static void
@@ -164,22 +203,18 @@ announce(struct node *n)
 {
 	const struct config_iface *c = &n->vif->c;
 	struct dev *d = n->vif->dev;
-	uint8_t buf[128];
 	size_t i, len;
 
-	if (d->fd == -1)
-		return;
 	for (i = 0; i < c->naddrs; i++) {
 		if (c->addrs[i].af == AF_INET)
-			len = frame_garp(buf, sizeof(buf), n->vmac,
+			len = frame_garp(tx_room(n), TX_FRAME_MAX, n->vmac,
 			    &c->addrs[i]);
 		else if (n->conf.v6)
-			len = frame_una(buf, sizeof(buf), n->vmac,
+			len = frame_una(tx_room(n), TX_FRAME_MAX, n->vmac,
 			    &c->addrs[i], d->router);
 		else
 			continue;
-		if (frameio_send(d->fd, buf, len) == -1)
-			n->eng->count[COUNT_OERRORS]++;
+		tx_put(n, len, c->addrs[i].af, false);
 	}
 }
 
@@ -215,7 +250,7 @@ node_notice(struct node *n, size_t skip)
 	o.advskew = vhost_skew(&n->conf, &n->v);
 	o.demote = (uint8_t)n->v.demotion;
 	o.notice = n->v.state != VHOST_MASTER;
-	(void)send_advert(n, &o, skip);
+	send_advert(n, &o, skip);
 }
 
 /* ---- carrying out actions ---- */
@@ -232,7 +267,7 @@ record_state(struct node *n, const struct vhost_action *a)
 	ctl_changed(e);
 	if (a->to == VHOST_MASTER) {
 		e->count[COUNT_PREEMPT]++;
-		n->was_master = false;
+		forget_lost(n);
 		dev_prove(n->vif->dev);
 		memset(&n->master, 0, sizeof(n->master));
 		n->master_node = 0;
@@ -269,8 +304,7 @@ act_snderr(struct node *n, bool hold)
 		    "snderrors", hold ? 1 : 0, SNDERR_TIME);
 }
 
-/* Returns -1, or whether an advertisement could be sent. */
-static int
+static void
 act_one(struct node *n, const struct vhost_action *a)
 {
 	struct advert_out o;
@@ -279,23 +313,23 @@ act_one(struct node *n, const struct vhost_action *a)
 	switch (a->type) {
 	case VHOST_ACT_STATE:
 		record_state(n, a);
-		return (-1);
+		return;
 	case VHOST_ACT_SLOT_ON:
 		set_slot(n, STEER_STATE_ON);
-		return (-1);
+		return;
 	case VHOST_ACT_SLOT_DRAIN:
 		set_slot(n, STEER_STATE_DRAIN);
-		return (-1);
+		return;
 	case VHOST_ACT_SLOT_OFF:
 		set_slot(n, STEER_STATE_OFF);
 		engine_sweep(n->eng);
-		return (-1);
+		return;
 	case VHOST_ACT_ADDR_ADD:
 		ask_addresses(n, true);
-		return (-1);
+		return;
 	case VHOST_ACT_ADDR_DEL:
 		ask_addresses(n, false);
-		return (-1);
+		return;
 	case VHOST_ACT_SEND:
 		o.advbase = n->conf.advbase;
 		o.advskew = a->advskew;
@@ -303,22 +337,23 @@ act_one(struct node *n, const struct vhost_action *a)
 		/* The lease lives as long as we speak. */
 		if (n->v.state == VHOST_MASTER)
 			set_slot(n, STEER_STATE_ON);
-		return (send_advert(n, &o, 0));
+		send_advert(n, &o, 0);
+		tx_tell(n);
+		return;
 	case VHOST_ACT_BOWOUT:
 		o.advbase = o.advskew = CARP_BOWOUT;
 		o.demote = a->demote;
 		o.reason = n->eng->orphan ? ADVERT_REASON_PARENT_DIED :
 		    ADVERT_REASON_SHUTDOWN;
-		(void)send_advert(n, &o, 0);
-		return (-1);
+		send_advert(n, &o, 0);
+		return;
 	case VHOST_ACT_ANNOUNCE:
 		announce(n);
-		return (-1);
+		return;
 	case VHOST_ACT_SNDERR:
 		act_snderr(n, a->demote != 0);
-		return (-1);
+		return;
 	}
-	return (-1);
 }
 
 static void
@@ -326,25 +361,15 @@ arm_timers(struct node *n)
 {
 	int i;
 
-	for (i = 0; i < VHOST_TIMERS; i++) {
-		struct node_timer *t = &n->timer[i];
-
-		if (monotime_cmp(t->armed, n->v.timer[i]) == 0)
-			continue;
-		t->armed = n->v.timer[i];
-		if (monotime_isset(t->armed))
-			ev_timer_at(t->ev, t->armed);
-		else
-			ev_timer_stop(t->ev);
-	}
+	for (i = 0; i < VHOST_TIMERS; i++)
+		timers_arm(&n->timer[i], n->v.timer[i]);
 }
 
-int
+void
 node_step(struct node *n, const struct vhost_event *ev, monotime_t now)
 {
 	struct vhost_actions out;
 	const char *broken;
-	int r, sent = -1;
 	size_t i;
 
 	vhost_step(&n->conf, &n->v, ev, now, &out);
@@ -353,23 +378,33 @@ node_step(struct node *n, const struct vhost_event *ev, monotime_t now)
 		    n->conf.vhid, broken, vhost_event_names[ev->type]);
 	arm_timers(n);
 	for (i = 0; i < out.n; i++)
-		if ((r = act_one(n, &out.a[i])) != -1)
-			sent = r;
-	return (sent);
+		act_one(n, &out.a[i]);
+}
+
+/*
+ * Has a successor's frame closed the slot while we were not looking?  Asked
+ * before we speak, or hear him, as MASTER: that would open it again.
+ */
+static bool
+node_taken(const struct node *n, const struct vhost_event *ev)
+{
+	return (n->v.state == VHOST_MASTER && (ev->type == VHOST_EV_ADVERT ||
+	    (ev->type == VHOST_EV_TIMER && ev->timer == VHOST_TIMER_AD)) &&
+	    n->vif->dev->slots != NULL && steer_slot_get(n->vif->dev->slots,
+	    n->conf.vhid) != STEER_STATE_ON);
 }
 
 void
 node_event(struct node *n, const struct vhost_event *ev)
 {
-	struct vhost_event sent;
-	int r;
+	tx_open(n->eng);
+	if (node_taken(n, ev)) {
+		struct vhost_event taken = { .type = VHOST_EV_TAKEN };
 
-	if ((r = node_step(n, ev, monotime_now())) == -1)
-		return;
-	memset(&sent, 0, sizeof(sent));
-	sent.type = VHOST_EV_SENT;
-	sent.ok = r != 0;
-	(void)node_step(n, &sent, monotime_now());
+		node_step(n, &taken, monotime_now());
+	}
+	node_step(n, ev, monotime_now());
+	tx_close(n->eng);
 }
 
 void
@@ -384,22 +419,14 @@ node_simple_event(struct node *n, enum vhost_event_type type,
 	node_event(n, &ev);
 }
 
-static void
-node_timer_cb(void *arg)
+void
+node_timer(struct node *n, enum vhost_timer which)
 {
-	struct node_timer *t = arg;
-	struct node *n = t->node;
 	struct vhost_event ev;
 
 	memset(&ev, 0, sizeof(ev));
 	ev.type = VHOST_EV_TIMER;
-	ev.timer = (enum vhost_timer)(t - n->timer);
-	t->armed = MONOTIME_NEVER;
-	/* A successor's frame closed the slot while we were not looking. */
-	if (ev.timer == VHOST_TIMER_AD && n->v.state == VHOST_MASTER &&
-	    n->vif->dev->slots != NULL && steer_slot_get(n->vif->dev->slots,
-	    n->conf.vhid) != STEER_STATE_ON)
-		ev.type = VHOST_EV_TAKEN;
+	ev.timer = which;
 	node_event(n, &ev);
 }
 
@@ -472,10 +499,8 @@ node_eval(struct node *n)
 		return;
 	}
 	if (n->v.state == VHOST_MASTER && cause != VHOST_CAUSE_OPERATOR &&
-	    cause != VHOST_CAUSE_SHUTDOWN) {
-		n->was_master = true;
-		n->lost = monotime_now();
-	}
+	    cause != VHOST_CAUSE_SHUTDOWN)
+		note_lost(n);
 	/* Whoever still has a link says goodbye, as far as it can. */
 	node_simple_event(n, cause == VHOST_CAUSE_LINK ||
 	    cause == VHOST_CAUSE_CARPDEV_GONE ? VHOST_EV_HALT : VHOST_EV_STOP,
@@ -598,9 +623,11 @@ node_new(struct vif *f, const struct config_vhid *cv)
 		fatalx("%s: cannot prepare the digest", f->c.name);
 	for (i = 0; i < VHOST_TIMERS; i++) {
 		n->timer[i].node = n;
+		n->timer[i].which = (enum vhost_timer)i;
 		n->timer[i].armed = MONOTIME_NEVER;
-		n->timer[i].ev = ev_timer_new(node_timer_cb, &n->timer[i]);
 	}
+	n->tx_ok = true;
+	RB_INSERT(node_ids, &f->eng->ids, n);
 	f->nodes[f->nnodes++] = n;
 	f->dev->byvhid[cv->vhid] = n;
 	n->v.demotion = ledger_vif(f);
@@ -613,8 +640,11 @@ node_free(struct node *n)
 
 	if (n->vif->dev->byvhid[n->conf.vhid] == n)
 		n->vif->dev->byvhid[n->conf.vhid] = NULL;
+	tx_forget(n);
+	forget_lost(n);
 	for (i = 0; i < VHOST_TIMERS; i++)
-		ev_timer_free(n->timer[i].ev);
+		timers_arm(&n->timer[i], MONOTIME_NEVER);
+	RB_REMOVE(node_ids, &n->eng->ids, n);
 	if (n->av_set)
 		advert_vhost_clear(&n->av);
 	free(n);

@@ -14,7 +14,10 @@
 #include "engine.h"
 #include "os/frameio.h"
 
-#define RX_BATCH	128	/* frames of one carpdev before others' turn */
+#define RX_BATCH	32	/* frames read by one system call */
+#define RX_ROUNDS	4	/* of those before others' turn */
+#define RX_DRAIN	128	/* of those when nothing may be left unheard */
+#define RX_PAUSE	(300 * MONOTIME_USEC)
 #define COUNTER_STEP	1024	/* a counter's, adverts lost included */
 #define DROP_LOG_QUIET	(60 * MONOTIME_SEC)
 
@@ -201,20 +204,10 @@ note_peer(struct node *n, const struct frame_ip *f,
 static void
 hear_gone(struct engine *e, const struct advert_in *in)
 {
-	struct vhost_event ev;
-	struct vif *f;
-	size_t i, k;
+	size_t k;
 
-	memset(&ev, 0, sizeof(ev));
-	ev.type = VHOST_EV_GONE;
-	ev.node = in->node;
-	TAILQ_FOREACH(f, &e->vifs, entry)
-		for (i = 0; i < f->nnodes; i++)
-			for (k = 0; k < in->ngone; k++)
-				if (f->nodes[i]->av_set && memcmp(
-				    f->nodes[i]->av.id, in->gone + k *
-				    ADVERT_ID_LEN, ADVERT_ID_LEN) == 0)
-					node_event(f->nodes[i], &ev);
+	for (k = 0; k < in->ngone; k++)
+		node_hear_gone(e, in->gone + k * ADVERT_ID_LEN, in->node);
 }
 
 static enum vhost_cause
@@ -310,20 +303,68 @@ receive(struct dev *d, const uint8_t *frame, size_t len)
 	hear(n, &f, &h, &in);
 }
 
+/* Up to `rounds` batches; false: there may be more. */
+static bool
+take(struct dev *d, int rounds)
+{
+	static uint8_t bytes[RX_BATCH][FRAMEIO_MTU];
+	struct frameio_vec v[RX_BATCH];
+	size_t i, n = RX_BATCH;
+	int fd = d->fd;
+
+	while (n == RX_BATCH) {
+		if (rounds-- == 0)
+			return (false);
+		for (i = 0; i < RX_BATCH; i++)
+			v[i] = (struct frameio_vec){ bytes[i],
+			    sizeof(bytes[i]) };
+		n = frameio_recvv(fd, v, RX_BATCH);
+		tx_open(d->eng);
+		for (i = 0; i < n && d->fd == fd; i++)
+			receive(d, v[i].data, v[i].len);
+		tx_close(d->eng);
+		if (d->fd != fd)
+			break;
+	}
+	return (true);
+}
+
+/*
+ * The first frame after a quiet time is looked at once.  Those that follow it
+ * closely come from somebody with many vhids, one by one as he sends them:
+ * they are let come in for a moment, else each would cost a wake-up.
+ */
 void
 rx_ready(int fd, int what, void *arg)
 {
 	struct dev *d = arg;
-	uint8_t frame[FRAMEIO_MTU];
-	ssize_t len;
-	int i;
+	monotime_t last = d->read_at;
 
+	(void)fd;
 	(void)what;
-	for (i = 0; i < RX_BATCH; i++) {
-		if ((len = frameio_recv(fd, frame, sizeof(frame))) == -1)
-			return;
-		receive(d, frame, (size_t)len);
-		if (d->fd != fd)
-			return;
-	}
+	d->read_at = monotime_now();
+	if (!take(d, RX_ROUNDS) || d->ev == NULL ||
+	    monotime_sub(d->read_at, last) > RX_PAUSE)
+		return;
+	ev_fd_want(d->ev, 0);
+	ev_timer_at(d->pause, monotime_add(d->read_at, RX_PAUSE));
+}
+
+void
+rx_resume(void *arg)
+{
+	struct dev *d = arg;
+
+	if (d->ev == NULL)
+		return;
+	ev_fd_want(d->ev, EV_IN);
+	d->read_at = monotime_now();
+	(void)take(d, RX_ROUNDS);
+}
+
+void
+rx_drain(struct dev *d)
+{
+	if (d->fd != -1)
+		(void)take(d, RX_DRAIN);
 }

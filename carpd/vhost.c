@@ -73,6 +73,12 @@ max64(int64_t a, int64_t b)
 	return (a > b ? a : b);
 }
 
+static int64_t
+min64(int64_t a, int64_t b)
+{
+	return (a < b ? a : b);
+}
+
 uint8_t
 vhost_skew(const struct vhost_conf *c, const struct vhost *v)
 {
@@ -117,6 +123,12 @@ int64_t
 vhost_lease(const struct vhost_conf *c, const struct vhost *v)
 {
 	return (max64(PATIENCE * vhost_interval(c, v), VHOST_LEASE_MIN));
+}
+
+int64_t
+vhost_early(const struct vhost_conf *c, const struct vhost *v)
+{
+	return (min64(vhost_interval(c, v) / 64, VHOST_EARLY_MAX));
 }
 
 static struct vhost_action *
@@ -391,8 +403,12 @@ master_timer(struct step *s)
 	int64_t interval;
 	monotime_t next;
 
-	if (!timer_due(s, VHOST_TIMER_AD))
+	/* Early in company: from now on they are due at the same time. */
+	if (s->e->timer != VHOST_TIMER_AD || monotime_sub(
+	    v->timer[VHOST_TIMER_AD], s->now) > vhost_early(s->c, v))
 		return;
+	v->timer[VHOST_TIMER_AD] = monotime_min(v->timer[VHOST_TIMER_AD],
+	    s->now);
 	send_advert(s, VHOST_ACT_SEND);
 	if (v->delayed > 0 && --v->delayed == 0)
 		(void)act(s, VHOST_ACT_ANNOUNCE);

@@ -19,6 +19,7 @@
 #define VHOST_SKEW_MAX		240	/* FreeBSD: demotion through advskew */
 #define VHOST_LEASE_MIN		(100 * MONOTIME_MSEC)
 #define VHOST_DRAIN		(50 * MONOTIME_MSEC)
+#define VHOST_EARLY_MAX	(10 * MONOTIME_MSEC)
 #define VHOST_SNDERR_MAX	3	/* ip_carp.c: CARP_SENDAD_MAX_ERRORS */
 
 enum vhost_state { VHOST_INIT, VHOST_BACKUP, VHOST_MASTER, VHOST_STATES };
@@ -177,6 +178,12 @@ uint8_t		 vhost_skew(const struct vhost_conf *c, const struct vhost *v);
 int64_t		 vhost_interval(const struct vhost_conf *c,
 		    const struct vhost *v);
 int64_t		 vhost_masterdown(const struct vhost_conf *c);
+/*
+ * How much earlier than due an advertisement may go out together with others,
+ * at most VHOST_EARLY_MAX.
+ */
+int64_t		 vhost_early(const struct vhost_conf *c,
+		    const struct vhost *v);
 /* How late a MASTER may be before it must go back and listen. */
 int64_t		 vhost_lease(const struct vhost_conf *c,
 		    const struct vhost *v);

@@ -91,7 +91,7 @@ vif_kill(struct vif *f)
 	ev.timer = VHOST_TIMER_DRAIN;
 	for (i = 0; i < f->nnodes; i++)
 		if (monotime_isset(f->nodes[i]->v.timer[VHOST_TIMER_DRAIN]))
-			(void)node_step(f->nodes[i], &ev,
+			node_step(f->nodes[i], &ev,
 			    f->nodes[i]->v.timer[VHOST_TIMER_DRAIN]);
 	vif_free(f);
 }

@@ -48,6 +48,12 @@ monotime_cmp(monotime_t a, monotime_t b)
 	return ((a.ns > b.ns) - (a.ns < b.ns));
 }
 
+static inline monotime_t
+monotime_min(monotime_t a, monotime_t b)
+{
+	return (a.ns < b.ns ? a : b);
+}
+
 static inline bool
 monotime_isset(monotime_t t)
 {

@@ -40,7 +40,11 @@
 /* ival as in the word, result in ns */
 #define STEER_LEASE(ival) \
 	(3ULL * ((ival) ? (ival) : 1) * STEER_TICK + 3000000000ULL)
-#define STEER_STALE_MIN	20000000ULL
+/*
+ * Less than the fastest successor waits (3 ticks, 11.7 ms), so that his first
+ * frame closes the slot; more than a busy master is ever late.
+ */
+#define STEER_STALE_MIN	10000000ULL
 #define STEER_STALE(ival) \
 	((ival) * STEER_TICK * 3 / 2 > STEER_STALE_MIN ?	\
 	 (ival) * STEER_TICK * 3 / 2 : STEER_STALE_MIN)

@@ -33,4 +33,15 @@ int		 frameio_send(int fd, const void *frame, size_t len);
 /* Bytes of the next frame, or -1 and errno (EAGAIN, ENETDOWN ...). */
 ssize_t		 frameio_recv(int fd, void *frame, size_t size);
 
+/* Several in one system call, at most FRAMEIO_BATCH. */
+#define FRAMEIO_BATCH	64
+struct frameio_vec {
+	uint8_t		*data;
+	size_t		 len;	/* receiving: size before, length after */
+};
+/* How many left, in order; if not all, errno tells what the next one met. */
+size_t		 frameio_sendv(int fd, const struct frameio_vec *v, size_t n);
+/* How many were there, 0 also on errors. */
+size_t		 frameio_recvv(int fd, struct frameio_vec *v, size_t n);
+
 #endif

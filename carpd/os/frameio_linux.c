@@ -30,7 +30,7 @@
 
 #define CAPTURE		"(ip proto 112) or (ip6 proto 112)"
 #define INSNS_MAX	64
-#define RCVBUF		(256 * 1024)
+#define RCVBUF		(4 * 1024 * 1024)	/* the adverts of 255 vhids */
 #define PRIORITY	6	/* TC_PRIO_INTERACTIVE */
 
 
@@ -234,4 +234,58 @@ frameio_recv(int fd, void *frame, size_t size)
 		n = recv(fd, frame, size, 0);
 	} while (n == -1 && errno == EINTR);
 	return (n);
+}
+
+static void
+fill(struct mmsghdr *m, struct iovec *iov, const struct frameio_vec *v,
+    size_t n)
+{
+	size_t	 i;
+
+	memset(m, 0, n * sizeof(*m));
+	for (i = 0; i < n; i++) {
+		iov[i].iov_base = v[i].data;
+		iov[i].iov_len = v[i].len;
+		m[i].msg_hdr.msg_iov = &iov[i];
+		m[i].msg_hdr.msg_iovlen = 1;
+	}
+}
+
+size_t
+frameio_sendv(int fd, const struct frameio_vec *v, size_t n)
+{
+	struct mmsghdr	 m[FRAMEIO_BATCH];
+	struct iovec	 iov[FRAMEIO_BATCH];
+	size_t		 done = 0;
+	int		 r;
+
+	if (n > FRAMEIO_BATCH)
+		n = FRAMEIO_BATCH;
+	fill(m, iov, v, n);
+	while (done < n) {
+		r = sendmmsg(fd, m + done, (unsigned int)(n - done), 0);
+		if (r > 0)
+			done += (size_t)r;
+		else if (r == 0 || errno != EINTR)
+			break;
+	}
+	return (done);
+}
+
+size_t
+frameio_recvv(int fd, struct frameio_vec *v, size_t n)
+{
+	struct mmsghdr	 m[FRAMEIO_BATCH];
+	struct iovec	 iov[FRAMEIO_BATCH];
+	int		 i, r;
+
+	if (n > FRAMEIO_BATCH)
+		n = FRAMEIO_BATCH;
+	fill(m, iov, v, n);
+	do {
+		r = recvmmsg(fd, m, (unsigned int)n, 0, NULL);
+	} while (r == -1 && errno == EINTR);
+	for (i = 0; i < r; i++)
+		v[i].len = m[i].msg_len;
+	return (r > 0 ? (size_t)r : 0);
 }

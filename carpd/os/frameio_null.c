@@ -46,3 +46,20 @@ frameio_recv(int fd, void *frame, size_t size)
 	errno = EAGAIN;
 	return (-1);
 }
+
+size_t
+frameio_sendv(int fd, const struct frameio_vec *v, size_t n)
+{
+	(void)fd;
+	(void)v;
+	return (n);
+}
+
+size_t
+frameio_recvv(int fd, struct frameio_vec *v, size_t n)
+{
+	(void)fd;
+	(void)v;
+	(void)n;
+	return (0);
+}

@@ -41,7 +41,8 @@ int		 vaddr_mac(struct vaddr *v, const uint8_t mac[6], bool add);
  * Declare a virtual address (with its configured prefix length).  When the
  * host itself has it on carpdev, it is its own: it is put aside now with the
  * routes that hang on it (recorded) and comes and goes with MASTER from here
- * on; vaddr_close() restores it.  0; 1: it was the host's own; -1 and errno.
+ * on; vaddr_close() restores it.  Addresses that came to carpdev after
+ * vaddr_open() have been told to vaddr_note().  0; 1: it was the host's own; -1 and errno.
  */
 int		 vaddr_declare(struct vaddr *v, const struct ipaddr *a);
 void		 vaddr_undeclare(struct vaddr *v, const struct ipaddr *a);
@@ -58,6 +59,14 @@ void		 vaddr_settle(struct vaddr *v);
  */
 int		 vaddr_add(struct vaddr *v, const struct ipaddr *a,
 		    uint8_t *plen);
+/* The same for many, in as few exchanges as can be. */
+struct vaddr_job {
+	const struct ipaddr *addr;
+	uint8_t		 plen;		/* which length it has */
+	int		 error;		/* 0 or errno */
+};
+void		 vaddr_add_many(struct vaddr *v, struct vaddr_job *jobs,
+		    size_t n);
 /* Take it away; 0 also when it is not there. */
 int		 vaddr_del(struct vaddr *v, const struct ipaddr *a);
 /*

@@ -16,6 +16,7 @@
  */
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/tree.h>
 #include <sys/un.h>
 
 #include <net/if.h>
@@ -88,6 +89,7 @@ TAILQ_HEAD(savedlist, saved);
 
 struct vip {
 	TAILQ_ENTRY(vip) entry;
+	RB_ENTRY(vip)	 node;
 	struct ipaddr	 addr;		/* as configured */
 	bool		 own;		/* the host's, see saved */
 	bool		 installed;
@@ -95,6 +97,7 @@ struct vip {
 	struct nlmsghdr	*add;		/* ready to be sent */
 };
 TAILQ_HEAD(viplist, vip);
+RB_HEAD(viptree, vip);
 
 struct vaddr {
 	LIST_ENTRY(vaddr) entry;
@@ -104,6 +107,7 @@ struct vaddr {
 	struct netlink	*nl;
 	int		 orig[SYSCTLS];
 	struct viplist	 vips;
+	struct viptree	 index;		/* the same by address */
 	struct savedlist saved;
 	struct ipaddr	*notes;		/* carpdev's addresses */
 	size_t		 nnotes;
@@ -904,16 +908,24 @@ restore_own(struct vaddr *v, struct ipaddr owner)
 
 /* -- virtual addresses -- */
 
+static int
+vip_cmp(const struct vip *a, const struct vip *b)
+{
+	return (ipaddr_cmp(&a->addr, &b->addr));
+}
+
+RB_PROTOTYPE(viptree, vip, node, vip_cmp)
+RB_GENERATE(viptree, vip, node, vip_cmp)
+
 static struct vip *
 vip_find(const struct vaddr *v, const struct ipaddr *a)
 {
-	struct vip	*p;
+	struct vip	*p = RB_ROOT(&v->index);
+	int		 r;
 
-	TAILQ_FOREACH(p, &v->vips, entry) {
-		if (ipaddr_cmp(&p->addr, a) == 0)
-			return (p);
-	}
-	return (NULL);
+	while (p != NULL && (r = ipaddr_cmp(a, &p->addr)) != 0)
+		p = r < 0 ? RB_LEFT(p, node) : RB_RIGHT(p, node);
+	return (p);
 }
 
 /* The configured length, unless carpdev has another address within it. */
@@ -1006,8 +1018,21 @@ static void
 vip_free(struct vaddr *v, struct vip *p)
 {
 	TAILQ_REMOVE(&v->vips, p, entry);
+	RB_REMOVE(viptree, &v->index, p);
 	free(p->add);
 	free(p);
+}
+
+static bool
+is_noted(const struct vaddr *v, const struct ipaddr *a)
+{
+	size_t	 i;
+
+	for (i = 0; i < v->nnotes; i++) {
+		if (ipaddr_cmp(&v->notes[i], a) == 0)
+			return (true);
+	}
+	return (false);
 }
 
 /*
@@ -1021,6 +1046,8 @@ find_own(struct vaddr *v, const struct ipaddr *a)
 	struct saved		*s, *next;
 	int			 n = 0;
 
+	if (!is_noted(v, a))
+		return (0);
 	if (collect_addrs(v, a->af, &there) == -1)
 		n = -1;
 	TAILQ_FOREACH_SAFE(s, &there, entry, next) {
@@ -1049,6 +1076,7 @@ vip_new(struct vaddr *v, const struct ipaddr *a)
 		return (NULL);
 	p->addr = *a;
 	TAILQ_INSERT_TAIL(&v->vips, p, entry);
+	RB_INSERT(viptree, &v->index, p);
 	return (p);
 }
 
@@ -1160,6 +1188,55 @@ vaddr_add(struct vaddr *v, const struct ipaddr *a, uint8_t *plen)
 	if (plen != NULL)
 		*plen = p->plen;
 	return (0);
+}
+
+/* Jobs that need a single message each. */
+static void
+add_batch(struct vaddr *v, struct vaddr_job *const *jobs, size_t n)
+{
+	struct nlmsghdr	*h[NETLINK_MANY] = { NULL };
+	struct vip	*p[NETLINK_MANY];
+	int		 error[NETLINK_MANY];
+	size_t		 i;
+	bool		 lost;
+
+	if (n == 0)
+		return;
+	for (i = 0; i < n; i++) {
+		p[i] = vip_find(v, jobs[i]->addr);
+		h[i] = p[i]->add;
+		h[i]->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
+	}
+	lost = netlink_talk_many(v->nl, h, n, error) == -1;
+	for (i = 0; i < n; i++) {
+		jobs[i]->error = lost ? errno : error[i];
+		if (jobs[i]->error != 0)
+			continue;
+		p[i]->installed = true;
+		jobs[i]->plen = p[i]->plen;
+	}
+}
+
+void
+vaddr_add_many(struct vaddr *v, struct vaddr_job *jobs, size_t n)
+{
+	struct vaddr_job	*batch[NETLINK_MANY];
+	const struct vip	*p;
+	size_t			 i, k = 0;
+
+	for (i = 0; i < n; i++) {
+		p = vip_find(v, jobs[i].addr);
+		if (p != NULL && !p->own)
+			batch[k++] = &jobs[i];
+		else
+			jobs[i].error = vaddr_add(v, jobs[i].addr,
+			    &jobs[i].plen) == -1 ? errno : 0;
+		if (k == NETLINK_MANY) {
+			add_batch(v, batch, k);
+			k = 0;
+		}
+	}
+	add_batch(v, batch, k);
 }
 
 /* The routes that now hang on an own address take the place of the saved. */
@@ -1432,6 +1509,7 @@ vaddr_open(const char *ifname, int ifindex, struct steer *s)
 	v->steer = s;
 	v->macfd = -1;
 	TAILQ_INIT(&v->vips);
+	RB_INIT(&v->index);
 	TAILQ_INIT(&v->saved);
 	recorded = record_load(v, orig);
 	sysctl_origin(v, recorded, orig);

@@ -78,6 +78,15 @@ vaddr_add(struct vaddr *v, const struct ipaddr *a, uint8_t *plen)
 	return (0);
 }
 
+void
+vaddr_add_many(struct vaddr *v, struct vaddr_job *jobs, size_t n)
+{
+	size_t	 i;
+
+	for (i = 0; i < n; i++)
+		jobs[i].error = vaddr_add(v, jobs[i].addr, &jobs[i].plen);
+}
+
 int
 vaddr_del(struct vaddr *v, const struct ipaddr *a)
 {

@@ -56,6 +56,11 @@ typedef void (*kif_cb)(const struct kif_event *e, void *arg);
  * kif_from_fd(): it receives events and can dump.  -1 and errno.
  */
 int		 kif_open(bool tc);
+/*
+ * From now on the fd does not tell of addresses with KIF_PROTO_CARPD that are
+ * put there or refreshed, only of their going, and all of them in a dump.
+ */
+void		 kif_skip_ours(int fd);
 /* Takes over the fd. */
 struct kif	*kif_from_fd(int fd, kif_cb cb, void *arg);
 void		 kif_free(struct kif *k);

@@ -18,12 +18,15 @@
 
 #include <net/if_arp.h>
 
+#include <linux/filter.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -87,6 +90,43 @@ thing_cmp(const struct thing *a, const struct thing *b)
 
 RB_PROTOTYPE(things, thing, entry, thing_cmp)
 RB_GENERATE(things, thing, entry, thing_cmp)
+
+/*
+ * Our own addresses are put there again every few seconds, hundreds of them
+ * perhaps, and each would wake whoever listens: the kernel keeps that to
+ * itself.  Not so in the answer to a dump, of which a filter sees the first
+ * message only.  It reads in network byte order what is in the host's.
+ */
+void
+kif_skip_ours(int fd)
+{
+	const uint32_t		 attrs = NLMSG_HDRLEN +
+				    NLMSG_ALIGN(sizeof(struct ifaddrmsg));
+	struct sock_filter	 insns[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS,
+		    offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWADDR), 0, 8),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS,
+		    offsetof(struct nlmsghdr, nlmsg_flags)),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htons(NLM_F_MULTI), 6, 0),
+		BPF_STMT(BPF_LDX | BPF_IMM, IFA_PROTO),
+		BPF_STMT(BPF_LD | BPF_IMM, attrs),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+		    (uint32_t)(SKF_AD_OFF + SKF_AD_NLATTR)),
+		BPF_STMT(BPF_MISC | BPF_TAX, 0),
+		BPF_STMT(BPF_LD | BPF_B | BPF_IND, NLA_HDRLEN),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, KIF_PROTO_CARPD, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0)
+	};
+	struct sock_fprog	 prog;
+
+	prog.len = sizeof(insns) / sizeof(insns[0]);
+	prog.filter = insns;
+	/* without it they are told, and nothing else changes */
+	(void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog,
+	    sizeof(prog));
+}
 
 int
 kif_open(bool tc)
@@ -366,6 +406,22 @@ addr_event(struct kif *k, const struct ifaddrmsg *ifa, const struct attrs *a,
 	k->cb(&e, k->arg);
 }
 
+/* It was not told when it came: one of ours, see kif_skip_ours(). */
+static void
+unknown_gone(struct kif *k, int ifindex, const struct attrs *a,
+    const struct ipaddr *addr)
+{
+	struct kif_event	 e;
+
+	if (a->tb[IFA_PROTO] == NULL ||
+	    mnl_attr_get_u8(a->tb[IFA_PROTO]) != KIF_PROTO_CARPD ||
+	    !event_init(k, &e, KIF_ADDR_DEL, ifindex))
+		return;
+	e.proto = KIF_PROTO_CARPD;
+	e.addr = *addr;
+	k->cb(&e, k->arg);
+}
+
 static void
 on_addr(struct kif *k, const struct nlmsghdr *h)
 {
@@ -383,6 +439,8 @@ on_addr(struct kif *k, const struct nlmsghdr *h)
 		addr_event(k, ifa, &a, &addr);
 	else if ((t = thing_find(k, (int)ifa->ifa_index, &addr)) != NULL)
 		thing_gone(k, t);
+	else
+		unknown_gone(k, (int)ifa->ifa_index, &a, &addr);
 }
 
 static void

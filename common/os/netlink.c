@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <linux/netlink.h>
 
@@ -220,6 +221,56 @@ netlink_talk_after(struct netlink *n, struct nlmsghdr *first,
 	if (request_pair(n, first, h) == -1)
 		return (-1);
 	return (collect(n, &a));
+}
+
+/* Only failures are answered, and the last: that is when all are done. */
+static int
+request_many(struct netlink *nl, struct nlmsghdr *const *h, size_t n)
+{
+	struct sockaddr_nl	 kernel = { .nl_family = AF_NETLINK };
+	struct iovec		 iov[NETLINK_MANY];
+	struct msghdr		 msg = {
+		.msg_name = &kernel, .msg_namelen = sizeof(kernel),
+		.msg_iov = iov, .msg_iovlen = n
+	};
+	size_t			 i;
+
+	for (i = 0; i < n; i++) {
+		h[i]->nlmsg_flags |= NLM_F_REQUEST;
+		if (i == n - 1)
+			h[i]->nlmsg_flags |= NLM_F_ACK;
+		h[i]->nlmsg_seq = ++nl->seq;
+		iov[i] = (struct iovec){ h[i], MNL_ALIGN(h[i]->nlmsg_len) };
+	}
+	return (sendmsg(netlink_fd(nl), &msg, 0) == -1 ? -1 : 0);
+}
+
+int
+netlink_talk_many(struct netlink *nl, struct nlmsghdr *const *h, size_t n,
+    int *error)
+{
+	const struct nlmsghdr	*m;
+	monotime_t		 deadline;
+	uint32_t		 nth = UINT32_MAX;
+	ssize_t			 got;
+	int			 len;
+
+	memset(error, 0, n * sizeof(*error));
+	if (request_many(nl, h, n) == -1)
+		return (-1);
+	deadline = monotime_add(monotime_now(), WAIT);
+	while (nth != n - 1) {
+		if ((got = receive(nl, deadline)) == -1)
+			return (-1);
+		m = &nl->buf.h;
+		for (len = (int)got; mnl_nlmsg_ok(m, len);
+		    m = mnl_nlmsg_next(m, &len)) {
+			nth = m->nlmsg_seq - h[0]->nlmsg_seq;
+			if (nth < n && m->nlmsg_type == NLMSG_ERROR)
+				error[nth] = message_error(m);
+		}
+	}
+	return (0);
 }
 
 int

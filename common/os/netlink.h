@@ -26,6 +26,14 @@ int		 netlink_talk(struct netlink *n, struct nlmsghdr *h);
  */
 int		 netlink_talk_after(struct netlink *n, struct nlmsghdr *first,
 		    struct nlmsghdr *h);
+/*
+ * n requests in one system call; each is carried out, whatever became of the
+ * others.  error[i] is 0 or the kernel's.  -1 and errno when it is not known
+ * what became of them.
+ */
+int		 netlink_talk_many(struct netlink *nl, struct nlmsghdr *const *h,
+		    size_t n, int *error);
+#define NETLINK_MANY	64	/* n at most */
 /* Dump request; cb for each answer, repeated on NLM_F_DUMP_INTR. */
 int		 netlink_dump(struct netlink *n, struct nlmsghdr *h,
 		    mnl_cb_t cb, void *arg);

@@ -111,6 +111,36 @@ START_TEST(nothing_else)
 }
 END_TEST
 
+/* Both ways in one call; a frame the kernel refuses is told by its place. */
+START_TEST(several)
+{
+	static uint8_t		 room[4][FRAMEIO_MTU], tiny[4], huge[4096];
+	struct frameio_vec	 v[4], out[3];
+	size_t			 i, n;
+
+	for (i = 0; i < 3; i++)
+		from_peer(i == 1 ? ETHERTYPE_IPV6 : ETHERTYPE_IP, 112, -1);
+	for (n = 0; n < 3; ) {
+		for (i = 0; i < 4; i++)
+			v[i] = (struct frameio_vec){ room[i],
+			    sizeof(room[i]) };
+		n += frameio_recvv(fd, v, 4);
+		ck_assert_uint_eq(v[0].len, LEN);
+	}
+	ck_assert_uint_eq(n, 3);
+	ck_assert_uint_eq(frameio_recvv(fd, v, 4), 0);
+	make(ETHERTYPE_IP, 112, -1);
+	out[0] = out[2] = (struct frameio_vec){ frame, LEN };
+	out[1] = (struct frameio_vec){ huge, sizeof(huge) };
+	ck_assert_uint_eq(frameio_sendv(fd, out, 3), 1);
+	ck_assert_int_eq(errno, EMSGSIZE);
+	out[1] = (struct frameio_vec){ tiny, sizeof(tiny) };
+	ck_assert_uint_eq(frameio_sendv(fd, out + 1, 2), 0);
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_uint_eq(frameio_sendv(fd, out + 2, 1), 1);
+}
+END_TEST
+
 START_TEST(no_echo)
 {
 	int	 other;
@@ -236,6 +266,7 @@ frameio_case(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, receives);
 	tcase_add_test(tc, nothing_else);
+	tcase_add_test(tc, several);
 	tcase_add_test(tc, no_echo);
 	tcase_add_test(tc, sends);
 	tcase_add_test(tc, seen_by_the_classifier);

@@ -183,6 +183,26 @@ START_TEST(addresses_come_and_go)
 }
 END_TEST
 
+/* Ours are told when they go, and in a dump. */
+START_TEST(ours_skipped)
+{
+	kif_skip_ours(fd);
+	dump();
+	netns_marked("v0", "192.0.2.3/32", KIF_PROTO_CARPD);
+	netns_marked("lo", "2001:db8::1/64", KIF_PROTO_CARPD);
+	NETNS_RUN("ip addr add 192.0.2.1/24 dev v0");
+	AWAIT_KIF(last_addr(KIF_ADDR_ADD, "v0", "192.0.2.1/24") != NULL);
+	ck_assert_ptr_null(last_addr(KIF_ADDR_ADD, "v0", "192.0.2.3/32"));
+	ck_assert_ptr_null(last_addr(KIF_ADDR_ADD, "lo", "2001:db8::1/64"));
+	NETNS_RUN("ip addr del 192.0.2.3/32 dev v0");
+	AWAIT_KIF(last_addr(KIF_ADDR_DEL, "v0", "192.0.2.3/32") != NULL);
+	ck_assert_uint_eq(last_addr(KIF_ADDR_DEL, "v0",
+	    "192.0.2.3/32")->proto, KIF_PROTO_CARPD);
+	dump();
+	AWAIT_KIF(last_addr(KIF_ADDR_ADD, "lo", "2001:db8::1/64") != NULL);
+}
+END_TEST
+
 START_TEST(tentative)
 {
 	const struct kif_event	*e;
@@ -363,6 +383,7 @@ kif_case(void)
 	tcase_add_test(tc, dump_tells_addresses);
 	tcase_add_test(tc, link_goes_down_and_up);
 	tcase_add_test(tc, addresses_come_and_go);
+	tcase_add_test(tc, ours_skipped);
 	tcase_add_test(tc, tentative);
 	tcase_add_test(tc, duplicate_is_tentative);
 	tcase_add_test(tc, rename_is_gone_and_new);

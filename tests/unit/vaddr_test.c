@@ -781,14 +781,73 @@ START_TEST(own_beside_others)
 }
 END_TEST
 
+/* More than go in one exchange, of both families; one is not declared. */
+START_TEST(in_batches)
+{
+	static struct vaddr_job	 jobs[2 * 100 + 1];
+	static struct ipaddr	 a[2 * 100 + 1];
+	char			 text[32];
+	size_t			 i, n = sizeof(a) / sizeof(a[0]);
+	int			 round;
+
+	va = open_on("v0");
+	for (i = 0; i < n; i++) {
+		snprintf(text, sizeof(text), i % 2 == 0 ? "10.1.%zu.1/24" :
+		    "2001:db8:%zx::1/64", i);
+		jobs[i].addr = &a[i];
+		a[i] = addr(text);
+		if (i != 77)
+			ck_assert_int_eq(vaddr_declare(va, &a[i]), 0);
+	}
+	for (round = 0; round < 2; round++) {	/* added, and refreshed */
+		vaddr_add_many(va, jobs, n);
+		for (i = 0; i < n; i++)
+			ck_assert_int_eq(jobs[i].error,
+			    i == 77 ? ENOENT : 0);
+		ck_assert_uint_eq(jobs[0].plen, 24);
+		ck_assert_uint_eq(jobs[n - 2].plen, 64);
+	}
+	ck_assert(there("10.1.200.1/24") && there("2001:db8:c7::1/64"));
+	ck_assert(!there("2001:db8:4d::1/64"));
+	vaddr_close(va);
+	ck_assert(!there("10.1.200.1/24") && !there("2001:db8:c7::1/64"));
+}
+END_TEST
+
+/* The kernel refuses some: the others are there, and it is known which. */
+START_TEST(batch_refused)
+{
+	struct ipaddr		 a[] = { addr("10.1.1.1/24"),
+				    addr("2001:db8::1/64"),
+				    addr("10.1.2.1/24") };
+	struct vaddr_job	 jobs[] = { { .addr = &a[0] },
+				    { .addr = &a[1] }, { .addr = &a[2] } };
+	size_t			 i;
+
+	va = open_on("v0");
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(vaddr_declare(va, &a[i]), 0);
+	NETNS_RUN("echo 1 > /proc/sys/net/ipv6/conf/v0/disable_ipv6");
+	vaddr_add_many(va, jobs, 3);
+	ck_assert_int_eq(jobs[0].error, 0);
+	ck_assert_int_eq(jobs[1].error, EACCES);
+	ck_assert_int_eq(jobs[2].error, 0);
+	ck_assert(there("10.1.1.1/24") && there("10.1.2.1/24"));
+	vaddr_close(va);
+}
+END_TEST
+
 /* While we have it, the host gets it too. */
 START_TEST(own_later)
 {
+	struct ipaddr	 a = addr("192.0.2.1/24");
+
 	NETNS_RUN("ip addr add 192.0.2.9/24 dev v0");
 	va = open_on("v0");
 	ck_assert_int_eq(declare("192.0.2.1/24"), 0);
 	ck_assert_int_eq(add("192.0.2.1"), 32);
 	NETNS_RUN("ip addr add 192.0.2.1/24 dev v0");
+	vaddr_note(va, &a, true);
 	ck_assert_int_eq(declare("192.0.2.1/24"), 1);
 	ck_assert(there("192.0.2.1/24") && !there("192.0.2.1/32"));
 	ck_assert_uint_eq(look("192.0.2.1/24").proto, KIF_PROTO_CARPD);
@@ -944,6 +1003,8 @@ vaddr_case(void)
 	tcase_add_loop_test(tc, own_after_death, 0, 4);
 	tcase_add_test(tc, route_learnt_as_master);
 	tcase_add_test(tc, own_beside_others);
+	tcase_add_test(tc, in_batches);
+	tcase_add_test(tc, batch_refused);
 	tcase_add_test(tc, own_later);
 	tcase_add_test(tc, record_is_full);
 	tcase_add_test(tc, record_damaged);

@@ -392,6 +392,42 @@ END_TEST
  * advbase 0: three intervals of our own may be one of the master's, and as
  * long as no master is known it may be the slowest.
  */
+/*
+ * With others it may speak a little early, and is together with them from
+ * then on; no earlier, and a BACKUP claims at its time.
+ */
+START_TEST(early)
+{
+	monotime_t	 due;
+	int64_t		 most;
+
+	enter(VHOST_MASTER);
+	most = vhost_early(&c, &v);
+	ck_assert_int_gt(most, 0);
+	ck_assert_int_le(most, VHOST_EARLY_MAX);
+	ck_assert_int_lt(most, vhost_interval(&c, &v) / 32);
+	due = v.timer[VHOST_TIMER_AD];
+	now = monotime_add(due, -most - 1);
+	timer(VHOST_TIMER_AD);
+	ck_assert_str_eq(acts(), "");
+	ck_assert_int_eq(v.timer[VHOST_TIMER_AD].ns, due.ns);
+	now = monotime_add(due, -most);
+	timer(VHOST_TIMER_AD);
+	ck_assert_str_eq(acts(), "send");
+	ck_assert_int_eq(v.timer[VHOST_TIMER_AD].ns,
+	    monotime_add(now, vhost_interval(&c, &v)).ns);
+	enter(VHOST_BACKUP);
+	now = monotime_add(v.timer[VHOST_TIMER_MD4], -1);
+	timer(VHOST_TIMER_MD4);
+	ck_assert_str_eq(acts(), "");
+	/* at the fastest the grain is some microseconds */
+	c.advbase = c.advskew = 0;
+	ck_assert_int_lt(vhost_early(&c, &v), 100 * MONOTIME_USEC);
+	c.advbase = 254;
+	ck_assert_int_eq(vhost_early(&c, &v), VHOST_EARLY_MAX);
+}
+END_TEST
+
 START_TEST(advbase_0)
 {
 	c.advbase = 0;
@@ -1358,6 +1394,7 @@ main(void)
 	tcase_add_loop_test(tc, skew_as_sent, 0, (int)NITEMS(skews));
 	tcase_add_test(tc, families);
 	tcase_add_test(tc, rhythm);
+	tcase_add_test(tc, early);
 	tcase_add_test(tc, advbase_0);
 	tcase_add_loop_test(tc, backup_rule, 0, (int)NITEMS(backup_rules));
 	tcase_add_loop_test(tc, master_rule, 0, (int)NITEMS(master_rules));

@@ -359,13 +359,14 @@ log_to_parent(int pri, const char *line, void *arg)
 	engine_to_parent(e, IMSG_LOG, &m, sizeof(m));
 }
 
-static struct engine *
+struct engine *
 engine_new(int fd)
 {
-	static struct demote_entry entries[ENGINE_LEDGER_MAX];
+	struct demote_entry *entries;
 	struct engine *e;
 
-	if ((e = calloc(1, sizeof(*e))) == NULL)
+	if ((e = calloc(1, sizeof(*e))) == NULL ||
+	    (entries = calloc(ENGINE_LEDGER_MAX, sizeof(*entries))) == NULL)
 		fatal("calloc");
 	TAILQ_INIT(&e->devs);
 	TAILQ_INIT(&e->vifs);
@@ -383,7 +384,6 @@ engine_new(int fd)
 	e->pulse_timer = ev_timer_new(pulse_cb, e);
 	e->watch_timer = ev_timer_new(ctl_watch_cb, e);
 	e->parent = channel_new(fd, parent_msg, parent_gone, e);
-	log_set_sink(log_to_parent, e);
 	return (e);
 }
 
@@ -419,6 +419,7 @@ engine_main(int fd, const char *user, int verbose)
 	refused = sandbox_realtime(CARPD_FIFO_PRIO);
 	ev_init();
 	e = engine_new(fd);
+	log_set_sink(log_to_parent, e);
 	if (refused != NULL)
 		log_warnx("%s: timers may be late under load", refused);
 	sandbox_enter(SANDBOX_CARPD_ENGINE, pw->pw_uid, pw->pw_gid);

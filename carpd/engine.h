@@ -230,6 +230,8 @@ struct engine {
 
 /* -- engine.c -- */
 
+/* Without any configuration; fd leads to the parent.  Needs the loop. */
+struct engine	*engine_new(int fd);
 uint64_t	 engine_wall_ms(void);
 uint32_t	 engine_random(void);
 /* carp(4)'s own log levels: shown when net.inet.carp.log >= pri. */

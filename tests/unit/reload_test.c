@@ -181,40 +181,17 @@ specs_config(struct specs *c)
 /* ---- an engine whose sockets end here ---- */
 
 struct bench {
-	struct engine		 e;
-	struct demote_entry	 entries[ENGINE_LEDGER_MAX];
+	struct engine		*e;
 	int			 parent;	/* what it says to the parent */
 	int			 wire[DEVS];	/* what it sends */
 	struct imsgbuf		*heard;
 };
 
 static void
-nothing(void *arg)
-{
-	(void)arg;
-}
-
-static void
-no_msg(struct channel *c, struct imsg *im, void *arg)
-{
-	(void)c;
-	(void)im;
-	(void)arg;
-}
-
-static void
 no_kif(const struct kif_event *k, void *arg)
 {
 	(void)k;
 	(void)arg;
-}
-
-static void
-no_gone(struct channel *c, const char *why, void *arg)
-{
-	(void)c;
-	(void)arg;
-	ck_abort_msg("the parent is gone: %s", why);
 }
 
 static void
@@ -232,7 +209,7 @@ bench_dev(struct bench *b, int i)
 	int		 sv[2], fd;
 
 	(void)snprintf(name, sizeof(name), "dev%d", i);
-	d = dev_get(&b->e, name);
+	d = dev_get(b->e, name);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sv), 0);
 	nonblocking(sv[0]);
 	nonblocking(sv[1]);
@@ -256,24 +233,16 @@ bench_new(void)
 	int		 i, sv[2];
 
 	ck_assert_ptr_nonnull(b = calloc(1, sizeof(*b)));
-	TAILQ_INIT(&b->e.devs);
-	TAILQ_INIT(&b->e.vifs);
-	b->e.allow = true;
-	b->e.nodeid = 7;
-	b->e.epoch = 1;
-	b->e.started = monotime_now();
-	demote_init(&b->e.ledger, b->entries, ENGINE_LEDGER_MAX);
-	b->e.ledger_timer = ev_timer_new(nothing, NULL);
-	b->e.sweep_timer = ev_timer_new(nothing, NULL);
-	b->e.watch_timer = ev_timer_new(nothing, NULL);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
 	nonblocking(sv[0]);
 	nonblocking(sv[1]);
-	b->e.parent = channel_new(sv[0], no_msg, no_gone, NULL);
+	b->e = engine_new(sv[0]);
+	b->e->nodeid = 7;
+	b->e->epoch = 1;
 	b->parent = sv[1];
 	ck_assert_ptr_nonnull(b->heard = imsgbuf_new(sv[1]));
-	b->e.kif = kif_from_fd(kif_open(false), no_kif, NULL);
-	ck_assert_ptr_nonnull(b->e.kif);
+	b->e->kif = kif_from_fd(kif_open(false), no_kif, NULL);
+	ck_assert_ptr_nonnull(b->e->kif);
 	for (i = 0; i < DEVS; i++)
 		bench_dev(b, i);
 	return (b);
@@ -288,7 +257,7 @@ bench_sweep(struct bench *b)
 	struct vif		*f, *next;
 	size_t			 i;
 
-	TAILQ_FOREACH_SAFE(f, &b->e.vifs, entry, next) {
+	TAILQ_FOREACH_SAFE(f, &b->e->vifs, entry, next) {
 		for (i = 0; i < f->nnodes; i++) {
 			struct node *n = f->nodes[i];
 
@@ -299,7 +268,41 @@ bench_sweep(struct bench *b)
 		if (f->dying)
 			vif_free(f);
 	}
-	kif_read(b->e.kif);
+	kif_read(b->e->kif);
+}
+
+/* In order, and without a trace. */
+static void
+bench_free(struct bench *b)
+{
+	struct vif	*f;
+	struct dev	*d;
+	int		 i;
+
+	TAILQ_FOREACH(f, &b->e->vifs, entry)
+		if (!f->dying)
+			vif_stop(f, VHOST_CAUSE_SHUTDOWN);
+	bench_sweep(b);
+	channel_free(b->e->parent);
+	imsgbuf_free(b->heard);
+	kif_free(b->e->kif);
+	ev_timer_free(b->e->ledger_timer);
+	ev_timer_free(b->e->sweep_timer);
+	ev_timer_free(b->e->pulse_timer);
+	ev_timer_free(b->e->watch_timer);
+	ev_timer_free(b->e->timers_ev);
+	for (i = 0; i < DEVS; i++)
+		close(b->wire[i]);
+	while ((d = TAILQ_FIRST(&b->e->devs)) != NULL) {
+		close(d->fd);
+		steer_slots_unmap(d->slots);
+		TAILQ_REMOVE(&b->e->devs, d, entry);
+		free(d);
+	}
+	free(b->e->ledger.e);
+	free(b->e->groups);
+	free(b->e);
+	free(b);
 }
 
 /* ---- what was said ---- */
@@ -339,7 +342,7 @@ listen_to(struct bench *b, struct said *s)
 	for (i = 0; i < DEVS; i++)
 		while (recv(b->wire[i], frame, sizeof(frame), 0) > 12)
 			s->frame[i][frame[11]] = true;
-	ck_assert_int_eq(channel_drain(b->e.parent, 0), 0);
+	ck_assert_int_eq(channel_drain(b->e->parent, 0), 0);
 	while (recv(b->parent, frame, 1, MSG_PEEK) > 0 &&
 	    imsgbuf_read(b->heard) > 0)
 		while (imsg_get(b->heard, &im) > 0)
@@ -365,7 +368,7 @@ remember(struct bench *b, struct before *all)
 	struct vif	*f;
 
 	memset(all, 0, NAMES * sizeof(*all));
-	TAILQ_FOREACH(f, &b->e.vifs, entry) {
+	TAILQ_FOREACH(f, &b->e->vifs, entry) {
 		struct before *o = &all[f->c.name[4] - '0'];
 
 		o->there = true;
@@ -417,7 +420,7 @@ compare(struct bench *b, const struct before *all, const struct said *s,
 {
 	struct vif	*f;
 
-	TAILQ_FOREACH(f, &b->e.vifs, entry) {
+	TAILQ_FOREACH(f, &b->e->vifs, entry) {
 		const struct before *o = &all[f->c.name[4] - '0'];
 		unsigned int diff;
 
@@ -442,7 +445,7 @@ find(const struct bench *b, const char *name)
 {
 	const struct vif	*f;
 
-	TAILQ_FOREACH(f, &b->e.vifs, entry)
+	TAILQ_FOREACH(f, &b->e->vifs, entry)
 		if (strcmp(f->c.name, name) == 0)
 			return (f);
 	return (NULL);
@@ -456,9 +459,9 @@ must_be_as_fresh(const struct bench *b, const struct config *c)
 	const struct vif *f, *g;
 	size_t		 n = 0;
 
-	vif_apply(&fresh->e, c);
-	ck_assert_int_eq(memcmp(&b->e.g, &fresh->e.g, sizeof(b->e.g)), 0);
-	TAILQ_FOREACH(f, &b->e.vifs, entry) {
+	vif_apply(fresh->e, c);
+	ck_assert_int_eq(memcmp(&b->e->g, &fresh->e->g, sizeof(b->e->g)), 0);
+	TAILQ_FOREACH(f, &b->e->vifs, entry) {
 		struct vhost_conf x, y;
 
 		n++;
@@ -482,30 +485,8 @@ must_be_as_fresh(const struct bench *b, const struct config *c)
 		    f->nodes[0]);
 	}
 	ck_assert_uint_eq(n, c->nifaces);
-	fresh->e.stopping = true;
-	TAILQ_FOREACH(f, &fresh->e.vifs, entry)
-		vif_stop((struct vif *)(uintptr_t)f, VHOST_CAUSE_SHUTDOWN);
-	bench_sweep(fresh);
-	channel_free(fresh->e.parent);
-	imsgbuf_free(fresh->heard);
-	kif_free(fresh->e.kif);
-	ev_timer_free(fresh->e.ledger_timer);
-	ev_timer_free(fresh->e.sweep_timer);
-	ev_timer_free(fresh->e.watch_timer);
-	for (n = 0; n < DEVS; n++)
-		close(fresh->wire[n]);
-	while (!TAILQ_EMPTY(&fresh->e.devs)) {
-		struct dev *d = TAILQ_FIRST(&fresh->e.devs);
-
-		close(d->fd);
-		steer_slots_unmap(d->slots);
-		TAILQ_REMOVE(&fresh->e.devs, d, entry);
-		free(d);
-	}
-	free(fresh->e.groups);
-	free(fresh);
+	bench_free(fresh);
 }
-
 /* Some are MASTER, as an election would have it. */
 static void
 elect(struct bench *b)
@@ -513,7 +494,7 @@ elect(struct bench *b)
 	struct vhost_event	 ev = { .type = VHOST_EV_FORCE };
 	struct vif		*f;
 
-	TAILQ_FOREACH(f, &b->e.vifs, entry) {
+	TAILQ_FOREACH(f, &b->e->vifs, entry) {
 		ev.state = rnd(2) ? VHOST_MASTER : VHOST_BACKUP;
 		node_event(f->nodes[0], &ev);
 	}
@@ -545,10 +526,10 @@ START_TEST(random_pairs)
 			spec_fill(&specs.s[i]);
 	for (pairs = 0; pairs < n; pairs++) {
 		c = specs_config(&specs);
-		preempt = b->e.g.preempt == c->g.preempt;
+		preempt = b->e->g.preempt == c->g.preempt;
 		remember(b, all);
 		listen_to(b, NULL);
-		vif_apply(&b->e, c);
+		vif_apply(b->e, c);
 		listen_to(b, &said);
 		compare(b, all, &said, preempt);
 		bench_sweep(b);
@@ -557,6 +538,7 @@ START_TEST(random_pairs)
 		config_free(c);
 		specs_change(&specs);
 	}
+	bench_free(b);
 	printf("sim: reload: seed %ju: %ju pairs; %ju interfaces the same "
 	    "(%ju MASTER), %ju changed live, %ju gone, %ju added\n",
 	    (uintmax_t)seed, (uintmax_t)pairs, (uintmax_t)same,

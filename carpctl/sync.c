@@ -262,12 +262,19 @@ count(const struct answer *a)
 	return (n);
 }
 
+/* What a peer says is known here, but our kernel does not have all of it. */
+static bool
+lacking(const struct answer *a)
+{
+	return (a->s.states_missing > 0 || a->s.full);
+}
+
 static bool
 all_in_sync(const struct answer *a)
 {
 	const struct tally	 n = count(a);
 
-	return (n.native > 0 && n.in_sync == n.native);
+	return (n.native > 0 && n.in_sync == n.native && !lacking(a));
 }
 
 static void
@@ -277,6 +284,9 @@ print_peers_heard(const struct answer *a, FILE *f)
 
 	if (n.native + n.other == 0)
 		fputs("no peer heard", f);
+	if (n.native > 0 && lacking(a))
+		fprintf(f, "states missing in the kernel%s, otherwise ",
+		    a->s.full ? ", whose table is full" : "");
 	if (n.native > 0 && n.in_sync == n.native)
 		fprintf(f, "in sync with %u peer%s", n.native,
 		    n.native == 1 ? "" : "s");
@@ -358,8 +368,8 @@ text_states(const struct sync_show *s, FILE *f)
 	fprintf(f, "\tstates: local %" PRIu64 " remote %" PRIu64 " young %"
 	    PRIu64 " missing %" PRIu64 "\n", s->states_local,
 	    s->states_remote, s->states_young, s->states_missing);
-	fprintf(f, "\tkernel: %" PRIu64 " of %" PRIu64 " entries\n",
-	    s->kernel_count, s->kernel_max);
+	fprintf(f, "\tkernel: %" PRIu64 " of %" PRIu64 " entries%s\n",
+	    s->kernel_count, s->kernel_max, s->full ? ", full" : "");
 	fprintf(f, "\tmemory: %.1f MiB\n",
 	    (double)s->memory / (1024 * 1024));
 }
@@ -592,6 +602,7 @@ json_progress(json_t *root, const struct sync_show *s)
 	o = put_object(root, "kernel");
 	put_u64(o, "count", s->kernel_count);
 	put_u64(o, "max", s->kernel_max);
+	put_bool(o, "full", s->full);
 	put_u64(root, "memory", s->memory);
 	o = put_object(root, "bulk");
 	put_str(o, "state", bulk_name(s));

@@ -69,6 +69,7 @@ show_global(struct engine *e, struct control_client *cl, monotime_t now)
 	m.states_remote = s.remote;
 	m.states_young = s.young;
 	m.states_missing = s.missing;
+	m.full = s.full;
 	m.memory = statedb_bytes(e->db);
 	m.tx_queue = s.tx_queue;
 	m.op_queue = s.op_queue;

@@ -263,6 +263,22 @@ tell_mtu(struct engine *e)
 		    e->sock_info.mtu, e->conf.syncdev);
 }
 
+/* Once at the begin and once at the end. */
+static void
+tell_full(struct engine *e)
+{
+	if (repl_full(e->repl) == e->table_full)
+		return;
+	e->table_full = !e->table_full;
+	if (e->table_full)
+		log_warnx("the kernel's table is full: states of the peers "
+		    "are missing in it until there is room; see "
+		    "net.netfilter.nf_conntrack_max");
+	else
+		log_info("the kernel's table has room again, and all states "
+		    "that were missing in it");
+}
+
 static monotime_t
 earlier(monotime_t a, monotime_t b)
 {
@@ -295,6 +311,7 @@ engine_pump(struct engine *e)
 	ledger = tell_ledger(e, now);
 	tell_watch(e);
 	tell_mtu(e);
+	tell_full(e);
 	next = repl_next(e->repl, now);
 	if (e->pfdial != NULL)
 		next = earlier(next, pfdial_next(e->pfdial));
@@ -531,7 +548,8 @@ got_results(struct engine *e, const struct imsg *im)
 		if (r[i].error == STATETBL_CLASH &&
 		    flow_check(&r[i].other, true) != NULL)
 			continue;
-		if (may_say(&e->refused, "the kernel did not take a flow",
+		/* of a full one tell_full() tells */
+		if (r[i].error != STATETBL_FULL && may_say(&e->refused, "the kernel did not take a flow",
 		    now))
 			log_warnx("the kernel did not take %s: %s",
 			    flow_print(&r[i].f, buf, sizeof(buf)),

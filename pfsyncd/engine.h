@@ -58,6 +58,7 @@ struct engine {
 	struct hints_old *old;
 	int		 hints_fd, old_fd;
 	bool		 refilter;
+	bool		 table_full;	/* said so */
 	bool		 addrs_full;	/* more than nosync keeps: said */
 	monotime_t	 quiet_end;	/* not later than that; or never */
 

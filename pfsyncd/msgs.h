@@ -116,7 +116,7 @@ struct sync_show {		/* one answer to CTL_SHOW */
 	uint32_t	 dialects;	/* bits of enum config_dialect */
 	uint32_t	 maxupd;
 	uint32_t	 mtu;		/* of syncdev, 0: not there */
-	uint32_t	 pad2;
+	uint32_t	 full;		/* the kernel's table is */
 	uint8_t		 link;		/* syncdev is there and running */
 	uint8_t		 authenticated;	/* a key is configured */
 	uint8_t		 carp;		/* connected to carpd */

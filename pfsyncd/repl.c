@@ -716,6 +716,7 @@ repl_status(const struct repl *r, struct repl_status *s, monotime_t now)
 	}
 	s->young = r->nyoung;
 	s->missing = r->nmissing;
+	s->full = r->full;
 	s->tx_queue = r->urgent.n + r->fresh.n + r->resend.n;
 	s->op_queue = repl_backlog(r);
 	for (i = 0; i < 10; i++)

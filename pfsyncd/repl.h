@@ -104,6 +104,7 @@ struct repl_status {
 	uint64_t	 bulk_have, bulk_want;
 	int64_t		 bulk_eta;	/* ns, -1 unknown */
 	uint64_t	 mismatching;
+	bool		 full;		/* the kernel's table is full */
 	uint64_t	 clashes, stale, claims, adopted, repaired_put,
 			 repaired_del, throttled, restored, replay, refused;
 };
@@ -210,6 +211,11 @@ bool		 repl_mtu_differs(struct repl *r, struct repl_peer *p);
  * come in); hold.h says when it does.
  */
 enum hold_reason repl_hold(const struct repl *r);
+/*
+ * The kernel's table is full and replicas are not in it: from the first that it
+ * refused until all are.
+ */
+bool		 repl_full(const struct repl *r);
 /* Flows that wait to be told. */
 size_t		 repl_waiting(const struct repl *r);
 /* Operations not done yet. */

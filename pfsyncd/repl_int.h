@@ -60,6 +60,9 @@
 #define DUMP_GAP	(10 * MONOTIME_SEC)	/* after an overrun */
 #define DUMP_ALL	(60 * MONOTIME_SEC)	/* between complete looks */
 #define MISSING_TIME	MONOTIME_SEC
+#define FULL_MIN	(2 * MONOTIME_SEC)	/* before a full table is tried */
+#define FULL_MAX	(60 * MONOTIME_SEC)
+#define FULL_BATCH	64	/* insertions that find out whether it is */
 #define FILLING		2000	/* insertions a second: do not watch NEW */
 
 /* A node: number 0 is this one. */
@@ -218,6 +221,13 @@ struct repl {
 	bool		 synced;
 	monotime_t	 missing_at;
 	uint32_t	 missing_pos;
+	/* the kernel's table is full */
+	bool		 full;
+	bool		 full_hit;		/* it said so since we tried */
+	uint64_t	 full_mark;		/* ops to wait for; 0: none */
+	monotime_t	 full_at;		/* next try */
+	int64_t		 full_wait;
+	uint32_t	 full_batch;
 	uint32_t	 nyoung, nmissing;
 
 	struct repl_status count;		/* the counters of it */

@@ -745,6 +745,74 @@ clash(struct repl *r, uint32_t i, const struct statetbl_result *res,
 	w->tries = 0;
 }
 
+/*
+ * There is no room for replicas.  That is no entry's fault: some of them find
+ * out, later and later, whether there is any again, and then more and more.
+ */
+static void
+table_full(struct repl *r, monotime_t now)
+{
+	r->full_hit = true;
+	if (r->full)
+		return;
+	r->full = true;
+	r->full_wait = FULL_MIN;
+	r->full_at = monotime_add(now, FULL_MIN);
+	r->full_batch = FULL_BATCH;
+	r->full_mark = 0;
+}
+
+/* Those that were to find out are done: has any been refused? */
+static void
+full_tried(struct repl *r, monotime_t now)
+{
+	r->full_mark = 0;
+	if (r->full_hit) {
+		r->full_wait = r->full_wait * 2 < FULL_MAX ?
+		    r->full_wait * 2 : FULL_MAX;
+		r->full_at = monotime_add(now, r->full_wait);
+		r->full_batch = FULL_BATCH;
+	} else {
+		r->full_wait = FULL_MIN;
+		r->full_at = now;
+		if (r->full_batch < UINT32_MAX / 4)
+			r->full_batch *= 4;
+	}
+}
+
+/* How many of those that are missing may be put in now. */
+static uint32_t
+may_put(struct repl *r, monotime_t now)
+{
+	if (!r->full)
+		return (UINT32_MAX);
+	if (r->full_mark != 0 && r->ops_done >= r->full_mark)
+		full_tried(r, now);
+	if (r->full_mark != 0 || monotime_cmp(now, r->full_at) < 0)
+		return (0);
+	return (r->full_batch);
+}
+
+/* So many were; all: none is left.  Has none been refused, it is over. */
+static void
+have_put(struct repl *r, uint32_t n, bool all)
+{
+	if (!r->full)
+		return;
+	if (n == 0 && !r->full_hit) {
+		r->full = !all;
+		return;
+	}
+	r->full_hit = false;
+	r->full_mark = r->ops_queued;
+}
+
+bool
+repl_full(const struct repl *r)
+{
+	return (r->full);
+}
+
 void
 repl_result(struct repl *r, const struct statetbl_result *res, monotime_t now)
 {
@@ -758,6 +826,10 @@ repl_result(struct repl *r, const struct statetbl_result *res, monotime_t now)
 	if (e->flags & F_GONE || e->carrier == SELF)
 		return;
 	repl_missing(r, e, true);
+	if (res->error == STATETBL_FULL) {
+		table_full(r, now);
+		return;
+	}
 	if (e->strikes < 255)
 		e->strikes++;
 	if (res->error == STATETBL_CLASH)
@@ -768,44 +840,51 @@ repl_result(struct repl *r, const struct statetbl_result *res, monotime_t now)
  * What the kernel should have and has not: put it in again, a while later and
  * later each time it is refused.
  */
+static bool
+restore_missing(struct repl *r, uint32_t i, monotime_t now)
+{
+	struct statedb_entry *e = repl_at(r, i);
+	uint32_t sec = repl_sec(r, now);
+
+	if (!(e->flags & F_MISSING) || e->flags & F_QOP ||
+	    (e->carrier != SELF && !r->nodes[e->carrier].alive) ||
+	    sec % (1U + (e->strikes < 8 ? e->strikes : 30U)) != 0)
+		return (false);
+	if (e->deadline <= sec) {
+		/* of age; or its carrier knows more */
+		if (e->carrier == SELF)
+			repl_gone(r, i, true, 0, now);
+		else
+			repl_want(r, e->h, 0, e->carrier);
+		return (false);
+	}
+	e->flags &= (uint16_t)~F_MISSING;
+	r->nmissing--;
+	r->count.restored++;
+	repl_push_op(r, i, OP_PUT);
+	return (true);
+}
+
 static void
 missing_tick(struct repl *r, monotime_t now)
 {
-	uint32_t n, top = statedb_top(r->db), sec = repl_sec(r, now);
-	struct statedb_entry *e;
+	uint32_t n, top = statedb_top(r->db), room, put = 0;
 
-	if (r->nmissing == 0 || monotime_cmp(now, r->missing_at) < 0)
+	if ((r->nmissing == 0 && !r->full) ||
+	    monotime_cmp(now, r->missing_at) < 0)
 		return;
 	r->missing_at = monotime_add(now, MISSING_TIME);
-	for (n = 0; n < top && n < 500000; n++) {
+	if ((room = may_put(r, now)) == 0)
+		return;
+	for (n = 0; n < top && n < 500000 && put < room; n++) {
 		if (r->missing_pos >= top)
 			r->missing_pos = 0;
-		if (statedb_used(r->db, r->missing_pos)) {
-			e = repl_at(r, r->missing_pos);
-			if (e->flags & F_MISSING && !(e->flags & F_QOP) &&
-			    (e->carrier == SELF ||
-			    r->nodes[e->carrier].alive) &&
-			    sec % (1U + (e->strikes < 8 ? e->strikes :
-			    30U)) == 0) {
-				if (e->deadline <= sec) {
-					/* of age; or its carrier knows more */
-					if (e->carrier == SELF)
-						repl_gone(r, r->missing_pos,
-						    true, 0, now);
-					else
-						repl_want(r, e->h,
-					    0, e->carrier);
-				} else {
-					e->flags &= (uint16_t)~F_MISSING;
-					r->nmissing--;
-					r->count.restored++;
-					repl_push_op(r, r->missing_pos,
-					    OP_PUT);
-				}
-			}
-		}
+		if (statedb_used(r->db, r->missing_pos) &&
+		    restore_missing(r, r->missing_pos, now))
+			put++;
 		r->missing_pos++;
 	}
+	have_put(r, put, n == top);
 }
 
 /* Are we being filled?  When that is over, look for what NEW did not tell. */

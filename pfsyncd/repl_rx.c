@@ -141,8 +141,10 @@ replica_update(struct repl *r, uint32_t i, const struct flow *f, int node,
 	e->life = nf->life;
 	e->seen = (uint8_t)r->dump_last;
 	e->deadline = repl_sec(r, now) + f->timeout + REPL_EXTRA;
-	repl_missing(r, e, false);
 	repl_carrier(r, i, node, nf->stamp);
+	if (e->flags & F_MISSING && r->full)
+		return;		/* its turn comes */
+	repl_missing(r, e, false);
 	repl_push_op(r, i, op);
 }
 
@@ -243,6 +245,8 @@ rx_refresh(struct repl *r, int from, struct rbuf *v, monotime_t now)
 		if (e->carrier != from || e->flags & F_GONE)
 			continue;
 		e->deadline = repl_sec(r, now) + timeout + REPL_EXTRA;
+		if (e->flags & F_MISSING && r->full)
+			continue;	/* its turn comes */
 		repl_push_op(r, i, e->flags & F_MISSING ? OP_PUT : OP_TOUCH);
 		repl_missing(r, e, false);
 	}

@@ -1005,6 +1005,7 @@ repl_next(const struct repl *r, monotime_t now)
 {
 	bool busy = r->bulk == SYNC_BULK_WAIT ||
 	    r->bulk == SYNC_BULK_RUNNING || r->nmissing > 0 ||
+	    r->full ||
 	    r->liberal_mark != 0;
 	monotime_t t = monotime_add(now, busy ? 100 * MONOTIME_MSEC :
 	    MONOTIME_SEC);

@@ -191,7 +191,8 @@ both="-s $sock -S $sync"
 says 0 '"log":2,"verbose":false}' $both show -j
 says 0 MASTER $both show --check
 sync_scene bulk
-says 0 "pfsync: eth2, in sync with 1 of 3 peers, hears 1 pfsync(4) peer,\
+says 0 "pfsync: eth2, states missing in the kernel, whose table is full,\
+ otherwise in sync with 1 of 3 peers, hears 1 pfsync(4) peer,\
  states local 12345 remote 6789, lag 1.234 ms, bulk running, 4500 of 10000\
  (45%), 3s left, demotes carp (bulk)" $both show
 sync_scene alone

@@ -92,6 +92,7 @@ show_bulk(struct imsgbuf *b)
 	s.bulk_eta_ms = 2001;
 	s.states_missing = 7;
 	s.op_queue = 512;
+	s.full = 1;
 	s.mismatching = 40;
 	s.holding = 1;
 	strlcpy(s.hold_reason, "bulk", sizeof(s.hold_reason));

@@ -130,6 +130,14 @@ mutants() {
 	    "$(at repl_event 's/!exports(r, &f)/false/')"
 	mutant sim not-restored repl_kernel \
 	    "$(at missing_tick 's/r->nmissing == 0/true/')"
+	mutant unit full-hammered repl_kernel \
+	    "$(at full_tried 's/r->full_wait \* 2 : FULL_MAX/FULL_MIN : FULL_MIN/')"
+	mutant unit full-all-at-once repl_kernel \
+	    "$(at table_full 's/r->full_batch = .*/r->full_batch = UINT32_MAX;/')"
+	mutant unit full-for-ever repl_kernel \
+	    "$(at have_put 's/r->full = !all/r->full = true/')"
+	mutant unit full-refreshed repl_rx \
+	    "$(at rx_refresh 's/ && r->full/ \&\& false/')"
 	mutant unit no-sweep repl_kernel \
 	    "$(at sweep 's/repl_push_op(r, i, OP_VERIFY);//')"
 	mutant unit no-refresh repl_kernel \

@@ -1722,7 +1722,7 @@ START_TEST(refused_put)
 	f.timeout = 10000;
 	replica(&peer, &f, STAMP);
 	for (i = 0; i < 600; i++) {
-		refuse(&f, STATETBL_FULL, NULL);
+		refuse(&f, STATETBL_REFUSED, NULL);
 		ck_assert_uint_eq(status().missing, 1);
 		pass(SEC);
 		hello(&peer);
@@ -1735,6 +1735,85 @@ START_TEST(refused_put)
 	}
 	ck_assert_uint_gt(tries, 10);
 	ck_assert_uint_lt(tries, 60);
+}
+END_TEST
+
+/* A second of a kernel with room for so many more; insertions it was told. */
+static unsigned int
+second_of(unsigned int *room)
+{
+	unsigned int n;
+	size_t i;
+
+	pass(SEC);
+	hello(&peer);
+	box.busy = true;
+	n = (unsigned int)ops(&box);
+	for (i = 0; i < n; i++) {
+		ck_assert_uint_eq(box.op[i].type, STATETBL_PUT);
+		if (*room == 0)
+			refuse(&box.op[i].f, STATETBL_FULL, NULL);
+		else
+			--*room;
+	}
+	repl_done(box.r, n);
+	box.busy = false;
+	repl_tick(box.r, now());
+	return (n);
+}
+
+START_TEST(table_full)
+{
+	const unsigned int flows = 3000;
+	unsigned int room = 1000, tries = 0, last = 0, n, i;
+	struct flow f;
+
+	meet(&peer, PEER);
+	for (i = 0; i < flows; i++) {
+		f = flow(i);
+		f.timeout = 10000;
+		tell(&peer, &f, STAMP + i, 0);
+	}
+	ck_assert(!repl_full(box.r));
+	ck_assert_uint_eq(second_of(&room), flows);
+	ck_assert(repl_full(box.r));
+	ck_assert_uint_eq(status().missing, flows - 1000);
+	/* a few try, and later and later */
+	for (i = 1; i <= 600; i++) {
+		if ((n = second_of(&room)) == 0)
+			continue;
+		ck_assert_uint_le(n, FULL_BATCH);
+		tries++;
+		ck_assert_uint_ge(i - last, i < 90 ? 2 : 60);
+		last = i;
+		ck_assert(repl_full(box.r));
+		ck_assert_uint_eq(status().missing, flows - 1000);
+	}
+	ck_assert_uint_ge(tries, 12);
+	ck_assert_uint_le(tries, 15);
+	/* what changes or is refreshed meanwhile is not tried for that */
+	f = flow(2500);
+	f.timeout = 9000;
+	tell_refresh(&peer, &f, 9000);
+	f.mark = 7;
+	tell(&peer, &f, STAMP + flows, 0);
+	no_op();
+	ck_assert_uint_eq(status().missing, flows - 1000);
+	/* room for some: they are in within a minute, the others wait again */
+	room = 200;
+	for (i = 0; i < 70; i++)
+		(void)second_of(&room);
+	ck_assert_uint_eq(room, 0);
+	ck_assert(repl_full(box.r));
+	ck_assert_uint_eq(status().missing, flows - 1200);
+	/* room for all */
+	room = flows;
+	for (i = 0; i < 70; i++)
+		(void)second_of(&room);
+	ck_assert_uint_eq(status().missing, 0);
+	ck_assert(!repl_full(box.r));
+	ck_assert_uint_eq(room, flows - (flows - 1200));
+	ck_assert_uint_eq(second_of(&room), 0);
 }
 END_TEST
 
@@ -3411,7 +3490,7 @@ main(void)
 		orphan_of_strangers, leaving_with_flows,
 		refresh_rule, refresh_touches, longest_timeout,
 		mark_set_late, mute_until_known,
-		clash_kill, clash_yield, refused_put, kill_rules,
+		clash_kill, clash_yield, refused_put, table_full, kill_rules,
 		boot_changed, starting, restarts, restarts_between, leaving, we_leave,
 		no_busy_loop,
 		duplicates, late_header, epochs, stamps_out_of_range,

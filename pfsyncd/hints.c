@@ -9,7 +9,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -109,6 +108,25 @@ give_up(struct hints *h)
 	return (false);
 }
 
+/*
+ * Written, so that it is there: on a full file system the mapping of a hole
+ * would kill us later.  No call that allocates only is on every system.
+ */
+static bool
+write_zeros(int fd, off_t off, size_t len)
+{
+	static const uint8_t zeros[4096];
+	ssize_t n;
+
+	for (; len > 0; len -= (size_t)n, off += n) {
+		n = pwrite(fd, zeros, len < sizeof(zeros) ? len :
+		    sizeof(zeros), off);
+		if (n == -1)
+			return (false);
+	}
+	return (true);
+}
+
 bool
 hints_reserve(struct hints *h, uint32_t n)
 {
@@ -121,8 +139,7 @@ hints_reserve(struct hints *h, uint32_t n)
 	while (h->n < n && h->n / HINTS_PIECE < HINTS_PIECES) {
 		off = HINTS_HEAD + (off_t)h->n *
 		    (off_t)sizeof(struct hint_rec);
-		/* allocated now: a full file system must not kill us later */
-		if (fallocate(h->fd, 0, off, (off_t)len) == -1)
+		if (!write_zeros(h->fd, off, len))
 			return (give_up(h));
 		p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, h->fd,
 		    off);

@@ -412,7 +412,7 @@ allow_file(scmp_filter_ctx ctx)
 {
 	static const int	 calls[] = {
 		SCMP_SYS(ftruncate), SCMP_SYS(ftruncate64),
-		SCMP_SYS(fallocate), SCMP_SYS(pread64), SCMP_SYS(pwrite64),
+		SCMP_SYS(pread64), SCMP_SYS(pwrite64),
 		SCMP_SYS(fstat), SCMP_SYS(fstat64)
 	};
 	size_t			 i;

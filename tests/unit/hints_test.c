@@ -164,6 +164,28 @@ START_TEST(none)
 }
 END_TEST
 
+/* No room for another piece: nothing is kept, and nobody dies of it. */
+START_TEST(full)
+{
+	int fd = memfd_create("hints_test", MFD_ALLOW_SEALING), second;
+	struct hints *h;
+
+	ck_assert_int_ne(fd, -1);
+	second = dup(fd);
+	h = hints_new(fd, BOOT, NODE);
+	ck_assert(hints_reserve(h, 10));
+	hints_set(h, 3, 1, 2, 3, 4);
+	ck_assert_int_eq(fcntl(second, F_ADD_SEALS, F_SEAL_GROW), 0);
+	ck_assert(hints_reserve(h, 10));
+	ck_assert(!hints_reserve(h, 100000));
+	hints_set(h, 3, 1, 2, 3, 4);
+	hints_clear(h, 3);
+	ck_assert(!hints_reserve(h, 10));
+	hints_free(h);
+	ck_assert_ptr_null(hints_load(second, BOOT, NODE));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -177,6 +199,7 @@ main(void)
 	tcase_add_test(tc, not_believed);
 	tcase_add_test(tc, torn);
 	tcase_add_test(tc, none);
+	tcase_add_test(tc, full);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_set_fork_status(sr, CK_NOFORK);

@@ -100,7 +100,8 @@ show_peers(struct engine *e, struct control_client *cl, monotime_t now)
 		m.alive = p.alive;
 		m.in_sync = p.in_sync;
 		m.starting = p.starting;
-		m.verified = p.native;
+		/* a trailer without a key shows no more than its checksum */
+		m.verified = e->conf.has_key;
 		m.heard_ms = ms_since(p.heard, now);
 		m.carries = p.carries;
 		m.have = p.have;

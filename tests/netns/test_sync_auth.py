@@ -65,6 +65,8 @@ def test_one_key_on_both(pair_of):
     wait_same(p.lab, least=100)
     for d in (p.one, p.two):
         assert d.show()["authenticated"] is True
+        assert [x["verified"] for x in d.show()["peers"]] == [True]
+        assert d.counters()["unauth"] == 0
         assert dropped(d, ["badauth"]) == 0
         assert KEY not in d.text() and KEY not in d.ok("show", "sync")
 
@@ -91,6 +93,19 @@ def test_another_key_or_none(pair_of, other):
         assert d.text().count(line) == 1
         assert "not taken: %s: %s, " % (SYNC4[peer], why) in \
             d.ok("show", "sync")
+
+
+def test_no_key(pair_of):
+    """Taken, but nobody says that it is verified; a dialect without trailers
+    is counted."""
+    p = pair_of(None, None, dialects=("openbsd", "openbsd"))
+    make(p.lab, "fw1", 10, "--snat")
+    wait_for(lambda: p.two.counters()["unauth"] > 0, 15, "unauth", 0.05)
+    p.end()
+    p = pair_of(None, None)
+    for d in (p.one, p.two):
+        d.wait_in_step()
+        assert [x["verified"] for x in d.show()["peers"]] == [False]
 
 
 def test_no_common_dialect(pair_of):

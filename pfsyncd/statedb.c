@@ -260,7 +260,7 @@ statedb_add(struct statedb *db, const struct flow *f, uint64_t h)
 	e->f = *f;
 	e->h = h;
 	e->stamp = 0;
-	e->ctid = e->deadline = e->told = 0;
+	e->ctid = e->deadline = e->told = e->opsec = 0;
 	e->txnext = e->opnext = STATEDB_NONE;
 	e->flags = STATEDB_F_USED;
 	e->carrier = e->creator = e->seen = e->life = e->strikes = 0;

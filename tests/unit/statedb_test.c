@@ -157,12 +157,14 @@ model_add(struct statedb *db, uint32_t n)
 	MUST(e->txnext == STATEDB_NONE);
 	MUST(e->opnext == STATEDB_NONE);
 	MUST((e->stamp | e->ctid | e->deadline | e->told | e->carrier |
-	    e->creator | e->seen | e->life | e->strikes | e->ops) == 0);
+	    e->creator | e->seen | e->life | e->strikes | e->ops |
+	    e->opsec) == 0);
 	/* What others do with it must not matter to the next one. */
 	memset(&e->ctid, 0xee, offsetof(struct statedb_entry, flags) -
 	    offsetof(struct statedb_entry, ctid));
 	e->flags |= 0x7f00;
 	e->creator = e->seen = e->life = e->strikes = e->ops = 0xff;
+	e->opsec = UINT32_MAX;
 	m->stamp = e->stamp = rnd();
 	m->carrier = e->carrier = (uint8_t)rnd_below(3) * 7;
 	m->counted = false;

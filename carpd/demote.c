@@ -153,16 +153,3 @@ demote_next(const struct demote *d)
 			next = e->expiry;
 	return (next);
 }
-
-bool
-demote_forget(struct demote *d, const char *owner, struct demote_entry *gone)
-{
-	struct demote_entry	*e;
-
-	for (e = d->e; e < d->e + d->size; e++)
-		if (e->amount != 0 && strcmp(e->owner, owner) == 0) {
-			take(e, gone);
-			return (true);
-		}
-	return (false);
-}

@@ -65,8 +65,5 @@ bool		 demote_expire(struct demote *d, monotime_t now,
 		    struct demote_entry *gone);
 /* The earliest expiry, MONOTIME_NEVER without any. */
 monotime_t	 demote_next(const struct demote *d);
-/* Remove the next entry of owner, copying it; false when there is none. */
-bool		 demote_forget(struct demote *d, const char *owner,
-		    struct demote_entry *gone);
 
 #endif

@@ -77,7 +77,7 @@ dev_tell(struct dev *lost)
  * carpdev lost or found.  What we were MASTER of there is told over every
  * other carpdev at once, so that nobody has to wait for our silence.
  */
-void
+static void
 dev_changed(struct dev *d)
 {
 	struct engine *e = d->eng;

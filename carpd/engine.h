@@ -358,8 +358,6 @@ void		 dev_gone(struct engine *e, const struct msg_name *m);
 void		 dev_prove(struct dev *d);
 /* Ask each vhid on d whether it may run. */
 void		 dev_eval(struct dev *d);
-/* The same, with demotion, and telling what was lost over the others. */
-void		 dev_changed(struct dev *d);
 void		 dev_kif_event(const struct kif_event *k, void *engine);
 
 /* -- vif.c: carp interfaces -- */

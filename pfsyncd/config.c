@@ -55,7 +55,7 @@ static const struct {
 };
 #define NPROTOS		(sizeof(protos) / sizeof(protos[0]))
 
-int
+static int
 config_proto(const char *name)
 {
 	size_t	 n;

@@ -78,7 +78,7 @@ struct engine {
 	bool		 watch_new;
 
 	uint64_t	 count[PFSYNC_C_MAX];
-	uint64_t	 sock_bad, sock_lost, other_dialect;
+	uint64_t	 sock_bad, other_dialect;
 	struct statetbl_stats stats;
 	struct log_limit refused, overruns, strange;
 	struct strangers strangers;

@@ -26,7 +26,6 @@ struct config_keyhead {
 enum config_ctx { CONFIG_CTX_TOP, CONFIG_CTX_NOSYNC };
 
 /* The number that stands for name, -1 when it has none; and the reverse. */
-int		 config_proto(const char *name);
 const char	*config_proto_name(uint8_t proto);
 
 /* parse.y */

@@ -209,8 +209,8 @@ pair_hash(const struct pfdial *d, const struct flow *f, const uint8_t *init,
 	return (hash(d, v, sizeof(v)));
 }
 
-uint32_t
-pfdial_pair_hash(const struct pfdial *d, const struct flow *f)
+static uint32_t
+pair_hash_flow(const struct pfdial *d, const struct flow *f)
 {
 	return (pair_hash(d, f, f->orig.src, f->orig.sport, f->reply.src,
 	    f->reply.sport));
@@ -742,7 +742,7 @@ renew(struct pfdial *d, uint32_t i, const struct flow *f, monotime_t now)
 	pfdial_half_del(d, i << 1 | CTMAP_IN, now);
 	pfdial_half_del(d, i << 1 | CTMAP_OUT, now);
 	pfdial_forget(d, i);
-	pfdial_side_new(d, i, pfdial_pair_hash(d, f), (int32_t)d->sec);
+	pfdial_side_new(d, i, pair_hash_flow(d, f), (int32_t)d->sec);
 	s->generation = (uint8_t)(generation + told);
 }
 
@@ -782,7 +782,7 @@ pfdial_changed(struct pfdial *d, uint32_t i, monotime_t now)
 	if (ctmap_exportable(f) != NULL)
 		return;
 	if (!(s->flags & S_USED)) {
-		pfdial_side_new(d, i, pfdial_pair_hash(d, f),
+		pfdial_side_new(d, i, pair_hash_flow(d, f),
 		    (int32_t)d->sec);
 		s->generation = next_generation(d, s->tag);
 	} else if (reopened(d, i, f))

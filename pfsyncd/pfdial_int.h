@@ -261,8 +261,7 @@ uint32_t	 pfdial_find(const struct pfdial *d, uint64_t id,
 		    uint32_t creatorid);	/* REF, or NONE */
 /* How many identities of that creator are known. */
 uint32_t	 pfdial_creator_count(const struct pfdial *d, uint32_t id);
-/* What IN and OUT of a flow have in common. */
-uint32_t	 pfdial_pair_hash(const struct pfdial *d, const struct flow *f);
+/* What IN and OUT of a flow have in common, from what one of them says. */
 uint32_t	 pfdial_pair_hash_half(const struct pfdial *d,
 		    const struct flow *f, int half);
 uint32_t	 pfdial_identity_hash(const struct pfdial *d, uint64_t id,
@@ -303,7 +302,5 @@ void		 pfdial_wait_tick(struct pfdial *d, monotime_t now);
 void		 pfdial_bulk_request(struct pfdial *d, monotime_t now);
 void		 pfdial_bulk_tick(struct pfdial *d, monotime_t now);
 void		 pfdial_giveback(struct pfdial *d, monotime_t now);
-/* Does a peer's TCP state have windows that our traffic made old? */
-bool		 pfdial_outdated(const struct pfdial *d, uint32_t i);
 
 #endif

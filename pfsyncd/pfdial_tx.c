@@ -57,8 +57,9 @@ flow_of(const struct pfdial *d, uint32_t i)
 	return (&statedb_at(repl_db(d->r), i)->f);
 }
 
-bool
-pfdial_outdated(const struct pfdial *d, uint32_t i)
+/* Does a peer's TCP state have windows that our traffic made old? */
+static bool
+outdated(const struct pfdial *d, uint32_t i)
 {
 	const struct side	*s = pfdial_side(d, i);
 
@@ -119,7 +120,7 @@ put_state(struct fill *p, uint32_t n)
 	if (h->flags & H_HEARD && h->creatorid != d->c.creatorid) {
 		s.state_flags = h->state_flags &
 		    (uint16_t)~(PFSYNC_STATE_ACK | PFSYNC_STATE_NOSYNC);
-		if (pfdial_outdated(d, n >> 1))
+		if (outdated(d, n >> 1))
 			s.state_flags |= PFSYNC_STATE_SLOPPY;
 	}
 	pfsync_put_state(p->w, FORM, &s);
@@ -369,7 +370,7 @@ to_give_back(const struct pfdial *d, uint32_t i)
 {
 	const struct side	*s = pfdial_side(d, i);
 
-	return (s != NULL && s->flags & S_USED && pfdial_outdated(d, i) &&
+	return (s != NULL && s->flags & S_USED && outdated(d, i) &&
 	    (strict_half(d, &s->half[0]) || strict_half(d, &s->half[1])));
 }
 

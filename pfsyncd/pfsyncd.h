@@ -11,7 +11,6 @@
 #define PFSYNCD_SOCKET	"/run/pfsyncd.sock"
 #define PFSYNCD_USER	"_pfsyncd"
 #define PFSYNCD_GROUP	"224.0.0.240"	/* pfsync(4) */
-#define PFSYNCD_GROUP6	"ff12::f0"	/* FreeBSD 14 */
 
 /*
  * The engine process: fd is the channel to the parent, user whom to become.

@@ -385,8 +385,8 @@ repl_carp(struct repl *r, unsigned int masters, bool connected,
 
 /* ---- bulk ---- */
 
-void
-repl_bulk_begin(struct repl *r, monotime_t now)
+static void
+bulk_begin(struct repl *r, monotime_t now)
 {
 	int i;
 
@@ -402,7 +402,7 @@ void
 repl_link(struct repl *r, bool up, monotime_t now)
 {
 	if (up && !r->link)
-		repl_bulk_begin(r, now);
+		bulk_begin(r, now);
 	r->link = up;
 }
 
@@ -486,7 +486,7 @@ repl_now(struct repl *r, monotime_t now)
 			r->nodes[i].ask_at = now;
 		}
 	repl_sooner(&r->dump_all, now);
-	repl_bulk_begin(r, now);
+	bulk_begin(r, now);
 }
 
 void
@@ -506,7 +506,7 @@ repl_flush(struct repl *r, monotime_t now)
 	for (i = 1; i < STATEDB_CARRIERS; i++)
 		if (r->nodes[i].alive && r->nodes[i].native)
 			r->nodes[i].ask_bulk = true;
-	repl_bulk_begin(r, now);
+	bulk_begin(r, now);
 }
 
 void

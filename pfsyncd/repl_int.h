@@ -263,7 +263,6 @@ void		 repl_liberate(struct repl *r);
 void		 repl_carried_all(struct repl *r);
 bool		 repl_fifo_pop(struct repl *r, struct fifo *q, bool op,
 		    uint32_t *i);
-void		 repl_bulk_begin(struct repl *r, monotime_t now);
 
 /* ---- repl_kernel.c ---- */
 /* Unreplied flows, what the kernel lacks, and whether we are being filled. */

@@ -501,7 +501,6 @@ struct walk {
 	struct vaddr	*v;
 	struct savedlist *out;
 	struct ipaddr	 owner;		/* of routes */
-	int		 error;
 };
 
 static uint32_t

@@ -145,7 +145,6 @@ START_TEST(no_room_at_all)
 	ck_assert_int_eq(set("eth0", "carp", "carpdev", 0), 0);
 	ck_assert_int_eq(demote_group(&d, "carp"), 0);
 	ck_assert(!demote_expire(&d, at(1), &gone));
-	ck_assert(!demote_forget(&d, "eth0", &gone));
 	ck_assert(!monotime_isset(demote_next(&d)));
 }
 END_TEST
@@ -208,28 +207,6 @@ START_TEST(expiry)
 	ck_assert(!demote_expire(&d, (monotime_t){ INT64_MAX - 1 }, &gone));
 	ck_assert(!demote_expire(&d, MONOTIME_NEVER, &gone));
 	ck_assert_int_eq(demote_group(&d, "carp"), 3);
-}
-END_TEST
-
-START_TEST(forget)
-{
-	struct demote_entry	 gone;
-	int			 amounts = 0, n = 0;
-
-	set("pfsyncd", "carp", "bulk", 32);
-	set("pfsyncd2", "carp", "bulk", 1);
-	set("pfsyncd", "dmz", "bulk", 2);
-	set("pfsyncd", "carp", "startup", 4);
-	while (demote_forget(&d, "pfsyncd", &gone)) {
-		ck_assert_str_eq(gone.owner, "pfsyncd");
-		amounts += gone.amount;
-		n++;
-	}
-	ck_assert_int_eq(n, 3);
-	ck_assert_int_eq(amounts, 38);
-	ck_assert_int_eq(demote_group(&d, "carp"), 1);
-	ck_assert_int_eq(demote_group(&d, "dmz"), 0);
-	ck_assert(!demote_forget(&d, "", &gone));
 }
 END_TEST
 
@@ -327,7 +304,6 @@ main(void)
 	tcase_add_test(tc, since_stays);
 	tcase_add_test(tc, refused_changes_nothing);
 	tcase_add_test(tc, expiry);
-	tcase_add_test(tc, forget);
 	tcase_add_loop_test(tc, iface, 0, sizeof(sums) / sizeof(sums[0]));
 	tcase_add_test(tc, random_walk);
 	suite_add_tcase(s, tc);

@@ -659,8 +659,12 @@ addrs_changed(struct engine *e)
 
 	if (!monotime_isset(e->quiet_end))
 		e->quiet_end = monotime_add(now, ENGINE_QUIET_MAX);
-	ev_timer_at(e->quiet_timer, earlier(e->quiet_end,
-	    monotime_add(now, ENGINE_QUIET)));
+	/*
+	 * At start those that there are come at once, and what comes later is
+	 * looked at again: a bulk update need not wait for it.
+	 */
+	ev_timer_at(e->quiet_timer, earlier(e->quiet_end, monotime_add(now,
+	    e->settled ? ENGINE_QUIET : ENGINE_QUIET_START)));
 }
 
 /* Once; a host that has so many has them for long. */

@@ -25,6 +25,7 @@
 
 #define ENGINE_CORK	MONOTIME_MSEC	/* between packets that are not full */
 #define ENGINE_QUIET	(200 * MONOTIME_MSEC)	/* for own addresses to come */
+#define ENGINE_QUIET_START (30 * MONOTIME_MSEC)	/* before the first dump */
 #define ENGINE_QUIET_MAX MONOTIME_SEC	/* when they never stop */
 #define ENGINE_LINES	10		/* of one kind in ENGINE_LINES_TIME */
 #define ENGINE_LINES_TIME (60 * MONOTIME_SEC)

@@ -96,7 +96,8 @@ FUZZ_REPLAYS=	tests/fuzz/advert_fuzz.rp tests/fuzz/carp_fuzz.rp \
 		tests/fuzz/config_fuzz.rp tests/fuzz/frame_fuzz.rp \
 		tests/fuzz/imsg_fuzz.rp tests/fuzz/trailer_fuzz.rp \
 		tests/fuzz/vhost_fuzz.rp tests/fuzz/import_fuzz.rp
-TEST_TOOLS=	tests/lab/stream tests/lab/flows tests/shell/fakecarpd \
+TEST_TOOLS=	tests/lab/stream tests/lab/flows tests/lab/witness \
+		tests/shell/fakecarpd \
 		tests/shell/fakepfsyncd
 
 PROGS=		carpd/carpd pfsyncd/pfsyncd carpctl/carpctl
@@ -233,6 +234,9 @@ tests/shell/fakepfsyncd: tests/shell/fakepfsyncd.c tests/shell/fake.o \
 tests/lab/flows: tests/lab/flows.c
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/flows.c \
 	    ${COMMON_LIBS}
+
+tests/lab/witness: tests/lab/witness.c
+	${CC} ${ALL_CFLAGS} -pthread ${ALL_LDFLAGS} -o $@ tests/lab/witness.c
 
 tests/lab/stream: tests/lab/stream.c
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/stream.c

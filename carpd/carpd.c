@@ -790,18 +790,27 @@ forget_stale(struct parent *p)
 static void
 send_config(struct parent *p, const struct config *c)
 {
+	bool ok;
 	size_t i;
 
-	to_engine(p, IMSG_CONF_BEGIN, -1, &c->g, sizeof(c->g));
-	for (i = 0; i < c->nifaces; i++)
-		to_engine(p, IMSG_CONF_IFACE, -1, &c->ifaces[i],
-		    sizeof(c->ifaces[i]));
-	for (i = 0; i < c->ngroups; i++)
-		to_engine(p, IMSG_CONF_GROUP, -1, &c->groups[i],
-		    sizeof(c->groups[i]));
-	if (p->chan != NULL && channel_send(p->chan, IMSG_CONF_END,
-	    ++p->generation, -1, NULL, 0) == -1)
-		log_warn("message to the engine");
+	if (p->chan == NULL)
+		return;
+	ok = channel_send(p->chan, IMSG_CONF_BEGIN, 0, -1, &c->g,
+	    sizeof(c->g)) == 0;
+	for (i = 0; ok && i < c->nifaces; i++)
+		ok = channel_send(p->chan, IMSG_CONF_IFACE, 0, -1,
+		    &c->ifaces[i], sizeof(c->ifaces[i])) == 0;
+	for (i = 0; ok && i < c->ngroups; i++)
+		ok = channel_send(p->chan, IMSG_CONF_GROUP, 0, -1,
+		    &c->groups[i], sizeof(c->groups[i])) == 0;
+	ok = ok && channel_send(p->chan, IMSG_CONF_END, ++p->generation, -1,
+	    NULL, 0) == 0;
+	if (ok)
+		return;
+	/* half of it is worse than none */
+	log_warn("configuration to the engine");
+	if (p->engine > 0)
+		(void)kill(p->engine, SIGKILL);
 }
 
 static void
@@ -1213,7 +1222,7 @@ parent_setup(struct parent *p, struct config *c)
 
 	ctl = daemon_listen(&p->daemon);
 	daemon_background(&p->daemon);
-	if ((refused = sandbox_realtime(CARPD_FIFO_PRIO)) != NULL)
+	if ((refused = sandbox_realtime(CARPD_PARENT_PRIO)) != NULL)
 		log_debug("parent: %s", refused);
 	ev_init();
 	TAILQ_INIT(&p->devs);
@@ -1230,6 +1239,7 @@ parent_setup(struct parent *p, struct config *c)
 	(void)ev_fd_new(fd, EV_IN, kif_readable, p);
 	p->chan = daemon_child(&p->daemon, 'E', &p->engine, engine_msg,
 	    engine_gone, p);
+	imsgbuf_limit(channel_imsgbuf(p->chan), CARPD_QUEUE_MAX);
 	tell_start(p);
 	apply_config(p, c);
 	/* last, so that nobody is shown a daemon without configuration */

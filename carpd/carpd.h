@@ -11,7 +11,17 @@
 #define CARPD_SOCKET	"/run/carpd.sock"
 #define CARPD_USER	"_carpd"
 
-#define CARPD_FIFO_PRIO	10	/* SCHED_FIFO priority of both processes */
+/*
+ * Bytes that may wait between the two processes: the configuration, or the
+ * last frames, of some ten thousand vhids at once.
+ */
+#define CARPD_QUEUE_MAX	(64 * 1024 * 1024)
+/*
+ * SCHED_FIFO priorities.  Hundreds of addresses take the parent a while; the
+ * engine's advertisements must not wait for that, on a single CPU neither.
+ */
+#define CARPD_PARENT_PRIO	10
+#define CARPD_ENGINE_PRIO	11
 
 /*
  * The engine process: fd is the channel to the parent, user whom to become.

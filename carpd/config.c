@@ -72,9 +72,14 @@ config_add_iface(struct config *c, const struct config_iface *i)
 {
 	struct config_iface	*n;
 
-	/* recallocarray: no pass stays behind in freed memory */
-	c->ifaces = config_must(recallocarray(c->ifaces, c->nifaces,
-	    c->nifaces + 1, sizeof(*c->ifaces)));
+	/*
+	 * Room for a power of two.  recallocarray: no pass stays behind in
+	 * freed memory.
+	 */
+	if ((c->nifaces & (c->nifaces - 1)) == 0)
+		c->ifaces = config_must(recallocarray(c->ifaces, c->nifaces,
+		    c->nifaces == 0 ? 1 : 2 * c->nifaces,
+		    sizeof(*c->ifaces)));
 	n = &c->ifaces[c->nifaces++];
 	*n = *i;
 	if (in_group(n, CARP_GROUP))

@@ -105,7 +105,9 @@ engine_to_parent(struct engine *e, uint32_t type, const void *data, size_t len)
 {
 	if (e->parent == NULL)
 		return;
-	if (channel_send(e->parent, type, 0, -1, data, len) == -1)
+	/* those of a round together, see tx_close() */
+	if ((tx_is_open(e) ? channel_queue : channel_send)(e->parent, type, 0,
+	    -1, data, len) == -1)
 		log_debug("message to the parent: %s", strerror(errno));
 }
 
@@ -384,6 +386,7 @@ engine_new(int fd)
 	e->pulse_timer = ev_timer_new(pulse_cb, e);
 	e->watch_timer = ev_timer_new(ctl_watch_cb, e);
 	e->parent = channel_new(fd, parent_msg, parent_gone, e);
+	imsgbuf_limit(channel_imsgbuf(e->parent), CARPD_QUEUE_MAX);
 	return (e);
 }
 
@@ -416,7 +419,7 @@ engine_main(int fd, const char *user, int verbose)
 		fatalx("unknown user %s", user);
 	hmac_setup();
 	tzset();
-	refused = sandbox_realtime(CARPD_FIFO_PRIO);
+	refused = sandbox_realtime(CARPD_ENGINE_PRIO);
 	ev_init();
 	e = engine_new(fd);
 	log_set_sink(log_to_parent, e);

@@ -139,13 +139,19 @@ void
 tx_close(struct engine *e)
 {
 	while (e->tx.depth == 1) {
+		/* the parent works on addresses while we speak */
+		if (e->parent != NULL)
+			channel_flush(e->parent);
 		tx_flush(e);
 		if (TAILQ_EMPTY(&e->tx.waiting))
 			break;
 		answer(e);
 	}
-	if (--e->tx.depth == 0)
-		timers_settle(e);
+	if (--e->tx.depth > 0)
+		return;
+	if (e->parent != NULL)
+		channel_flush(e->parent);
+	timers_settle(e);
 }
 
 void

@@ -146,6 +146,20 @@ channel_event(int fd, int what, void *arg)
 }
 
 int
+channel_queue(struct channel *c, uint32_t type, uint32_t id, int fd,
+    const void *data, size_t len)
+{
+	return (imsg_compose(c->ib, type, id, fd, data, len));
+}
+
+void
+channel_flush(struct channel *c)
+{
+	if (imsgbuf_queued(c->ib) > 0)
+		channel_write(c);
+}
+
+int
 channel_send(struct channel *c, uint32_t type, uint32_t id, int fd,
     const void *data, size_t len)
 {

@@ -28,6 +28,10 @@ struct imsgbuf	*channel_imsgbuf(struct channel *c);
  */
 int		 channel_send(struct channel *c, uint32_t type, uint32_t id,
 		    int fd, const void *data, size_t len);
+/* The same, but it is not written before channel_flush() or other sending. */
+int		 channel_queue(struct channel *c, uint32_t type, uint32_t id,
+		    int fd, const void *data, size_t len);
+void		 channel_flush(struct channel *c);
 /*
  * Read no more, and call gone from the loop once everything queued is written
  * (or cannot be).

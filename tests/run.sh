@@ -224,6 +224,9 @@ namespaces() {
 	wait
 	sum_up first
 	sum_up second
+	[ -n "${CHECK_LONG:-}" ] || return
+	lane long tests/long
+	sum_up long
 }
 
 [ $# = 0 ] || units "$@"

@@ -28,6 +28,7 @@ TREE = LAB.parents[1]
 TOPO = str(LAB / "topo.sh")
 STREAM = str(LAB / "stream")
 FLOWS = str(LAB / "flows")
+WITNESS = str(LAB / "witness")
 CARPD = str(TREE / "carpd" / "carpd")
 PFSYNCD = str(TREE / "pfsyncd" / "pfsyncd")
 CARPCTL = str(TREE / "carpctl" / "carpctl")
@@ -404,6 +405,56 @@ carp1 on %s {
 }
 """ % (head, lan, base, skew, password, VIP_LAN, more_lan,
        wan, base, skew, password, VIP_WAN, more_wan)
+
+
+def many(dev, vhids, base=1, skew=0, net=10, password=PASS):
+    """A carp interface for each vhid on dev, named carp<net><vhid>, with an
+    IPv4 and an IPv6 address in a network of its own."""
+    return "".join("""carp%d on %s {
+	vhid %d { advbase %d advskew %d }
+	pass "%s"
+	address 10.%d.%d.1/24
+	address 2001:db8:%x:%x::1/64
+}
+""" % (net * 1000 + v, dev, v, base, skew, password, net, v, net, v)
+                   for v in vhids)
+
+
+class Hogs:
+    """Processes that take all CPU they can get: `with Hogs(6):`."""
+
+    def __init__(self, n):
+        self.n = n
+        self.procs = []
+
+    def __enter__(self):
+        self.procs = [subprocess.Popen(["sh", "-c", "while :; do :; done"])
+                      for _ in range(self.n)]
+        return self
+
+    def __exit__(self, *_):
+        for p in self.procs:
+            p.kill()
+            p.wait()
+
+
+class Witness:
+    """When the machine stood still, see witness.c."""
+
+    def __init__(self, lab, limit_us=3000):
+        self.proc = lab.spawn(None, WITNESS, str(limit_us))
+        self.proc.wait_line("^ready")
+
+    def stalls(self, since=0, until=None):
+        """[(end, length)] in ns."""
+        found = []
+        for _, text in list(self.proc.lines):
+            words = text.split()
+            if len(words) == 2 and words[0].isdigit():
+                end, length = int(words[0]), int(words[1]) * 1000
+                if end >= since and (until is None or end - length <= until):
+                    found.append((end, length))
+        return found
 
 
 class Service:

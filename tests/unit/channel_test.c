@@ -128,6 +128,22 @@ START_TEST(echo)
 }
 END_TEST
 
+/* Two wait for the word to go; then they go in their order. */
+START_TEST(queued)
+{
+	channel_flush(a.c);	/* nothing there */
+	ck_assert_int_eq(channel_queue(a.c, 7, 0, -1, "one", 3), 0);
+	ck_assert_int_eq(channel_queue(a.c, 8, 0, -1, "two", 3), 0);
+	ck_assert_uint_gt(imsgbuf_queued(channel_imsgbuf(a.c)), 0);
+	channel_flush(a.c);
+	ck_assert_uint_eq(imsgbuf_queued(channel_imsgbuf(a.c)), 0);
+	while (b.n < 2)
+		ev_loop();
+	ck_assert_uint_eq(b.last, 8);
+	ck_assert_str_eq(b.text, "two");
+}
+END_TEST
+
 START_TEST(descriptor)
 {
 	int p[2];
@@ -337,6 +353,7 @@ channel_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, echo);
+	tcase_add_test(tc, queued);
 	tcase_add_test(tc, descriptor);
 	tcase_add_test(tc, last_words);
 	tcase_add_test(tc, last_words_after_epipe);

@@ -4,7 +4,7 @@
 #	make			build carpd/carpd, pfsyncd/pfsyncd, carpctl/carpctl
 #	make check-unit		unit, simulation, config, corpus, shell: no root
 #	make check		that, and as root namespaces and interop
-#	make check-long		hundreds of kills, soak
+#	make check-long		hundreds of kills, a thousand vhids, soak
 #	make demo		a two-firewall cluster dies and nobody notices
 #	make bench		figures, beside keepalived and ucarp
 #	make lint		cppcheck, mandoc, shellcheck

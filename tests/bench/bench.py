@@ -17,6 +17,8 @@ promotion   carpd: from the advertisement that demotes Mickey, leaving him, to
             the first packet that Minnie forwards, on the switches' clocks.
 rest        CPU per advertisement sent (MASTER) or heard (BACKUP), RSS and PSS
             of each process.
+silent many lateness
+            fast timers and many vhids: timer_bench.py.
 kernel rate steady real bulk cut overrun takeover memory
             pfsyncd's: sync_bench.py.  BENCH_LONG=1 adds 500 k and 1 M states.
 
@@ -33,6 +35,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import sync_bench  # noqa: E402
+import timer_bench  # noqa: E402
 from advert import parse  # noqa: E402
 from lab import (PASS, VIP_LAN, VIP_WAN, Capture, Daemon, Lab,  # noqa: E402
                  Stream, Timeout, children, config, now_ns, wait_for)
@@ -67,6 +70,11 @@ class Carpd:
         return self.d.running()
 
 
+def stop_all(pids):
+    for pid in pids:
+        os.kill(pid, 19)
+
+
 class Foreign:
     """Processes that share a shape: start some, kill them all."""
 
@@ -88,8 +96,7 @@ class Foreign:
 
     def kill(self):
         pids = self.pids()
-        for pid in pids:
-            os.kill(pid, 19)
+        stop_all(pids)
         for pid in pids:
             os.kill(pid, 9)
         for p in self.procs:
@@ -317,7 +324,8 @@ def main(argv):
         print("bench: needs root, for network namespaces", file=sys.stderr)
         return 1
     runs = int(argv[1]) if len(argv) > 1 else 3
-    parts = argv[2:] or ["outage", "promotion", "rest", *sync_bench.PARTS]
+    parts = argv[2:] or ["outage", "promotion", "rest", *timer_bench.PARTS,
+                         *sync_bench.PARTS]
     Lab.sweep("bench")
     kinds = [Carpd]
     for k in (Keepalived, Ucarp):
@@ -333,6 +341,7 @@ def main(argv):
             rest(kind)
     if "promotion" in parts:
         promotions(max(runs, 5))
+    timer_bench.main(parts, runs, out)
     if set(parts) & set(sync_bench.PARTS):
         sync_bench.main(parts, runs)
     return 0

@@ -40,7 +40,8 @@ COMMON_SRCS=	common/monotime.c common/ev.c common/log.c common/imsg.c \
 		common/channel.c common/msgtab.c common/control.c \
 		common/ctlclient.c common/ibuf.c common/notify.c common/hmac.c \
 		common/ipaddr.c common/lex.c common/config.c common/daemon.c \
-		common/wire/cksum.c common/wire/carp.c common/wire/frame.c \
+		common/wire/cksum.c common/wire/carp.c common/wire/vrrp.c \
+		common/wire/frame.c \
 		common/wire/trailer.c common/wire/native.c \
 		common/wire/pfsync.c \
 		${COMMON_OS_SRCS}
@@ -48,7 +49,8 @@ COMMON_OBJS=	${COMMON_SRCS:.c=.o}
 
 # everything of carpd but main: tests link against it
 CARPD_SRCS=	carpd/config.c carpd/printconf.c carpd/parse.c \
-		carpd/demote.c carpd/advert.c carpd/vhost.c carpd/msgs.c \
+		carpd/demote.c carpd/advert.c carpd/peer.c carpd/vhost.c \
+		carpd/msgs.c \
 		carpd/engine.c carpd/node.c carpd/timers.c carpd/tx.c \
 		carpd/ledger.c carpd/rx.c carpd/dev.c carpd/vif.c carpd/ctl.c \
 		${CARPD_OS_SRCS}
@@ -86,7 +88,7 @@ UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \
 		tests/unit/frame_test.ut tests/unit/trailer_test.ut \
 		tests/unit/carp_wire_test.ut tests/unit/lex_test.ut \
 		tests/unit/config_test.ut tests/unit/demote_test.ut \
-		tests/unit/advert_test.ut tests/unit/vhost_test.ut \
+		tests/unit/advert_test.ut tests/unit/peer_test.ut tests/unit/vhost_test.ut \
 		tests/unit/tokens_test.ut tests/unit/kif_test.ut \
 		tests/unit/vaddr_test.ut tests/unit/sandbox_test.ut \
 		tests/unit/frameio_test.ut tests/unit/steer_prog_test.ut \
@@ -136,7 +138,7 @@ pfsyncd/pfsyncd: pfsyncd/pfsyncd.o pfsyncd/libpfsyncd.a carpd/msgs.o \
 	    pfsyncd/libpfsyncd.a common/libcommon.a ${PFSYNCD_LIBS} \
 	    ${COMMON_LIBS}
 
-carpctl/carpctl: ${CTL_OBJS} carpd/msgs.o carpd/vhost.o carpd/advert.o \
+carpctl/carpctl: ${CTL_OBJS} carpd/msgs.o carpd/vhost.o carpd/advert.o carpd/peer.o \
 		carpd/config.o pfsyncd/msgs.o common/libcommon.a \
 		carpd/libcarpd.a
 	${CC} ${ALL_LDFLAGS} -o $@ ${CTL_OBJS} pfsyncd/msgs.o carpd/libcarpd.a \

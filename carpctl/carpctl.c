@@ -296,6 +296,11 @@ set_key(enum tokens_action action)
 		return (CTL_SET_GROUP);
 	case ACTION_SET_UNGROUP:
 		return (CTL_SET_UNGROUP);
+	case ACTION_SET_LOG:
+		return (CTL_SET_LOG);
+	case ACTION_UP:
+	case ACTION_DOWN:
+		return (CTL_SET_UP);
 	default:
 		return (CTL_SET_PREEMPT);
 	}
@@ -310,7 +315,7 @@ do_set(struct ctlclient *c, const struct tokens_result *r)
 	strlcpy(m.name, r->name, sizeof(m.name));
 	m.key = set_key(r->action);
 	m.vhid = (uint32_t)r->vhid;
-	m.value = r->number;
+	m.value = r->action == ACTION_DOWN ? 0 : r->number;
 	if (m.key == CTL_SET_GROUP || m.key == CTL_SET_UNGROUP)
 		strlcpy(m.group, r->group, sizeof(m.group));
 	return (command(c, IMSG_CTL_SET, &m, sizeof(m), WAIT_MS));
@@ -348,6 +353,9 @@ act(struct ctlclient *c, const struct tokens_result *r)
 	case ACTION_SET_GROUP:
 	case ACTION_SET_UNGROUP:
 	case ACTION_SET_PREEMPT:
+	case ACTION_SET_LOG:
+	case ACTION_UP:
+	case ACTION_DOWN:
 		return (do_set(c, r));
 	case ACTION_ENABLE:
 	case ACTION_DISABLE:

@@ -233,6 +233,40 @@ show_cause(uint8_t cause)
 }
 
 const char *
+show_kind(uint8_t kind)
+{
+	return (word(peer_kind_names, PEER_KINDS, kind));
+}
+
+const char *
+show_why(const struct ctl_peer *p)
+{
+	static const char *const	 why[ADVERT_DROPS] = {
+		[ADVERT_ACCEPT] = "verified",
+		[ADVERT_DROP_BADIF] = "unicast, no peer configured here",
+		[ADVERT_DROP_BADTTL] = "TTL is not 255",
+		[ADVERT_DROP_HDROPS] = "fragment",
+		[ADVERT_DROP_BADSUM] = "wrong checksum",
+		[ADVERT_DROP_BADVER] = "another version",
+		[ADVERT_DROP_BADLEN] = "too short",
+		[ADVERT_DROP_BADAUTH] = "another pass or address list",
+		[ADVERT_DROP_BADVHID] = "this family or unicast is not "
+		    "configured here",
+		[ADVERT_DROP_LOOP] = "our own, by a loop or replayed",
+		[ADVERT_DROP_REPLAY] = "replayed",
+		[ADVERT_DROP_TRAILER] = "wrong trailer"
+	};
+
+	if (p->kind == PEER_VRRP2 || p->kind == PEER_VRRP3)
+		return ("VRRP, with the virtual MAC of this vhid");
+	if (p->verified)
+		return (why[ADVERT_ACCEPT]);
+	if (p->name[0] == '\0' && p->drop == ADVERT_DROP_BADVHID)
+		return ("this vhid is not configured here");
+	return (word(why, ADVERT_DROPS, p->drop));
+}
+
+const char *
 show_drop(uint8_t drop)
 {
 	return (word(advert_drop_names, ADVERT_DROPS, drop));

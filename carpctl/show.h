@@ -16,6 +16,7 @@
 
 #include "../carpd/config.h"
 #include "../carpd/msgs.h"
+#include "../carpd/peer.h"
 #include "../carpd/vhost.h"
 
 #define SHOW_NOT_INSTALLED	255	/* ctl_addr.plen */
@@ -71,6 +72,9 @@ enum vhost_state show_iface_state(const struct show_iface *i);
 const char	*show_state(uint8_t state);
 const char	*show_cause(uint8_t cause);
 const char	*show_drop(uint8_t drop);
+const char	*show_kind(uint8_t kind);	/* "-": not known */
+/* Why a peer's packets do not count, or "verified". */
+const char	*show_why(const struct ctl_peer *p);
 const char	*show_variant(uint8_t variant);	/* digest: openbsd, freebsd */
 const char	*show_digest(uint8_t digest);	/* as configured */
 const char	*show_style(uint8_t style);

@@ -104,7 +104,8 @@ check_iface(void *arg, const struct show_iface *i)
 static bool
 claims(const struct ctl_peer *p)
 {
-	if (p->advbase == BOWOUT && p->advskew == BOWOUT)
+	if ((p->advbase == BOWOUT && p->advskew == BOWOUT) ||
+	    p->kind == PEER_VRRP2 || p->kind == PEER_VRRP3)
 		return (false);
 	return (p->verified || p->drop == ADVERT_DROP_BADAUTH);
 }

@@ -140,6 +140,21 @@ put_addrs(json_t *o, const struct show_iface *i)
 }
 
 static void
+put_peers(json_t *o, const struct ctl_iface *i)
+{
+	json_t	*array = put_array(o, "carppeers"), *peer;
+	char	 buf[IPADDR_STRLEN];
+	size_t	 n;
+
+	for (n = 0; n < i->npeers && n < CONFIG_PEERS_MAX; n++) {
+		peer = put_append(array);
+		put_str(peer, "address", ipaddr_print(&i->peers[n], buf,
+		    sizeof(buf)));
+		put_bool(peer, "self", i->peers[n].plen == 0);
+	}
+}
+
+static void
 json_iface(void *arg, const struct show_iface *i)
 {
 	struct json	*j = arg;
@@ -154,11 +169,13 @@ json_iface(void *arg, const struct show_iface *i)
 	put_str(o, "state", show_state((uint8_t)show_iface_state(i)));
 	put_str(o, "balancing", show_balancing(i->i.balancing));
 	put_addrs(o, i);
+	put_bool(o, "up", !i->i.down);
 	put_bool(o, "carpdev_present", i->i.present);
 	put_bool(o, "link", i->i.link);
 	put_mac(o, "carpdev_lladdr", i->i.mac);
 	put_str(o, "digest", show_digest(i->i.digest));
 	put_str(o, "demote_style", show_style(i->i.style));
+	put_peers(o, &i->i);
 	array = put_array(o, "groups");
 	for (n = 0; n < i->i.ngroups; n++)
 		put_append_str(array, i->i.groups[n]);
@@ -209,14 +226,21 @@ json_peer(void *arg, const struct ctl_peer *p)
 	if (j->peers == NULL)
 		return;
 	o = put_append(j->peers);
-	put_str(o, "interface", p->name);
+	put_new(o, "interface", p->name[0] == '\0' ? json_null() :
+	    json_string(p->name));
+	put_str(o, "carpdev", p->carpdev);
 	put_int(o, "vhid", p->vhid);
+	put_new(o, "kind", p->kind == PEER_UNKNOWN ? json_null() :
+	    json_string(show_kind(p->kind)));
 	put_str(o, "address", ipaddr_print(&p->addr, buf, sizeof(buf)));
 	put_node(o, "node", p->ours ? p->node : 0);
 	put_bool(o, "verified", p->verified);
 	put_new(o, "drop", p->verified ? json_null() :
 	    json_string(show_drop(p->drop)));
+	put_str(o, "status", show_why(p));
 	put_bool(o, "ours", p->ours);
+	if (p->kind == PEER_VRRP2 || p->kind == PEER_VRRP3)
+		put_int(o, "priority", p->priority);
 	put_int(o, "advbase", p->advbase);
 	put_int(o, "advskew", p->advskew);
 	put_int(o, "demote", p->demote);

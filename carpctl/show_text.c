@@ -116,13 +116,28 @@ print_master(const struct text *t, const struct ctl_vhid *v,
 	fputc('\n', t->f);
 }
 
+/* Where unicast advertisements go. */
+static void
+print_peers(const struct text *t, const struct show_iface *i)
+{
+	const struct ipaddr	*a = i->i.peers;
+	char			 buf[IPADDR_STRLEN];
+	size_t			 n;
+
+	for (n = 0; n < i->i.npeers && n < CONFIG_PEERS_MAX; n++, a++)
+		fprintf(t->f, " carppeer %s%s", ipaddr_print(a, buf,
+		    sizeof(buf)), a->plen == 0 ? " (this host)" : "");
+	fputc('\n', t->f);
+}
+
 static void
 print_vhid(const struct text *t, const struct show_iface *i,
     const struct ctl_vhid *v)
 {
-	fprintf(t->f, "\tcarp: %s carpdev %s vhid %u advbase %u advskew %u\n",
+	fprintf(t->f, "\tcarp: %s carpdev %s vhid %u advbase %u advskew %u",
 	    show_state(v->state), i->i.carpdev, v->vhid, v->advbase,
 	    v->advskew);
+	print_peers(t, i);
 }
 
 static void
@@ -130,8 +145,9 @@ print_vhids(const struct text *t, const struct show_iface *i)
 {
 	const struct ctl_vhid	*v;
 
-	fprintf(t->f, "\tcarp: carpdev %s advbase %u balancing %s\n",
+	fprintf(t->f, "\tcarp: carpdev %s advbase %u balancing %s",
 	    i->i.carpdev, i->vhids[0].advbase, show_balancing(i->i.balancing));
+	print_peers(t, i);
 	for (v = i->vhids; v < i->vhids + i->nvhids; v++) {
 		fprintf(t->f, "\t\tstate %s vhid %u advskew %u ",
 		    show_state(v->state), v->vhid, v->advskew);
@@ -259,16 +275,17 @@ text_peer(void *arg, const struct ctl_peer *p)
 	char		 addr[IPADDR_STRLEN], node[SHOW_NODE_STRLEN];
 
 	if (t->nlines++ == 0)
-		fprintf(t->f, "%-8s %4s %-24s %-8s %7s %7s %6s %9s %9s %s\n",
-		    "IFACE", "VHID", "ADDRESS", "NODE", "ADVBASE", "ADVSKEW",
-		    "DEMOTE", "PACKETS", "DROPPED", "LAST HEARD");
-	fprintf(t->f, "%-8s %4u %-24s %-8s %7u %7u %6u %9" PRIu64 " %9" PRIu64
-	    " %" PRIu64 ".%03us ago, %s\n", p->name, p->vhid,
-	    ipaddr_print(&p->addr, addr, sizeof(addr)),
+		fprintf(t->f, "%-8s %4s %-24s %-8s %-8s %7s %7s %6s %9s %9s "
+		    "%s\n", "IFACE", "VHID", "ADDRESS", "KIND", "NODE",
+		    "ADVBASE", "ADVSKEW", "DEMOTE", "PACKETS", "DROPPED",
+		    "LAST HEARD");
+	fprintf(t->f, "%-8s %4u %-24s %-8s %-8s %7u %7u %6u %9" PRIu64 " %9"
+	    PRIu64 " %" PRIu64 ".%03us ago, %s\n",
+	    p->name[0] != '\0' ? p->name : p->carpdev, p->vhid,
+	    ipaddr_print(&p->addr, addr, sizeof(addr)), show_kind(p->kind),
 	    p->ours ? show_node(p->node, node) : "-", p->advbase, p->advskew,
 	    p->demote, p->packets, p->dropped, p->heard_ms / 1000,
-	    (unsigned int)(p->heard_ms % 1000),
-	    p->verified ? "ok" : show_drop(p->drop));
+	    (unsigned int)(p->heard_ms % 1000), show_why(p));
 }
 
 static void

@@ -21,7 +21,6 @@ enum token_type {
 	TOKEN_OPT,	/* optional, its path returns to this table */
 	TOKEN_NAME,	/* carp interface; value: action, 0 leaves it */
 	TOKEN_GROUP,	/* interface group */
-	TOKEN_UNGROUP,	/* "-" and an interface group; value: action */
 	TOKEN_NUMBER,	/* min to max */
 	TOKEN_VHID,	/* min to max */
 	TOKEN_DIR,	/* any word */
@@ -32,8 +31,8 @@ enum table {
 	T_STOP,		/* nothing may follow */
 	T_MAIN, T_SHOW, T_SHOW_OPTS, T_DEMOTE, T_DEMOTE_GROUP, T_STATE,
 	T_STATE_NAME, T_SET, T_SET_IFACE, T_SET_VHID, T_SET_SKEW, T_SET_BASE,
-	T_SET_GROUP, T_SET_PREEMPT, T_LOG, T_SYNC, T_IMPORT, T_IMPORT_DIR,
-	T_IMPORT_FILES, TABLES
+	T_SET_GROUP, T_SET_PREEMPT, T_SET_LOG, T_IFACE, T_LOG, T_SYNC,
+	T_IMPORT, T_IMPORT_DIR, T_IMPORT_FILES, TABLES
 };
 
 /* What the flags of TOKEN_OPT set. */
@@ -58,6 +57,8 @@ static const struct token t_main[] = {
 	{ TOKEN_WORD, "promote", ACTION_PROMOTE, T_DEMOTE, 0, 0 },
 	{ TOKEN_WORD, "state", ACTION_STATE, T_STATE, 0, 0 },
 	{ TOKEN_WORD, "set", ACTION_NONE, T_SET, 0, 0 },
+	{ TOKEN_WORD, "up", ACTION_UP, T_IFACE, 0, 0 },
+	{ TOKEN_WORD, "down", ACTION_DOWN, T_IFACE, 0, 0 },
 	{ TOKEN_WORD, "enable", ACTION_ENABLE, T_STOP, 0, 0 },
 	{ TOKEN_WORD, "disable", ACTION_DISABLE, T_STOP, 0, 0 },
 	{ TOKEN_WORD, "reload", ACTION_RELOAD, T_STOP, 0, 0 },
@@ -116,6 +117,7 @@ static const struct token t_state_name[] = {
 static const struct token t_set[] = {
 	{ TOKEN_NAME, "interface", 0, T_SET_IFACE, 0, 0 },
 	{ TOKEN_WORD, "preempt", ACTION_SET_PREEMPT, T_SET_PREEMPT, 0, 0 },
+	{ TOKEN_WORD, "log", ACTION_SET_LOG, T_SET_LOG, 0, 0 },
 	END
 };
 
@@ -124,7 +126,7 @@ static const struct token t_set_iface[] = {
 	{ TOKEN_WORD, "advskew", ACTION_SET_ADVSKEW, T_SET_SKEW, 0, 0 },
 	{ TOKEN_WORD, "advbase", ACTION_SET_ADVBASE, T_SET_BASE, 0, 0 },
 	{ TOKEN_WORD, "group", ACTION_SET_GROUP, T_SET_GROUP, 0, 0 },
-	{ TOKEN_UNGROUP, "-group", ACTION_SET_UNGROUP, T_STOP, 0, 0 },
+	{ TOKEN_WORD, "-group", ACTION_SET_UNGROUP, T_SET_GROUP, 0, 0 },
 	END
 };
 
@@ -151,6 +153,16 @@ static const struct token t_set_group[] = {
 static const struct token t_set_preempt[] = {
 	{ TOKEN_CHOICE, "yes", 1, T_STOP, 0, 0 },
 	{ TOKEN_CHOICE, "no", 0, T_STOP, 0, 0 },
+	END
+};
+
+static const struct token t_set_log[] = {
+	{ TOKEN_NUMBER, "level", 0, T_STOP, 0, 7 },
+	END
+};
+
+static const struct token t_iface[] = {
+	{ TOKEN_NAME, "interface", 0, T_STOP, 0, 0 },
 	END
 };
 
@@ -200,6 +212,8 @@ static const struct token *const tables[TABLES] = {
 	[T_SET_BASE] = t_set_base,
 	[T_SET_GROUP] = t_set_group,
 	[T_SET_PREEMPT] = t_set_preempt,
+	[T_SET_LOG] = t_set_log,
+	[T_IFACE] = t_iface,
 	[T_LOG] = t_log,
 	[T_SYNC] = t_sync,
 	[T_IMPORT] = t_import,
@@ -231,8 +245,6 @@ takes(const struct token *t, const char *word)
 	case TOKEN_NUMBER:
 	case TOKEN_VHID:
 		return (word[0] != '-' && word[0] != '\0');
-	case TOKEN_UNGROUP:
-		return (word[0] == '-' && word[1] != '\0' && word[1] != '-');
 	case TOKEN_DIR:
 		return (word[0] != '\0');
 	case TOKEN_FILE:
@@ -337,10 +349,6 @@ take(const struct token *t, char *const *words, struct tokens_result *r,
 	case TOKEN_GROUP:
 		return (take_string("group", word, r->group, sizeof(r->group),
 		    err));
-	case TOKEN_UNGROUP:
-		r->action = (enum tokens_action)t->value;
-		return (take_string("group", word + 1, r->group,
-		    sizeof(r->group), err));
 	case TOKEN_NAME:
 		if (t->value != 0)
 			r->action = (enum tokens_action)t->value;
@@ -370,7 +378,6 @@ print_token(const struct token *t, FILE *f)
 	switch (t->type) {
 	case TOKEN_NAME:
 	case TOKEN_GROUP:
-	case TOKEN_UNGROUP:
 	case TOKEN_DIR:
 	case TOKEN_FILE:
 		fprintf(f, "<%s>", t->word);

@@ -281,6 +281,14 @@ parse_trailer(const struct frame_ip *f, struct trailer *t)
 	return (r);
 }
 
+bool
+advert_has_trailer(const struct frame_ip *f)
+{
+	struct trailer	 t;
+
+	return (f->len >= CARP_LEN && parse_trailer(f, &t) == TRAILER_OK);
+}
+
 uint8_t
 advert_vhid(const struct frame_ip *f, const struct carp_header *h)
 {

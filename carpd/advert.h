@@ -154,6 +154,8 @@ struct advert_in {
  * Steps 3 to 6 of the receive pipeline: TTL, length, checksum.  Fills *h.
  */
 enum advert_drop advert_check(const struct frame_ip *f, struct carp_header *h);
+/* Does a trailer of ours follow, whoever made it? */
+bool		 advert_has_trailer(const struct frame_ip *f);
 /*
  * Which vhid must judge it: h->vhid, or, for a notice (h->vhid 0 with our
  * trailer), the one its TLV names; 0: nobody.

@@ -47,6 +47,7 @@
 #define RETRY_TIME	MONOTIME_SEC	/* for a carpdev that refuses */
 #define ADDR_BATCH	64	/* addresses refreshed at once */
 #define LINKS_TIME	1000	/* ms for the first dump of interfaces */
+#define GROUPS		2	/* bow-outs to a group: IPv4, IPv6 */
 
 /* The last word of one vhid and family, should the engine die. */
 struct bowout {
@@ -72,7 +73,9 @@ struct pif {
 	size_t		 nvhids;
 	struct paddr	*addrs;
 	size_t		 naddrs;
-	struct bowout	*bowouts;	/* 2 * nvhids: IPv4, IPv6 */
+	struct ipaddr	 peers[CONFIG_PEERS_MAX];
+	size_t		 npeers;
+	struct bowout	*bowouts;	/* of each vhid: GROUPS and npeers */
 	bool		 on;
 	bool		 stale;		/* gone from the configuration */
 };
@@ -87,6 +90,7 @@ struct pdev {
 	int		 lock;
 	int		 join[2];
 	int		 sock;		/* for bow-outs */
+	int		 ip[2];		/* and for those to peers */
 	struct steer	*steer;
 	struct steer_slots *slots;
 	struct vaddr	*vaddr;
@@ -354,6 +358,26 @@ read_flag(const char *fmt, const char *ifname)
 	return (c != '0');
 }
 
+/* Sockets to peers, IPv4 and IPv6; a host without IPv6 has no such one. */
+static void
+hand_over_ip(struct parent *p, struct pdev *d)
+{
+	static const uint8_t afs[2] = { AF_INET, AF_INET6 };
+	struct msg_unicast m;
+	size_t i;
+	int fd;
+
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.name, d->name, sizeof(m.name));
+	for (i = 0; i < 2; i++) {
+		m.af = afs[i];
+		/* ours is another one: this one's flags are the engine's */
+		d->ip[i] = frameio_open_ip(d->ifindex, m.af);
+		if ((fd = frameio_open_ip(d->ifindex, m.af)) != -1)
+			to_engine(p, IMSG_UNICAST, fd, &m, sizeof(m));
+	}
+}
+
 static void
 pdev_hand_over(struct parent *p, struct pdev *d, int sock)
 {
@@ -369,6 +393,7 @@ pdev_hand_over(struct parent *p, struct pdev *d, int sock)
 	    d->name) || access("/proc/sys/net/ipv6", F_OK) == -1;
 	m.no_v6 = d->no_v6;
 	to_engine(p, IMSG_CARPDEV, sock, &m, sizeof(m));
+	hand_over_ip(p, d);
 	memset(&s, 0, sizeof(s));
 	(void)strlcpy(s.name, d->name, sizeof(s.name));
 	to_engine(p, IMSG_SLOTS, steer_slots_fd(d->steer), &s, sizeof(s));
@@ -399,6 +424,8 @@ pdev_release(struct pdev *d, bool in_order)
 	d->slots = NULL;
 	d->ifindex = 0;
 	daemon_close(&d->sock);
+	daemon_close(&d->ip[0]);
+	daemon_close(&d->ip[1]);
 	daemon_close(&d->join[0]);
 	daemon_close(&d->join[1]);
 }
@@ -527,6 +554,7 @@ pdev_get(struct parent *p, const char *name)
 		fatal("calloc");
 	(void)strlcpy(d->name, name, sizeof(d->name));
 	d->lock = d->sock = d->join[0] = d->join[1] = -1;
+	d->ip[0] = d->ip[1] = -1;
 	TAILQ_INSERT_TAIL(&p->devs, d, entry);
 	return (d);
 }
@@ -666,6 +694,22 @@ pif_free(struct parent *p, struct pif *f)
 	free(f);
 }
 
+/* Whom its last words go to; the engine deposits them anew. */
+static void
+pif_peers(struct pif *f, const struct config_iface *c)
+{
+	if (f->bowouts != NULL && f->npeers == c->npeers &&
+	    memcmp(f->peers, c->peers, sizeof(f->peers)) == 0)
+		return;
+	free(f->bowouts);
+	f->npeers = c->npeers;
+	memcpy(f->peers, c->peers, sizeof(f->peers));
+	f->bowouts = calloc(f->nvhids, (GROUPS + f->npeers) *
+	    sizeof(*f->bowouts));
+	if (f->bowouts == NULL)
+		fatal("calloc");
+}
+
 static struct pif *
 pif_new(struct parent *p, const struct config_iface *c)
 {
@@ -673,8 +717,7 @@ pif_new(struct parent *p, const struct config_iface *c)
 	size_t i;
 
 	if ((f = calloc(1, sizeof(*f))) == NULL ||
-	    (f->bowouts = calloc(c->nvhids, 2 * sizeof(*f->bowouts))) ==
-	    NULL || (f->addrs = calloc(c->naddrs, sizeof(*f->addrs))) == NULL)
+	    (f->addrs = calloc(c->naddrs, sizeof(*f->addrs))) == NULL)
 		fatal("calloc");
 	(void)strlcpy(f->name, c->name, sizeof(f->name));
 	f->dev = pdev_get(p, c->carpdev);
@@ -686,6 +729,7 @@ pif_new(struct parent *p, const struct config_iface *c)
 		f->addrs[i].addr = c->addrs[i];
 		f->addrs[i].shown = 255;
 	}
+	pif_peers(f, c);
 	TAILQ_INSERT_TAIL(&p->ifs, f, entry);
 	return (f);
 }
@@ -869,6 +913,8 @@ apply_config(struct parent *p, struct config *c)
 		i = config_find_iface(c, f->name);
 		if (i == NULL || !pif_same(f, i))
 			f->stale = true;
+		else if (!f->stale)
+			pif_peers(f, i);
 	}
 	for (k = 0; k < c->nifaces; k++)
 		if (pif_find(p, c->ifaces[k].name) == NULL) {
@@ -932,6 +978,39 @@ release_all(struct parent *p)
 		pdev_release(d, true);
 }
 
+/* The place of a last word of the i'th vhid to dst; NULL: not to that one. */
+static struct bowout *
+pif_bowout(const struct pif *f, size_t i, const struct ipaddr *dst)
+{
+	struct bowout *b = f->bowouts + i * (GROUPS + f->npeers);
+	size_t k;
+
+	if (ipaddr_is_multicast(dst))
+		return (b + (dst->af == AF_INET6));
+	for (k = 0; k < f->npeers; k++)
+		if (ipaddr_cmp(&f->peers[k], dst) == 0)
+			return (b + GROUPS + k);
+	return (NULL);
+}
+
+/* All last words of the i'th vhid. */
+static void
+say_goodbye(const struct pif *f, size_t i)
+{
+	const struct bowout *b = f->bowouts + i * (GROUPS + f->npeers);
+	const struct pdev *d = f->dev;
+	const struct ipaddr *a;
+	size_t k;
+
+	for (k = 0; k < GROUPS; k++, b++)
+		if (b->len != 0)
+			(void)frameio_send(d->sock, b->frame, b->len);
+	for (a = f->peers; a < f->peers + f->npeers; a++, b++)
+		if (b->len != 0)
+			(void)frameio_send_ip(d->ip[a->af == AF_INET6],
+			    d->ifindex, b->frame, b->len, a);
+}
+
 /*
  * The engine is dead: say its last words, go on forwarding for a moment, then
  * close everything.
@@ -940,19 +1019,13 @@ static void
 engine_died(struct parent *p)
 {
 	struct pif *f;
-	size_t i, k;
+	size_t i;
 
 	TAILQ_FOREACH(f, &p->ifs, entry)
 		for (i = 0; f->on && i < f->nvhids; i++) {
 			if (f->dev->ifindex == 0)
 				continue;
-			for (k = 0; k < 2; k++) {
-				struct bowout *b = &f->bowouts[2 * i + k];
-
-				if (b->len != 0)
-					(void)frameio_send(f->dev->sock,
-					    b->frame, b->len);
-			}
+			say_goodbye(f, i);
 			steer_slot_set(f->dev->slots, f->vhids[i],
 			    STEER_STATE_DRAIN, 0, monotime_now());
 		}
@@ -1066,7 +1139,10 @@ verb_vaddr(struct parent *p, const struct imsg *im)
 		refuse(p, "addresses");
 }
 
-/* Is this the advertisement it claims to be: virtual MAC, protocol 112? */
+/*
+ * Is this the advertisement it claims to be: virtual MAC, protocol 112?  To a
+ * peer the kernel and the classifier write the Ethernet header.
+ */
 static bool
 bowout_ok(const struct msg_bowout *m)
 {
@@ -1076,8 +1152,9 @@ bowout_ok(const struct msg_bowout *m)
 	vmac_of(m->vhid, mac);
 	return (m->len <= sizeof(m->frame) &&
 	    frame_peel(m->frame, m->len, &f) == FRAME_OK &&
-	    f.proto == CARP_PROTO && f.src.af == m->af && f.len >= CARP_LEN &&
-	    memcmp(f.eth_src, mac, sizeof(mac)) == 0 && f.multicast &&
+	    f.proto == CARP_PROTO && f.len >= CARP_LEN &&
+	    ipaddr_cmp(&f.dst, &m->dst) == 0 && (!f.multicast ||
+	    memcmp(f.eth_src, mac, sizeof(mac)) == 0) &&
 	    f.payload[1] == m->vhid && f.payload[2] == CARP_BOWOUT &&
 	    f.payload[5] == CARP_BOWOUT);
 }
@@ -1100,7 +1177,8 @@ verb_bowout(struct parent *p, const struct imsg *im)
 			if (f->vhids[i] != m->vhid || strncmp(f->dev->name,
 			    m->carpdev, sizeof(m->carpdev)) != 0)
 				continue;
-			b = &f->bowouts[2 * i + (m->af == AF_INET6)];
+			if ((b = pif_bowout(f, i, &m->dst)) == NULL)
+				break;
 			b->len = m->len;
 			memcpy(b->frame, m->frame, m->len);
 			return;

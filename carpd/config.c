@@ -43,6 +43,7 @@ config_new(void)
 	struct config	*c = config_must(calloc(1, sizeof(*c)));
 
 	c->g.log = CONFIG_LOG_DEFAULT;
+	c->g.allow = 1;
 	return (c);
 }
 
@@ -147,6 +148,9 @@ config_iface_diff(const struct config_iface *a, const struct config_iface *b)
 		d |= CONFIG_DIFF_GROUPS;
 	if (a->digest != b->digest || a->style != b->style)
 		d |= CONFIG_DIFF_STYLE;
+	if (a->npeers != b->npeers ||
+	    memcmp(a->peers, b->peers, sizeof(a->peers)) != 0)
+		d |= CONFIG_DIFF_PEERS;
 	return (d);
 }
 
@@ -187,16 +191,14 @@ config_bad_group(const char *s)
 /* a message from the parent */
 
 static bool
-addrs_ok(const struct config_iface *i)
+addrs_ok(const struct ipaddr *addrs, size_t naddrs)
 {
 	static const uint8_t	 zero[12];
 	const struct ipaddr	*a;
 	size_t			 n;
 
-	if (i->naddrs == 0 || i->naddrs > CONFIG_ADDRS_MAX)
-		return (false);
-	for (n = 0; n < i->naddrs; n++) {
-		a = &i->addrs[n];
+	for (n = 0; n < naddrs; n++) {
+		a = &addrs[n];
 		if (a->af != AF_INET && a->af != AF_INET6)
 			return (false);
 		if (a->plen == 0 || a->plen > ipaddr_len(a->af) * 8)
@@ -204,7 +206,7 @@ addrs_ok(const struct config_iface *i)
 		if (a->af == AF_INET &&
 		    memcmp(a->bytes + 4, zero, sizeof(zero)) != 0)
 			return (false);
-		if (n > 0 && ipaddr_cmp(&i->addrs[n - 1], a) >= 0)
+		if (n > 0 && ipaddr_cmp(&addrs[n - 1], a) >= 0)
 			return (false);
 	}
 	return (true);
@@ -260,13 +262,17 @@ config_iface_ok(const struct config_iface *i)
 	    !config_has_end(i->pass, sizeof(i->pass)) ||
 	    strlen(i->pass) != i->passlen)
 		return (false);
-	return (vhids_ok(i) && groups_ok(i) && addrs_ok(i));
+	if (i->naddrs == 0 || i->naddrs > CONFIG_ADDRS_MAX ||
+	    i->npeers > CONFIG_PEERS_MAX)
+		return (false);
+	return (vhids_ok(i) && groups_ok(i) && addrs_ok(i->addrs, i->naddrs) &&
+	    addrs_ok(i->peers, i->npeers));
 }
 
 /* a run of the parser */
 
 /* Statements that may be written once. */
-enum once { ONCE_PREEMPT, ONCE_LOG, ONCE_SYNC,
+enum once { ONCE_PREEMPT, ONCE_ALLOW, ONCE_LOG, ONCE_SYNC,
 	    ONCE_IFACE,			/* from here: once an interface */
 	    ONCE_VHID = ONCE_IFACE, ONCE_PASS, ONCE_ADDRESS, ONCE_DIGEST,
 	    ONCE_STYLE, ONCE_BALANCING, ONCE_ADVBASE, ONCE_ADVSKEW,
@@ -339,6 +345,7 @@ claim(struct config_run *r, enum mark_kind kind, const char *scope,
 
 static const struct config_word words[] = {
 	{ "preempt", CONFIG_CTX_TOP },
+	{ "allow", CONFIG_CTX_TOP },
 	{ "log", CONFIG_CTX_TOP },
 	{ "sync", CONFIG_CTX_TOP },
 	{ "include", CONFIG_CTX_TOP },
@@ -350,6 +357,7 @@ static const struct config_word words[] = {
 	{ "digest", CONFIG_CTX_IFACE },
 	{ "demote-style", CONFIG_CTX_IFACE },
 	{ "balancing", CONFIG_CTX_IFACE },
+	{ "peer", CONFIG_CTX_IFACE },
 	{ "advbase", CONFIG_CTX_VHID },
 	{ "advskew", CONFIG_CTX_VHID },
 	{ "demote", CONFIG_CTX_GROUP },
@@ -357,11 +365,11 @@ static const struct config_word words[] = {
 
 static const struct config_place places[] = {
 	[CONFIG_CTX_TOP] = { "outside of all braces",
-	    "NAME on CARPDEV { ... }, preempt, log, sync wait, group, "
-	    "include or NAME = \"VALUE\"" },
+	    "NAME on CARPDEV { ... }, preempt, allow, log, sync wait, "
+	    "group, include or NAME = \"VALUE\"" },
 	[CONFIG_CTX_IFACE] = { "between the braces of NAME on CARPDEV { ... }",
-	    "vhid, pass, address, group, digest, demote-style, balancing "
-	    "or }" },
+	    "vhid, pass, address, group, peer, digest, demote-style, "
+	    "balancing or }" },
 	[CONFIG_CTX_VHID] = { "between the braces of vhid N { ... }",
 	    "advbase, advskew or }" },
 	[CONFIG_CTX_GROUP] = { "between the braces of group \"NAME\" { ... }",
@@ -374,8 +382,7 @@ static const struct config_habit habits[] = {
 	{ "carpdev", "write NAME on CARPDEV {" },
 	{ "carpnodes", "write vhid N { advskew N }; several nodes in one "
 	    "interface are not available in this version" },
-	{ "carppeer", "unicast is not available in this version, leave it "
-	    "out" },
+	{ "carppeer", "write peer ADDRESS" },
 	{ "inet", "write address ADDRESS/LENGTH" },
 	{ "inet6", "write address ADDRESS/LENGTH" },
 	{ "interface", "write NAME on CARPDEV {" },
@@ -422,16 +429,28 @@ config_stray(struct config_run *r, const struct config_tok *t)
 
 /* statements outside of braces */
 
+static const char *const no_yes[] = { "no", "yes", NULL };
+
 void
 config_preempt(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	static const char *const	 no_yes[] = { "no", "yes", NULL };
-	int				 v;
+	int	 v;
 
 	if (config_once(r, ONCE_PREEMPT, key) &&
 	    (v = config_choose(r, key, val, no_yes, NULL)) != -1)
 		r->c->g.preempt = (uint8_t)v;
+}
+
+void
+config_allow(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	int	 v;
+
+	if (config_once(r, ONCE_ALLOW, key) &&
+	    (v = config_choose(r, key, val, no_yes, NULL)) != -1)
+		r->c->g.allow = (uint8_t)v;
 }
 
 void
@@ -618,13 +637,45 @@ check_complete(struct config_run *r)
 		    "can become MASTER; write pass \"PHRASE\"", t->text);
 }
 
+/*
+ * Peers are other hosts, so none has a virtual address; and of a family that
+ * is not advertised they hear nothing.
+ */
+static void
+check_peers(struct config_run *r)
+{
+	const struct ipaddr	*a = r->own->i.addrs, *p;
+	char			 buf[IPADDR_STRLEN];
+	bool			 family;
+
+	for (p = r->own->i.peers; p < r->own->i.peers + r->own->i.npeers; p++) {
+		family = false;
+		for (a = r->own->i.addrs; a < r->own->i.addrs + r->own->i.naddrs; a++) {
+			family |= a->af == p->af;
+			if (ipaddr_cmp(a, p) == 0)
+				config_fail(r, &r->name, "peer %s of %.40s is its "
+				    "virtual address; write the own address "
+				    "of the other host", ipaddr_print(p, buf,
+				    sizeof(buf)), r->name.text);
+		}
+		if (!family && r->own->i.naddrs != 0)
+			config_warn(r, &r->name, "peer %s of %.40s hears nothing: "
+			    "there is no %s address to advertise",
+			    ipaddr_print(p, buf, sizeof(buf)), r->name.text,
+			    p->af == AF_INET ? "IPv4" : "IPv6");
+	}
+}
+
 void
 config_iface_end(struct config_run *r)
 {
 	check_complete(r);
+	check_peers(r);
 	if (!r->own->refused) {
 		qsort(r->own->i.addrs, r->own->i.naddrs,
 		    sizeof(r->own->i.addrs[0]), cmp_addr);
+		qsort(r->own->i.peers, r->own->i.npeers,
+		    sizeof(r->own->i.peers[0]), cmp_addr);
 		config_add_iface(r->c, &r->own->i);
 	}
 	explicit_bzero(&r->own->i, sizeof(r->own->i));
@@ -930,12 +981,42 @@ config_balancing(struct config_run *r, const struct config_tok *key,
 		r->own->i.balancing = BALANCING_NONE;
 }
 
+/* An address of another host, without a prefix length. */
 void
-config_peer(struct config_run *r, const struct config_tok *key)
+config_peer(struct config_run *r, const struct config_tok *val)
 {
-	if (config_first_on_line(r, key))
-		config_fail(r, key, "peer (unicast) is not available in this "
-		    "version; leave it out, advertisements are multicast");
+	struct config_iface	*i = &r->own->i;
+	struct ipaddr		 a;
+	const char		*why;
+	bool			 has_plen;
+	size_t			 n;
+
+	if (ipaddr_parse(val->text, &a, &has_plen) == -1) {
+		config_fail(r, val, "\"%.50s\" is not an address; write the own "
+		    "address of the other host, as in peer 192.0.2.2",
+		    val->text);
+		return;
+	}
+	if (has_plen) {
+		config_fail(r, val, "peer %.50s has a prefix length; write the "
+		    "address alone", val->text);
+		return;
+	}
+	if ((why = config_unusable(&a)) != NULL) {
+		config_fail(r, val, "peer %s %s", val->text, why);
+		return;
+	}
+	for (n = 0; n < i->npeers; n++)
+		if (ipaddr_cmp(&i->peers[n], &a) == 0) {
+			config_fail(r, val, "%.40s has peer %s already", r->name.text,
+			    val->text);
+			return;
+		}
+	if (i->npeers == CONFIG_PEERS_MAX)
+		config_fail(r, val, "more than %d peers in %.40s", CONFIG_PEERS_MAX,
+		    r->name.text);
+	else
+		i->peers[i->npeers++] = a;
 }
 
 /* the whole */

@@ -19,6 +19,7 @@
 
 #define CONFIG_VHIDS_MAX	32	/* carpnodes of one interface */
 #define CONFIG_ADDRS_MAX	128	/* addresses of one interface */
+#define CONFIG_PEERS_MAX	16	/* unicast peers of one interface */
 #define CONFIG_GROUPS_MAX	8	/* groups of one interface, with "carp" */
 #define CONFIG_GROUPNAME_MAX	16	/* with NUL, as IFNAMSIZ */
 #define CONFIG_PASS_MAX		19	/* ifconfig(8): 20 with the NUL */
@@ -31,7 +32,8 @@ enum config_balancing { BALANCING_NONE };
 struct config_global {
 	uint8_t		 preempt;
 	uint8_t		 log;		/* 0..7 */
-	uint16_t	 pad;
+	uint8_t		 allow;
+	uint8_t		 pad;
 	uint32_t	 sync_wait;	/* seconds, 0: do not wait */
 };
 
@@ -58,10 +60,13 @@ struct config_iface {
 	uint8_t		 ngroups;
 	uint8_t		 passlen;
 	uint16_t	 naddrs;
+	uint16_t	 npeers;
+	uint16_t	 pad;
 	struct config_vhid vhids[CONFIG_VHIDS_MAX];	/* sorted by vhid */
 	char		 pass[CONFIG_PASS_MAX + 1];
 	char		 groups[CONFIG_GROUPS_MAX][CONFIG_GROUPNAME_MAX];
 	struct ipaddr	 addrs[CONFIG_ADDRS_MAX];	/* sorted, unique */
+	struct ipaddr	 peers[CONFIG_PEERS_MAX];	/* the same */
 };
 
 struct config {
@@ -103,6 +108,7 @@ struct config_iface *config_find_iface(const struct config *c,
 #define CONFIG_DIFF_TIMERS	0x01	/* advbase, advskew: live */
 #define CONFIG_DIFF_GROUPS	0x02	/* groups: live */
 #define CONFIG_DIFF_STYLE	0x04	/* digest, demote-style: live */
+#define CONFIG_DIFF_PEERS	0x10	/* unicast peers: live */
 #define CONFIG_DIFF_IDENTITY	0x08	/* carpdev, vhids, pass, addresses:
 					   the vhids start anew */
 unsigned int	 config_iface_diff(const struct config_iface *a,

@@ -146,6 +146,12 @@ show_iface(struct vif *f, struct control_client *cl)
 	memcpy(i.mac, d->mac, sizeof(i.mac));
 	i.demotion = ledger_vif(f);
 	memcpy(i.groups, f->c.groups, sizeof(i.groups));
+	i.npeers = (uint8_t)f->c.npeers;
+	i.down = f->down;
+	memcpy(i.peers, f->c.peers, sizeof(i.peers));
+	for (k = 0; k < f->c.npeers; k++)
+		if (dev_is_own(d, &i.peers[k]))
+			i.peers[k].plen = 0;
 	reply(cl, IMSG_CTL_IFACE, &i, sizeof(i));
 	for (k = 0; k < f->nnodes; k++)
 		show_vhid(f, f->nodes[k], cl);
@@ -234,43 +240,58 @@ show_groups(struct engine *e, struct control_client *cl)
 				show_group(e, f->c.groups[i], cl);
 }
 
+/* f NULL: strangers of d. */
+static void
+show_peer_list(const struct vif *f, const struct dev *d,
+    const struct peer *peers, struct control_client *cl)
+{
+	monotime_t now = monotime_now();
+	const struct peer *p;
+	struct ctl_peer c;
+
+	for (p = peers; p < peers + ENGINE_PEERS_MAX; p++) {
+		if (p->addr.af == 0)
+			continue;
+		memset(&c, 0, sizeof(c));
+		if (f != NULL)
+			(void)strlcpy(c.name, f->c.name, sizeof(c.name));
+		(void)strlcpy(c.carpdev, d->name, sizeof(c.carpdev));
+		c.kind = (uint8_t)p->kind;
+		c.priority = p->priority;
+		c.vhid = p->vhid;
+		c.advbase = p->advbase;
+		c.advskew = p->advskew;
+		c.demote = p->demote;
+		c.ours = p->ours;
+		c.verified = p->verified;
+		c.drop = (uint8_t)p->drop;
+		c.variant = p->variant;
+		c.node = p->node;
+		c.addr = p->addr;
+		c.heard_ms = (uint64_t)(monotime_sub(now, p->heard) /
+		    MONOTIME_MSEC);
+		c.packets = p->packets;
+		c.dropped = p->dropped;
+		reply(cl, IMSG_CTL_PEER, &c, sizeof(c));
+	}
+}
+
 static void
 show_peers(struct engine *e, const char *name, struct control_client *cl)
 {
-	monotime_t now = monotime_now();
-	struct ctl_peer c;
 	struct vif *f;
-	size_t i, k;
+	struct dev *d;
+	size_t i;
 
 	TAILQ_FOREACH(f, &e->vifs, entry) {
 		if (f->dying || (name[0] != '\0' && strcmp(name, f->c.name)))
 			continue;
 		for (i = 0; i < f->nnodes; i++)
-			for (k = 0; k < ENGINE_PEERS_MAX; k++) {
-				const struct peer *p = &f->nodes[i]->peers[k];
-
-				if (p->addr.af == 0)
-					continue;
-				memset(&c, 0, sizeof(c));
-				(void)strlcpy(c.name, f->c.name,
-				    sizeof(c.name));
-				c.vhid = f->nodes[i]->conf.vhid;
-				c.advbase = p->advbase;
-				c.advskew = p->advskew;
-				c.demote = p->demote;
-				c.ours = p->ours;
-				c.verified = p->verified;
-				c.drop = (uint8_t)p->drop;
-				c.variant = p->variant;
-				c.node = p->node;
-				c.addr = p->addr;
-				c.heard_ms = (uint64_t)(monotime_sub(now,
-				    p->heard) / MONOTIME_MSEC);
-				c.packets = p->packets;
-				c.dropped = p->dropped;
-				reply(cl, IMSG_CTL_PEER, &c, sizeof(c));
-			}
+			show_peer_list(f, f->dev, f->nodes[i]->peers, cl);
 	}
+	TAILQ_FOREACH(d, &e->devs, entry)
+		if (name[0] == '\0')
+			show_peer_list(NULL, d, d->strangers, cl);
 }
 
 static void
@@ -579,6 +600,29 @@ set_group(struct vif *f, struct control_client *cl, const struct ctl_set *m)
 }
 
 static void
+set_log(struct engine *e, struct control_client *cl, int32_t level)
+{
+	if (level < 0 || level > LOG_DEBUG) {
+		fail(cl, "log is 0 to %d", LOG_DEBUG);
+		return;
+	}
+	e->g.log = (uint8_t)level;
+	ok(cl);
+}
+
+/* ifconfig carp0 up | down */
+static void
+set_up(struct vif *f, bool up)
+{
+	if (f->down != up)
+		return;
+	f->down = !up;
+	log_info("%s: %s by the operator", f->c.name, up ? "up" : "down");
+	dev_eval(f->dev);
+	ledger_dev(f->dev);
+}
+
+static void
 ctl_set(struct engine *e, struct control_client *cl, const struct ctl_set *msg)
 {
 	struct ctl_set m = *msg;
@@ -593,11 +637,19 @@ ctl_set(struct engine *e, struct control_client *cl, const struct ctl_set *msg)
 		ok(cl);
 		return;
 	}
+	if (m.key == CTL_SET_LOG) {
+		set_log(e, cl, m.value);
+		return;
+	}
 	if ((f = vif_find(e, m.name)) == NULL) {
 		fail(cl, "%s: no such interface", m.name);
 		return;
 	}
 	switch (m.key) {
+	case CTL_SET_UP:
+		set_up(f, m.value != 0);
+		ok(cl);
+		return;
 	case CTL_SET_ADVBASE:
 	case CTL_SET_ADVSKEW:
 		set_timer(f, cl, &m);

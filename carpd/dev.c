@@ -105,7 +105,7 @@ dev_get(struct engine *e, const char *name)
 	if ((d = calloc(1, sizeof(*d))) == NULL)
 		fatal("calloc");
 	d->eng = e;
-	d->fd = -1;
+	d->fd = d->ip[0] = d->ip[1] = -1;
 	d->pause = ev_timer_new(rx_resume, d);
 	(void)strlcpy(d->name, name, sizeof(d->name));
 	TAILQ_INSERT_TAIL(&e->devs, d, entry);
@@ -115,17 +115,23 @@ dev_get(struct engine *e, const char *name)
 static void
 dev_close(struct dev *d)
 {
+	int i;
+
 	ev_fd_free(d->ev);
 	d->ev = NULL;
 	ev_timer_stop(d->pause);
 	if (d->fd != -1)
 		close(d->fd);
-	d->fd = -1;
+	for (i = 0; i < 2; i++)
+		if (d->ip[i] != -1)
+			close(d->ip[i]);
+	d->fd = d->ip[0] = d->ip[1] = -1;
 	steer_slots_unmap(d->slots);
 	d->slots = NULL;
 	d->ifindex = 0;
 	d->link = d->link_known = d->proven = false;
 	memset(d->addrs, 0, sizeof(d->addrs));
+	memset(d->strangers, 0, sizeof(d->strangers));
 	memset(&d->src4, 0, sizeof(d->src4));
 	memset(&d->src6, 0, sizeof(d->src6));
 }
@@ -158,6 +164,16 @@ dev_opened(struct engine *e, const struct msg_carpdev *m, int fd)
 	d->fd = fd;
 	d->ev = ev_fd_new(fd, EV_IN, rx_ready, d);
 	dev_families(d);
+}
+
+void
+dev_unicast(struct engine *e, const struct msg_unicast *m, int fd)
+{
+	int *ip = &dev_get(e, m->name)->ip[m->af == AF_INET6];
+
+	if (*ip != -1)
+		close(*ip);
+	*ip = fd;
 }
 
 void
@@ -209,6 +225,7 @@ dev_sources(struct dev *d)
 {
 	struct ipaddr old4 = d->src4, old6 = d->src6;
 	struct vif *f;
+	bool changed;
 	size_t i;
 
 	memset(&d->src4, 0, sizeof(d->src4));
@@ -225,14 +242,47 @@ dev_sources(struct dev *d)
 		    !ipaddr_is_linklocal(&d->src6))))
 			d->src6 = a->addr;
 	}
-	if (memcmp(&old4, &d->src4, sizeof(old4)) == 0 &&
-	    memcmp(&old6, &d->src6, sizeof(old6)) == 0)
-		return;
+	changed = memcmp(&old4, &d->src4, sizeof(old4)) != 0 ||
+	    memcmp(&old6, &d->src6, sizeof(old6)) != 0;
 	TAILQ_FOREACH(f, &d->eng->vifs, entry)
 		for (i = 0; f->dev == d && i < f->nnodes; i++)
-			if (f->nodes[i]->running)
+			if (f->nodes[i]->running &&
+			    (changed || f->c.npeers != 0))
 				node_deposit(f->nodes[i]);
-	dev_changed(d);
+	if (changed)
+		dev_changed(d);
+}
+
+bool
+dev_is_own(const struct dev *d, const struct ipaddr *a)
+{
+	size_t i;
+
+	for (i = 0; i < ENGINE_ADDRS_MAX; i++)
+		if (d->addrs[i].addr.af == a->af &&
+		    ipaddr_cmp(&d->addrs[i].addr, a) == 0)
+			return (true);
+	return (false);
+}
+
+/* An address of the network of dst, else one that it can answer to. */
+const struct ipaddr *
+dev_source(const struct dev *d, const struct ipaddr *dst)
+{
+	const struct ipaddr *a, *other = NULL;
+	size_t i;
+
+	for (i = 0; i < ENGINE_ADDRS_MAX; i++) {
+		a = &d->addrs[i].addr;
+		if (a->af != dst->af || d->addrs[i].tentative ||
+		    ipaddr_is_linklocal(a) != ipaddr_is_linklocal(dst))
+			continue;
+		if (ipaddr_within(dst, a))
+			return (a);
+		if (other == NULL)
+			other = a;
+	}
+	return (other);
 }
 
 /* Is this one of the virtual addresses of carpdev? */

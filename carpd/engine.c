@@ -47,6 +47,7 @@ const char *const engine_counter_names[] = {
 	[COUNT_LATE] = "late",
 	[COUNT_TAKEN] = "successor",
 	[COUNT_LOG_SUPPRESSED] = "logsuppressed",
+	[COUNT_VRRP] = "vrrp",
 };
 
 uint64_t
@@ -127,7 +128,7 @@ engine_allow(struct engine *e, bool allow)
 	if (e->allow == allow)
 		return;
 	e->allow = allow;
-	log_info("carp: %s by the operator", allow ? "enabled" : "disabled");
+	log_info("carp: %s", allow ? "enabled" : "disabled");
 	TAILQ_FOREACH(d, &e->devs, entry)
 		dev_eval(d);
 }
@@ -316,6 +317,9 @@ parent_msg(struct channel *c, struct imsg *im, void *arg)
 		return;
 	case IMSG_CARPDEV:
 		dev_opened(e, im->data, fd);
+		return;
+	case IMSG_UNICAST:
+		dev_unicast(e, im->data, fd);
 		return;
 	case IMSG_SLOTS:
 		dev_slots(e, im->data, fd);

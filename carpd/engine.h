@@ -21,10 +21,12 @@
 #include "demote.h"
 #include "msgs.h"
 #include "os/steer.h"
+#include "peer.h"
 #include "vhost.h"
 
 #define ENGINE_ADDRS_MAX	64	/* addresses of a carpdev we look at */
-#define ENGINE_PEERS_MAX	16	/* senders remembered per vhid */
+#define ENGINE_PEERS_MAX	16	/* senders remembered per vhid, and on a
+					   carpdev of vhids that are not ours */
 #define ENGINE_HISTORY_MAX	512
 #define ENGINE_LEDGER_MAX	1024
 #define ENGINE_DROPLOG_MAX	64	/* reason and peer pairs remembered */
@@ -41,7 +43,7 @@ enum engine_counter {
 	COUNT_BADAUTH, COUNT_BADVHID, COUNT_OPACKETS, COUNT_OPACKETS6,
 	COUNT_ONOMEM, COUNT_PREEMPT,
 	COUNT_REPLAY, COUNT_BADTRAILER, COUNT_NOTICES, COUNT_OERRORS,
-	COUNT_LATE, COUNT_TAKEN, COUNT_LOG_SUPPRESSED,
+	COUNT_LATE, COUNT_TAKEN, COUNT_LOG_SUPPRESSED, COUNT_VRRP,
 	COUNT_MAX
 };
 extern const char *const engine_counter_names[];
@@ -53,11 +55,15 @@ struct vif;
 struct peer {
 	struct ipaddr	 addr;		/* af 0: free */
 	uint32_t	 node;
+	uint8_t		 vhid;
 	uint8_t		 advbase, advskew, demote;
+	uint8_t		 priority;	/* VRRP */
 	uint8_t		 variant;
+	enum peer_kind	 kind;
 	bool		 ours, verified;
+	bool		 seen_set;
+	uint8_t		 seen[CARP_COUNTER_LEN];	/* its last counter */
 	enum advert_drop drop;
-	uint8_t		 counter[CARP_COUNTER_LEN];	/* last verified */
 	monotime_t	 heard;
 	uint64_t	 packets, dropped;
 };
@@ -77,6 +83,7 @@ struct node {
 	bool			 running;	/* RUN was the last told */
 	const char		*why;		/* INIT: what is missing */
 	bool			 told_no_v6, told_outside;	/* warned of */
+	bool			 told_alone[2];	/* no peer but ourselves */
 	bool			 was_master;	/* when its link was lost: it
 						   is in the engine's list */
 	monotime_t		 lost;
@@ -90,6 +97,7 @@ struct node {
 	}			 timer[VHOST_TIMERS];
 	bool			 tx_waits;	/* for tx_ok to be told */
 	bool			 tx_ok;		/* all its adverts left */
+	uint8_t			 tx_missed, tx_reached;	/* peers, by family */
 	TAILQ_ENTRY(node)	 tx_entry;
 	uint64_t		 since_ms;	/* wall clock of the state */
 	struct ipaddr		 master;
@@ -111,11 +119,13 @@ struct dev {
 	bool			 proven;	/* heard or MASTER since the link
 						   came: the way is open */
 	int			 fd;
+	int			 ip[2];		/* to peers: IPv4, IPv6 */
 	struct ev_fd		*ev;
 	struct ev_timer		*pause;		/* see rx_ready() */
 	monotime_t		 read_at;
 	struct steer_slots	*slots;
 	struct node		*byvhid[256];
+	struct peer		 strangers[ENGINE_PEERS_MAX];
 	struct dev_addr {
 		struct ipaddr	 addr;		/* af 0: free */
 		bool		 tentative;
@@ -132,6 +142,7 @@ struct vif {
 	struct dev		*dev;
 	struct node		*nodes[CONFIG_VHIDS_MAX];
 	size_t			 nnodes;
+	bool			 down;		/* by the operator */
 	bool			 dying;		/* freed when drained */
 	struct ctl_addr		 shown[CONFIG_ADDRS_MAX];
 };
@@ -173,6 +184,7 @@ struct tx {
 		uint16_t	 len;
 		uint8_t		 af;
 		bool		 advert;
+		struct ipaddr	 to;		/* a peer; af 0: the group */
 		uint8_t		 data[TX_FRAME_MAX];
 	}			 frame[TX_FRAMES];
 	TAILQ_HEAD(tx_nodes, node) waiting;	/* for what became of them */
@@ -304,10 +316,12 @@ void		 tx_close(struct engine *e);
 bool		 tx_is_open(const struct engine *e);
 /*
  * Room for a frame on n's carpdev, TX_FRAME_MAX bytes; what was written there
- * goes out by tx_put(), at once if no round is open.
+ * goes out by tx_put(), at once if no round is open.  dst is where an
+ * advertisement goes, group or peer, else NULL.
  */
 uint8_t		*tx_room(struct node *n);
-void		 tx_put(struct node *n, size_t len, uint8_t af, bool advert);
+void		 tx_put(struct node *n, size_t len, const struct ipaddr *dst,
+		    bool advert);
 /* n hears at the end of the round whether its advertisements left. */
 void		 tx_tell(struct node *n);
 /* n goes: nothing here may point to it. */
@@ -349,7 +363,14 @@ void		 rx_resume(void *dev);
 struct dev	*dev_get(struct engine *e, const char *name);
 void		 dev_opened(struct engine *e, const struct msg_carpdev *m,
 		    int fd);
+void		 dev_unicast(struct engine *e, const struct msg_unicast *m,
+		    int fd);
 void		 dev_slots(struct engine *e, const struct msg_name *m, int fd);
+/* Is it an address of carpdev itself, usable or not? */
+bool		 dev_is_own(const struct dev *d, const struct ipaddr *a);
+/* What carpdev itself would say to dst as; NULL: nothing suits. */
+const struct ipaddr *dev_source(const struct dev *d,
+		    const struct ipaddr *dst);
 void		 dev_gone(struct engine *e, const struct msg_name *m);
 /*
  * Somebody was heard on d, or nobody for long enough: what was held because
@@ -363,6 +384,8 @@ void		 dev_kif_event(const struct kif_event *k, void *engine);
 /* -- vif.c: carp interfaces -- */
 
 struct vif	*vif_find(struct engine *e, const char *name);
+/* Does it advertise that family to peers, not to the group? */
+bool		 vif_has_peers(const struct vif *f, uint8_t af);
 /* Timers or groups of vif were changed live: recompute and tell the vhids. */
 void		 vif_changed(struct vif *f, bool timers);
 void		 vif_stop(struct vif *f, enum vhost_cause cause);

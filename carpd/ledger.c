@@ -136,7 +136,8 @@ dev_speaks(const struct dev *d)
 	size_t i;
 
 	TAILQ_FOREACH(f, &d->eng->vifs, entry)
-		for (i = 0; f->dev == d && !f->dying && i < f->nnodes; i++)
+		for (i = 0; f->dev == d && !f->dying && !f->down &&
+		    i < f->nnodes; i++)
 			if (f->nodes[i]->conf.v4 || f->nodes[i]->conf.v6)
 				return (d->eng->allow);
 	return (false);

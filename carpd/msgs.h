@@ -40,6 +40,12 @@ struct msg_carpdev {
 	uint8_t		 no_v6;		/* IPv6 is disabled there */
 };
 
+struct msg_unicast {		/* a socket to peers on a carpdev */
+	char		 name[IF_NAMESIZE];
+	uint8_t		 af;
+	uint8_t		 pad[3];
+};
+
 struct msg_name {
 	char		 name[IF_NAMESIZE];
 };
@@ -53,8 +59,9 @@ struct msg_vaddr {		/* addresses of a carp interface on or off */
 struct msg_bowout {		/* a finished frame, for the day we die */
 	char		 carpdev[IF_NAMESIZE];
 	uint8_t		 vhid;
-	uint8_t		 af;
+	uint8_t		 pad;
 	uint16_t	 len;		/* 0: withdraw */
+	struct ipaddr	 dst;		/* group or peer */
 	uint8_t		 frame[MSG_FRAME_MAX];
 };
 
@@ -73,7 +80,7 @@ enum parent_counter {
 };
 struct msg_parent_counters {
 	uint64_t	 v[PARENT_COUNTERS];
-	uint64_t	 steer[8];	/* enum steer_stat, summed */
+	uint64_t	 steer[9];	/* enum steer_stat, summed */
 };
 
 struct msg_result {		/* of a reload */
@@ -110,10 +117,10 @@ struct ctl_state {
 
 enum ctl_key {
 	CTL_SET_ADVBASE, CTL_SET_ADVSKEW, CTL_SET_GROUP, CTL_SET_UNGROUP,
-	CTL_SET_PREEMPT
+	CTL_SET_PREEMPT, CTL_SET_LOG, CTL_SET_UP
 };
 struct ctl_set {		/* live, until reload */
-	char		 name[IF_NAMESIZE];	/* "" for PREEMPT */
+	char		 name[IF_NAMESIZE];	/* "" for PREEMPT, LOG */
 	uint32_t	 key;
 	uint32_t	 vhid;		/* 0: the only one */
 	int32_t		 value;
@@ -155,8 +162,11 @@ struct ctl_iface {
 	uint8_t		 nvhids;
 	uint8_t		 ngroups;
 	uint8_t		 mac[6];	/* carpdev's */
-	uint8_t		 pad[3];
+	uint8_t		 npeers;
+	uint8_t		 down;		/* by the operator */
+	uint8_t		 pad;
 	int32_t		 demotion;
+	struct ipaddr	 peers[CONFIG_PEERS_MAX];	/* plen 0: this host */
 	char		 groups[CONFIG_GROUPS_MAX][CONFIG_GROUPNAME_MAX];
 };
 
@@ -214,7 +224,12 @@ struct ctl_counter {
 };
 
 struct ctl_peer {
-	char		 name[IF_NAMESIZE];	/* carp interface */
+	char		 name[IF_NAMESIZE];	/* carp interface, or "": its
+						   vhid is none of ours */
+	char		 carpdev[IF_NAMESIZE];
+	uint8_t		 kind;		/* enum peer_kind */
+	uint8_t		 priority;	/* VRRP */
+	uint8_t		 pad[6];
 	uint8_t		 vhid;
 	uint8_t		 advbase, advskew, demote;
 	uint8_t		 ours;		/* its trailer verified */
@@ -248,6 +263,7 @@ struct ctl_history {
 	X(CONF_GROUP,	MSG_FROM_PARENT, struct config_group, 0, 0)	\
 	X(CONF_END,	MSG_FROM_PARENT, struct msg_none, 0, 0)		\
 	X(CARPDEV,	MSG_FROM_PARENT, struct msg_carpdev, 1, 0)	\
+	X(UNICAST,	MSG_FROM_PARENT, struct msg_unicast, 1, 0)	\
 	X(SLOTS,	MSG_FROM_PARENT, struct msg_name, 1, 0)		\
 	X(CARPDEV_GONE,	MSG_FROM_PARENT, struct msg_name, 0, 0)		\
 	X(ADDR_SHOWN,	MSG_FROM_PARENT, struct ctl_addr, 0, 0)		\

@@ -20,12 +20,15 @@
 
 /* The source of our advertisements: carpdev's own address, else a VIP. */
 static const struct ipaddr *
-node_source(const struct node *n, uint8_t af)
+node_source(const struct node *n, const struct ipaddr *dst)
 {
 	const struct dev *d = n->vif->dev;
+	const struct ipaddr *a;
 	size_t i;
 
-	if (af == AF_INET6)
+	if (!ipaddr_is_multicast(dst) && (a = dev_source(d, dst)) != NULL)
+		return (a);
+	if (dst->af == AF_INET6)
 		return (d->src6.af != 0 ? &d->src6 : NULL);
 	if (d->src4.af != 0)
 		return (&d->src4);
@@ -44,6 +47,27 @@ group_of(uint8_t af)
 	    { 0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12 } };
 
 	return (af == AF_INET ? &g4 : &g6);
+}
+
+/*
+ * Where advertisements of a family go: to the group, or to those peers that
+ * are not this host, as one file serves all of them.  Up to CONFIG_PEERS_MAX.
+ */
+static size_t
+node_targets(const struct node *n, uint8_t af, const struct ipaddr **to)
+{
+	const struct config_iface *c = &n->vif->c;
+	size_t i, k = 0;
+
+	if (!vif_has_peers(n->vif, af)) {
+		to[0] = group_of(af);
+		return (1);
+	}
+	for (i = 0; i < c->npeers; i++)
+		if (c->peers[i].af == af &&
+		    !dev_is_own(n->vif->dev, &c->peers[i]))
+			to[k++] = &c->peers[i];
+	return (k);
 }
 
 static void
@@ -126,14 +150,15 @@ node_gone_list(struct engine *e, size_t skip, uint8_t (*list)[ADVERT_ID_LEN])
 }
 
 /*
- * A whole advertisement frame of one family in buf; 0 when the family cannot
- * send.  o brings timers, demotion, sequence, reason and notice.
+ * A whole advertisement frame to dst in buf; 0 when the family cannot send.
+ * o brings timers, demotion, sequence, reason and notice.  To a peer its
+ * Ethernet header is empty: the kernel makes one.
  */
 static size_t
-build_frame(struct node *n, uint8_t af, struct advert_out *o, uint8_t *buf,
-    size_t size)
+build_frame(struct node *n, const struct ipaddr *dst, struct advert_out *o,
+    uint8_t *buf, size_t size)
 {
-	const struct ipaddr *src = node_source(n, af), *dst = group_of(af);
+	const struct ipaddr *src = node_source(n, dst);
 	uint8_t payload[ADVERT_MAX];
 	struct frame_meta m;
 	size_t hlen, plen;
@@ -149,15 +174,17 @@ build_frame(struct node *n, uint8_t af, struct advert_out *o, uint8_t *buf,
 	if (plen == 0)
 		return (0);
 	memset(&m, 0, sizeof(m));
-	frame_mcast_mac(dst, m.eth_dst);
-	/* a notice is no word of the virtual router: it keeps its MAC */
-	memcpy(m.eth_src, o->notice ? n->vif->dev->mac : n->vmac,
-	    sizeof(m.eth_src));
+	if (ipaddr_is_multicast(dst)) {
+		frame_mcast_mac(dst, m.eth_dst);
+		/* a notice is no word of the virtual router */
+		memcpy(m.eth_src, o->notice ? n->vif->dev->mac : n->vmac,
+		    sizeof(m.eth_src));
+	}
 	m.src = *src;
 	m.dst = *dst;
 	m.proto = CARP_PROTO;
 	m.ttl = CARP_TTL;
-	m.tos = af == AF_INET ? TOS_LOWDELAY : 0;
+	m.tos = dst->af == AF_INET ? TOS_LOWDELAY : 0;
 	m.id = n->eng->ipid++;
 	hlen = frame_ip(buf, size, &m, plen);
 	if (hlen == 0 || hlen + plen > size)
@@ -167,16 +194,32 @@ build_frame(struct node *n, uint8_t af, struct advert_out *o, uint8_t *buf,
 }
 
 static void
-send_family(struct node *n, uint8_t af, struct advert_out *o)
+send_to(struct node *n, const struct ipaddr *dst, struct advert_out *o)
 {
 	size_t len;
 
 	o->seq = ++n->eng->seq;
-	len = build_frame(n, af, o, tx_room(n), TX_FRAME_MAX);
+	len = build_frame(n, dst, o, tx_room(n), TX_FRAME_MAX);
 	if (len == 0)
 		n->tx_ok = false;
 	else
-		tx_put(n, len, af, true);
+		tx_put(n, len, dst, true);
+}
+
+/* The group, or all peers.  A node that is its only peer is alone, and well. */
+static void
+send_family(struct node *n, uint8_t af, struct advert_out *o)
+{
+	const struct ipaddr *to[CONFIG_PEERS_MAX];
+	size_t i, k = node_targets(n, af, to);
+	bool *told = &n->told_alone[af == AF_INET6];
+
+	if (k == 0 && !*told)
+		log_warnx("%s: no %s peer but this host itself: nothing is "
+		    "sent", n->vif->c.name, af == AF_INET ? "IPv4" : "IPv6");
+	*told = k == 0;
+	for (i = 0; i < k; i++)
+		send_to(n, to[i], o);
 }
 
 /*
@@ -214,7 +257,7 @@ announce(struct node *n)
 			    &c->addrs[i], d->router);
 		else
 			continue;
-		tx_put(n, len, c->addrs[i].af, false);
+		tx_put(n, len, NULL, false);
 	}
 }
 
@@ -448,6 +491,8 @@ node_missing(const struct node *n, enum vhost_cause *cause)
 	*cause = VHOST_CAUSE_OPERATOR;
 	if (!n->eng->allow)
 		return ("disabled (carpctl enable)");
+	if (n->vif->down)
+		return ("down (carpctl up)");
 	*cause = VHOST_CAUSE_SHUTDOWN;
 	if (n->vif->dying || n->eng->stopping)
 		return ("shutting down");
@@ -510,7 +555,7 @@ node_eval(struct node *n)
 /* ---- the frame for the day we die ---- */
 
 static void
-deposit_family(struct node *n, uint8_t af)
+deposit(struct node *n, const struct ipaddr *dst, bool withdraw)
 {
 	struct msg_bowout m;
 	struct advert_out o;
@@ -522,9 +567,27 @@ deposit_family(struct node *n, uint8_t af)
 	memset(&m, 0, sizeof(m));
 	(void)strlcpy(m.carpdev, n->vif->dev->name, sizeof(m.carpdev));
 	m.vhid = n->conf.vhid;
-	m.af = af;
-	m.len = (uint16_t)build_frame(n, af, &o, m.frame, sizeof(m.frame));
+	m.dst = *dst;
+	if (!withdraw)
+		m.len = (uint16_t)build_frame(n, dst, &o, m.frame,
+		    sizeof(m.frame));
 	engine_to_parent(n->eng, IMSG_BOWOUT, &m, sizeof(m));
+}
+
+static void
+deposit_family(struct node *n, uint8_t af)
+{
+	const struct config_iface *c = &n->vif->c;
+	size_t i;
+
+	if (!vif_has_peers(n->vif, af)) {
+		deposit(n, group_of(af), false);
+		return;
+	}
+	for (i = 0; i < c->npeers; i++)
+		if (c->peers[i].af == af)
+			deposit(n, &c->peers[i], dev_is_own(n->vif->dev,
+			    &c->peers[i]));
 }
 
 void

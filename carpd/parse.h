@@ -41,6 +41,8 @@ void	 config_stray(struct config_run *r, const struct config_tok *t);
 
 void	 config_preempt(struct config_run *r, const struct config_tok *key,
 	    const struct config_tok *val);
+void	 config_allow(struct config_run *r, const struct config_tok *key,
+	    const struct config_tok *val);
 void	 config_log(struct config_run *r, const struct config_tok *key,
 	    const struct config_tok *val);
 void	 config_sync_wait(struct config_run *r, const struct config_tok *key,
@@ -84,6 +86,6 @@ void	 config_style(struct config_run *r, const struct config_tok *key,
 	    const struct config_tok *val);
 void	 config_balancing(struct config_run *r, const struct config_tok *key,
 	    const struct config_tok *val);
-void	 config_peer(struct config_run *r, const struct config_tok *key);
+void	 config_peer(struct config_run *r, const struct config_tok *val);
 
 #endif

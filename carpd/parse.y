@@ -27,7 +27,7 @@ static void	 yyerror(const char *msg);
 	struct config_tok	 t;
 }
 
-%token	<t> ADDRESS ADVBASE ADVSKEW BALANCING DEMOTE DEMOTESTYLE DIGEST
+%token	<t> ADDRESS ALLOW ADVBASE ADVSKEW BALANCING DEMOTE DEMOTESTYLE DIGEST
 %token	<t> FILENAME GROUP LOG ON PASS PEER PREEMPT SYNC VHID WAIT
 %token	<t> NUMBER STRING WORD BAD
 %token	<t> '\n' '{' '}'
@@ -50,6 +50,7 @@ conf	: /* empty */
 	;
 
 stmt	: PREEMPT arg		{ config_preempt(run, &$1, &$2); }
+	| ALLOW arg		{ config_allow(run, &$1, &$2); }
 	| LOG NUMBER		{ config_log(run, &$1, &$2); }
 	| SYNC WAIT NUMBER	{ config_sync_wait(run, &$1, &$3); }
 	| GROUP word '{' { config_group_begin(run, &$2); } groupopts '}' {
@@ -60,6 +61,9 @@ stmt	: PREEMPT arg		{ config_preempt(run, &$1, &$2); }
 
 wrong	: PREEMPT error '\n' {
 		config_expected(run, "preempt yes or preempt no");
+	}
+	| ALLOW error '\n' {
+		config_expected(run, "allow yes or allow no");
 	}
 	| LOG error '\n' {
 		config_expected(run, "log 0 to log 7");
@@ -137,7 +141,7 @@ ifopt	: vhid			%prec NOBLOCK
 	| DIGEST arg		{ config_digest(run, &$1, &$2); }
 	| DEMOTESTYLE arg	{ config_style(run, &$1, &$2); }
 	| BALANCING arg		{ config_balancing(run, &$1, &$2); }
-	| PEER arg		{ config_peer(run, &$1); }
+	| PEER arg		{ config_peer(run, &$2); }
 	;
 
 ifwrong	: VHID error {
@@ -169,7 +173,9 @@ ifwrong	: VHID error {
 	| BALANCING error {
 		config_expected(run, "balancing none");
 	}
-	| PEER error		{ config_peer(run, &$1); }
+	| PEER error {
+		config_expected(run, "peer ADDRESS");
+	}
 	| word ON arg '{'	{ config_iface_again(run, &$1, &$3); }
 	| word			{ config_unknown(run, &$1, CONFIG_CTX_IFACE); }
 	| '{'			{ config_stray(run, &$1); }
@@ -190,6 +196,7 @@ vhid	: VHID NUMBER		{ config_vhid(run, &$1, &$2); }
  */
 misplaced : ADVBASE
 	| ADVSKEW
+	| ALLOW
 	| BAD
 	| DEMOTE
 	| FILENAME
@@ -241,6 +248,7 @@ static const struct lex_keyword keywords[] = {
 	{ "address", ADDRESS },
 	{ "advbase", ADVBASE },
 	{ "advskew", ADVSKEW },
+	{ "allow", ALLOW },
 	{ "balancing", BALANCING },
 	{ "demote", DEMOTE },
 	{ "demote-style", DEMOTESTYLE },

@@ -51,6 +51,9 @@ print_iface(const struct config_iface *i, bool secrets, FILE *f)
 	for (n = 0; n < i->naddrs; n++)
 		fprintf(f, "\taddress %s\n", ipaddr_print_prefix(&i->addrs[n],
 		    buf, sizeof(buf)));
+	for (n = 0; n < i->npeers; n++)
+		fprintf(f, "\tpeer %s\n", ipaddr_print(&i->peers[n], buf,
+		    sizeof(buf)));
 	for (n = 0; n < i->ngroups; n++)
 		fprintf(f, "\tgroup \"%s\"\n", i->groups[n]);
 	fprintf(f, "\tdigest %s\n", config_digest_names[i->digest]);
@@ -65,6 +68,7 @@ config_print(const struct config *c, bool secrets, FILE *f)
 	size_t	 n;
 
 	fprintf(f, "preempt %s\n", c->g.preempt ? "yes" : "no");
+	fprintf(f, "allow %s\n", c->g.allow ? "yes" : "no");
 	fprintf(f, "log %u\n", c->g.log);
 	fprintf(f, "sync wait %u\n", c->g.sync_wait);
 	for (n = 0; n < c->nifaces; n++)

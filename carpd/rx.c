@@ -11,6 +11,7 @@
 
 #include "../common/log.h"
 #include "../common/wire/frame.h"
+#include "../common/wire/vrrp.h"
 #include "engine.h"
 #include "os/frameio.h"
 
@@ -18,7 +19,6 @@
 #define RX_ROUNDS	4	/* of those before others' turn */
 #define RX_DRAIN	128	/* of those when nothing may be left unheard */
 #define RX_PAUSE	(300 * MONOTIME_USEC)
-#define COUNTER_STEP	1024	/* a counter's, adverts lost included */
 #define DROP_LOG_QUIET	(60 * MONOTIME_SEC)
 
 /* How each drop is counted and, at which net.inet.carp.log, told. */
@@ -91,14 +91,13 @@ count_drop(struct dev *d, const struct ipaddr *src, enum advert_drop drop,
 
 /* The line of this sender, or the one that was silent for longest. */
 static struct peer *
-node_peer(struct node *n, const struct ipaddr *src)
+peer_find(struct peer *peers, const struct ipaddr *src, uint8_t vhid)
 {
-	struct peer *p, *old = &n->peers[0];
-	size_t i;
+	struct peer *p, *old = &peers[0];
 
-	for (i = 0; i < ENGINE_PEERS_MAX; i++) {
-		p = &n->peers[i];
-		if (p->addr.af != 0 && ipaddr_cmp(&p->addr, src) == 0)
+	for (p = peers; p < peers + ENGINE_PEERS_MAX; p++) {
+		if (p->addr.af != 0 && p->vhid == vhid &&
+		    ipaddr_cmp(&p->addr, src) == 0)
 			return (p);
 		if (old->addr.af != 0 && (p->addr.af == 0 ||
 		    monotime_cmp(p->heard, old->heard) < 0))
@@ -106,57 +105,127 @@ node_peer(struct node *n, const struct ipaddr *src)
 	}
 	memset(old, 0, sizeof(*old));
 	old->addr = *src;
+	old->vhid = vhid;
 	return (old);
 }
 
+/* What a packet shows of its sender; in: what verified, else NULL. */
 static void
-note_drop(struct node *n, const struct frame_ip *f,
-    const struct carp_header *h, enum advert_drop drop)
+take_sign(const struct peer *p, const struct frame_ip *f,
+    const struct carp_header *h, const struct advert_in *in,
+    struct peer_sign *s)
 {
-	struct peer *p = node_peer(n, &f->src);
+	memset(s, 0, sizeof(*s));
+	s->eth_src = f->eth_src;
+	s->tos = f->tos;
+	s->vhid = h->vhid;
+	s->demote = h->demote;
+	s->bowout = h->advbase == CARP_BOWOUT && h->advskew == CARP_BOWOUT;
+	s->ours = advert_has_trailer(f);
+	s->nov6ll = in != NULL && !in->both && in->variant == ADVERT_NOV6LL;
+	s->orig = in != NULL && !in->both && in->variant == ADVERT_ORIG;
+	s->before = p->seen_set ? p->seen : NULL;
+	s->counter = h->counter;
+}
 
+static void
+note_kind(struct peer *p, const struct peer_sign *s)
+{
+	p->kind = peer_kind(p->kind, s);
+	memcpy(p->seen, s->counter, sizeof(p->seen));
+	p->seen_set = true;
+}
+
+/*
+ * VRRP has our protocol, groups and virtual MACs: with the same number a
+ * switch takes the two routers for one.
+ */
+static bool
+note_vrrp(struct dev *d, const struct frame_ip *f)
+{
+	struct vrrp_header v;
+	enum peer_kind kind;
+	struct node *n;
+	struct peer *p;
+	char buf[IPADDR_STRLEN];
+
+	if (f->ttl != CARP_TTL ||
+	    !vrrp_decode(f->payload, f->len, &f->src, &f->dst, &v))
+		return (false);
+	if ((n = d->byvhid[v.vrid]) == NULL)
+		return (true);
+	d->eng->count[COUNT_VRRP]++;
+	p = peer_find(n->peers, &f->src, v.vrid);
+	kind = v.version == 2 ? PEER_VRRP2 : PEER_VRRP3;
+	if (p->kind != kind)
+		log_warnx("%s: VRRP router %s has the same number, and so the "
+		    "same virtual MAC, as vhid %d: change one of them",
+		    n->vif->c.name, ipaddr_print(&f->src, buf, sizeof(buf)),
+		    v.vrid);
+	p->kind = kind;
+	p->priority = v.priority;
+	p->advbase = v.interval;
+	p->verified = p->ours = false;
+	p->drop = ADVERT_DROP_BADVER;
+	p->heard = monotime_now();
+	p->packets++;
+	p->dropped++;
+	return (true);
+}
+
+/*
+ * Who sent what was dropped, and why: under its vhid, or with the strangers of
+ * carpdev.  What is too short, or for a vhid that does not run, tells nothing.
+ */
+static void
+note_drop(struct dev *d, const struct frame_ip *f, enum advert_drop drop)
+{
+	struct carp_header h;
+	struct peer_sign s;
+	struct node *n;
+	struct peer *p;
+
+	if (note_vrrp(d, f) || !carp_decode(f->payload, f->len, &h) ||
+	    h.vhid == 0)
+		return;
+	n = d->byvhid[h.vhid];
+	if (n != NULL && !n->running)
+		return;
+	p = peer_find(n != NULL ? n->peers : d->strangers, &f->src, h.vhid);
+	take_sign(p, f, &h, NULL, &s);
+	note_kind(p, &s);
 	p->packets++;
 	p->dropped++;
 	p->drop = drop;
 	p->verified = false;
-	p->advbase = h->advbase;
-	p->advskew = h->advskew;
-	p->demote = h->demote;
+	p->advbase = h.advbase;
+	p->advskew = h.advskew;
+	p->demote = h.demote;
 	p->heard = monotime_now();
 }
 
-/*
- * A few steps further?  Any other value is the random one of a peer that was
- * started anew, or somebody's replay.
- */
-static bool
-counter_grew(const uint8_t *old, const uint8_t *new)
+static void
+reject(struct dev *d, const struct frame_ip *f, enum advert_drop drop,
+    const struct node *n)
 {
-	uint64_t a = 0, b = 0;
-	size_t i;
-
-	for (i = 0; i < CARP_COUNTER_LEN; i++) {
-		a = a << 8 | old[i];
-		b = b << 8 | new[i];
-	}
-	return (b - a >= 1 && b - a <= COUNTER_STEP);
+	count_drop(d, &f->src, drop, n);
+	note_drop(d, f, drop);
 }
 
 /*
- * What a foreign peer's advert tells of its habits.  A digest over link-local
- * addresses is the FreeBSD form; a counter that moves is FreeBSD, NetBSD or
- * ucarp, none of which looks at the demotion byte.
+ * What a foreign peer's advert tells of its habits: which digest it needs, and
+ * whether it looks at the demotion byte.
  */
 static void
-learn_habits(struct node *n, struct peer *p, const struct carp_header *h,
+learn_habits(struct node *n, const struct peer_sign *s,
     const struct advert_in *in)
 {
 	const char *name = n->vif->c.name;
 
-	if (!in->both && n->vif->c.digest == DIGEST_AUTO) {
-		if (in->variant == ADVERT_NOV6LL)
+	if (n->vif->c.digest == DIGEST_AUTO) {
+		if (s->nov6ll)
 			n->variant_known = true;
-		if (in->variant == ADVERT_ORIG && !n->variant_known &&
+		if (s->orig && !n->variant_known &&
 		    n->variant != ADVERT_ORIG) {
 			n->variant = ADVERT_ORIG;
 			log_info("%s: peers need the digest with link-local "
@@ -164,25 +233,28 @@ learn_habits(struct node *n, struct peer *p, const struct carp_header *h,
 			node_deposit(n);
 		}
 	}
-	if (in->ours || in->notice)
-		return;
-	if (p->verified && !n->skew_peer && n->vif->c.style == STYLE_AUTO &&
-	    counter_grew(p->counter, h->counter)) {
+	if (!in->notice && !n->skew_peer && n->vif->c.style == STYLE_AUTO &&
+	    peer_skews(s)) {
 		n->skew_peer = true;
 		node_style(n);
 		log_info("%s: a peer does not use the demotion byte: "
 		    "demotion also goes into advskew", name);
 	}
-	memcpy(p->counter, h->counter, sizeof(p->counter));
 }
 
 static void
 note_peer(struct node *n, const struct frame_ip *f,
     const struct carp_header *h, const struct advert_in *in)
 {
-	struct peer *p = node_peer(n, &f->src);
+	struct peer *p = peer_find(n->peers, &f->src, n->conf.vhid);
+	struct peer_sign s;
 
-	learn_habits(n, p, h, in);
+	take_sign(p, f, h, in, &s);
+	/* counters of what was dropped may be anybody's */
+	if (!p->verified)
+		s.before = NULL;
+	learn_habits(n, &s, in);
+	note_kind(p, &s);
 	p->packets++;
 	p->verified = true;
 	p->drop = ADVERT_ACCEPT;
@@ -252,6 +324,29 @@ hear(struct node *n, const struct frame_ip *f, const struct carp_header *h,
 	node_event(n, &ev);
 }
 
+/*
+ * May n hear this?  As on OpenBSD, unicast only where a peer is configured;
+ * but there multicast too, so that the hosts can be changed one by one.
+ */
+static bool
+listens(const struct node *n, const struct frame_ip *f)
+{
+	return (n != NULL && n->running &&
+	    (f->src.af == AF_INET ? n->conf.v4 : n->conf.v6) &&
+	    (f->multicast || vif_has_peers(n->vif, f->src.af)));
+}
+
+static bool
+dev_has_peers6(const struct dev *d)
+{
+	const struct vif *v;
+
+	TAILQ_FOREACH(v, &d->eng->vifs, entry)
+		if (v->dev == d && vif_has_peers(v, AF_INET6))
+			return (true);
+	return (false);
+}
+
 /* The receive pipeline, in OpenBSD's order. */
 static void
 receive(struct dev *d, const uint8_t *frame, size_t len)
@@ -276,28 +371,29 @@ receive(struct dev *d, const uint8_t *frame, size_t len)
 	}
 	if (f.proto != CARP_PROTO)
 		return;
+	/* a NIC that takes all frames sees other hosts' as well */
+	if (!f.multicast && memcmp(f.eth_dst, d->mac, sizeof(d->mac)) != 0)
+		return;
 	e->count[f.src.af == AF_INET ? COUNT_IPACKETS : COUNT_IPACKETS6]++;
 	if (!e->allow)
 		return;
-	if (!f.multicast && f.src.af == AF_INET6) {
-		count_drop(d, &f.src, ADVERT_DROP_BADIF, NULL);
+	if (!f.multicast && f.src.af == AF_INET6 && !dev_has_peers6(d)) {
+		reject(d, &f, ADVERT_DROP_BADIF, NULL);
 		return;
 	}
 	if ((drop = advert_check(&f, &h)) != ADVERT_ACCEPT) {
-		count_drop(d, &f.src, drop, NULL);
+		reject(d, &f, drop, NULL);
 		return;
 	}
 	n = d->byvhid[advert_vhid(&f, &h)];
-	if (n == NULL || !n->running || !f.multicast ||
-	    (f.src.af == AF_INET ? !n->conf.v4 : !n->conf.v6)) {
-		count_drop(d, &f.src, ADVERT_DROP_BADVHID, NULL);
+	if (!listens(n, &f)) {
+		reject(d, &f, ADVERT_DROP_BADVHID, NULL);
 		return;
 	}
 	drop = advert_verify(&n->av, &f, &h, monotime_now(),
 	    vhost_masterdown(&n->conf), &in);
 	if (drop != ADVERT_ACCEPT) {
-		count_drop(d, &f.src, drop, n);
-		note_drop(n, &f, &h, drop);
+		reject(d, &f, drop, n);
 		return;
 	}
 	hear(n, &f, &h, &in);

@@ -26,6 +26,13 @@ tx_is_open(const struct engine *e)
 	return (e->tx.depth > 0);
 }
 
+/* A bit for each. */
+static uint8_t
+family(const struct ipaddr *a)
+{
+	return (a->af == AF_INET ? 1 : 2);
+}
+
 static void
 tx_failed(struct tx *x, const struct tx_frame *f, int error)
 {
@@ -35,7 +42,11 @@ tx_failed(struct tx *x, const struct tx_frame *f, int error)
 	e->count[COUNT_OERRORS]++;
 	if (!f->advert)
 		return;
-	n->tx_ok = false;
+	/* of several peers one that is reached is enough */
+	if (f->to.af != 0)
+		n->tx_missed |= family(&f->to);
+	else
+		n->tx_ok = false;
 	if (error == ENOBUFS)
 		e->count[COUNT_ONOMEM]++;
 	engine_log(e, LOG_WARNING, "%s: advertisement on %s failed: %s",
@@ -45,9 +56,36 @@ tx_failed(struct tx *x, const struct tx_frame *f, int error)
 static void
 tx_left(const struct tx_frame *f)
 {
-	if (f->advert)
-		f->node->eng->count[f->af == AF_INET ? COUNT_OPACKETS :
-		    COUNT_OPACKETS6]++;
+	if (!f->advert)
+		return;
+	f->node->eng->count[f->af == AF_INET ? COUNT_OPACKETS :
+	    COUNT_OPACKETS6]++;
+	if (f->to.af != 0)
+		f->node->tx_reached |= family(&f->to);
+}
+
+/* To a peer, by the kernel's own way. */
+static void
+tx_unicast(struct tx *x, const struct tx_frame *f)
+{
+	const struct dev *d = x->dev;
+
+	if (frameio_send_ip(d->ip[f->to.af == AF_INET6], d->ifindex, f->data,
+	    f->len, &f->to) == -1)
+		tx_failed(x, f, errno);
+	else
+		tx_left(f);
+}
+
+/* How many of the frames from the i'th on go to no peer. */
+static size_t
+tx_run(const struct tx *x, size_t i)
+{
+	size_t n = 0;
+
+	while (i + n < x->n && x->frame[i + n].to.af == 0)
+		n++;
+	return (n);
 }
 
 static void
@@ -55,7 +93,7 @@ tx_flush(struct engine *e)
 {
 	struct frameio_vec v[TX_FRAMES];
 	struct tx *x = &e->tx;
-	size_t i, k, sent;
+	size_t i, k, run, sent;
 	int fd, error;
 
 	if (x->n == 0)
@@ -65,14 +103,20 @@ tx_flush(struct engine *e)
 		v[i] = (struct frameio_vec){ x->frame[i].data,
 		    x->frame[i].len };
 	for (i = 0; i < x->n; i++) {
+		if ((run = tx_run(x, i)) == 0) {
+			tx_unicast(x, &x->frame[i]);
+			continue;
+		}
 		errno = ENETDOWN;
-		sent = fd == -1 ? 0 : frameio_sendv(fd, v + i, x->n - i);
+		sent = fd == -1 ? 0 : frameio_sendv(fd, v + i, run);
 		error = errno;
 		for (k = 0; k < sent; k++)
 			tx_left(&x->frame[i + k]);
 		i += sent;
-		if (i < x->n)
+		if (sent < run)
 			tx_failed(x, &x->frame[i], error);
+		else
+			i--;
 	}
 	x->n = 0;
 	x->dev = NULL;
@@ -90,14 +134,17 @@ tx_room(struct node *n)
 }
 
 void
-tx_put(struct node *n, size_t len, uint8_t af, bool advert)
+tx_put(struct node *n, size_t len, const struct ipaddr *dst, bool advert)
 {
 	struct tx *x = &n->eng->tx;
 	struct tx_frame *f = &x->frame[x->n++];
 
 	f->node = n;
 	f->len = (uint16_t)len;
-	f->af = af;
+	f->af = dst != NULL ? dst->af : 0;
+	f->to.af = 0;
+	if (dst != NULL && !ipaddr_is_multicast(dst))
+		f->to = *dst;
 	f->advert = advert;
 	if (x->depth == 0)
 		tx_flush(n->eng);
@@ -129,8 +176,9 @@ answer(struct engine *e)
 	while ((n = TAILQ_FIRST(&now)) != NULL) {
 		TAILQ_REMOVE(&now, n, tx_entry);
 		n->tx_waits = false;
-		ev.ok = n->tx_ok;
+		ev.ok = n->tx_ok && (n->tx_missed & ~n->tx_reached) == 0;
 		n->tx_ok = true;
+		n->tx_missed = n->tx_reached = 0;
 		node_step(n, &ev, monotime_now());
 	}
 }

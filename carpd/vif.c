@@ -22,6 +22,17 @@ vif_find(struct engine *e, const char *name)
 	return (NULL);
 }
 
+bool
+vif_has_peers(const struct vif *f, uint8_t af)
+{
+	size_t i;
+
+	for (i = 0; i < f->c.npeers; i++)
+		if (f->c.peers[i].af == af)
+			return (true);
+	return (false);
+}
+
 static void
 vif_new(struct engine *e, const struct config_iface *c)
 {
@@ -115,11 +126,16 @@ vif_changed(struct vif *f, bool timers)
 static void
 vif_update(struct vif *f, const struct config_iface *c, unsigned int diff)
 {
+	size_t i;
+
 	if (diff == 0)
 		return;
 	f->c = *c;
 	/* demote-style is in advskew, and so in the interval */
 	vif_changed(f, (diff & (CONFIG_DIFF_TIMERS | CONFIG_DIFF_STYLE)) != 0);
+	for (i = 0; (diff & CONFIG_DIFF_PEERS) != 0 && i < f->nnodes; i++)
+		if (f->nodes[i]->running)
+			node_deposit(f->nodes[i]);
 }
 
 static void
@@ -129,6 +145,7 @@ apply_iface(struct engine *e, const struct config_iface *c)
 	unsigned int diff;
 
 	if (f != NULL) {
+		f->down = false;
 		diff = config_iface_diff(&f->c, c);
 		if ((diff & CONFIG_DIFF_IDENTITY) == 0) {
 			vif_update(f, c, diff);
@@ -216,6 +233,7 @@ apply_global(struct engine *e, const struct config_global *g)
 	struct vif *f;
 
 	e->g = *g;
+	engine_allow(e, g->allow != 0);
 	if (!preempt)
 		return;
 	TAILQ_FOREACH(f, &e->vifs, entry)

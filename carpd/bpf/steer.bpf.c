@@ -12,7 +12,10 @@
  *	spoken as the virtual router closes a slot that is no longer renewed.
  * Out:	ARP and ND of a virtual address carry the virtual MAC, or do not leave;
  *	nobody here asks for a virtual address; the engine's own (marked)
- *	frames are protocol 112, ARP and NA with our MACs and nothing else.
+ *	frames are protocol 112, ARP and NA with our MACs and nothing else, and
+ *	a unicast advertisement leaves with the virtual MAC, too, so that the
+ *	switch knows where it is.  An advertisement is never answered with
+ *	"protocol unreachable", whoever of us is dead.
  *
  * Frames that belong to a VLAN of carpdev pass: its device has a classifier of
  * its own if it is a carpdev.  Layouts: RFC 826, RFC 8200, RFC 4861, and CARP
@@ -37,12 +40,16 @@ enum {
 enum {
 	IP6_NEXT = 20, IP6_HOPS = 21, IP6_SRC = 22, IP6_LEN = 54,
 	ICMP6_TYPE = 54, ICMP6_SUM = 56, ICMP6_LEN = 58,
+	ERR4_TYPE = 34, ERR4_CODE = 35, ERR4_PROTO = 51, ERR4_LEN = 52,
+	ERR6_CODE = 55, ERR6_NEXT = 68, ERR6_LEN = 69,	/* what it is about */
 	RS_OPT = 62, RA_OPT = 70, ND_TARGET = 62, ND_OPT = 78, NA_LEN = 86
 };
 
 enum { TYPE_IP4 = 0x0800, TYPE_ARP = 0x0806, TYPE_8021Q = 0x8100 };
 enum { TYPE_IP6 = 0x86dd, TYPE_8021AD = 0x88a8 };
-enum { PROTO_ICMP6 = 58, PROTO_CARP = 112 };
+enum { PROTO_ICMP = 1, PROTO_ICMP6 = 58, PROTO_CARP = 112 };
+enum { ICMP_UNREACH = 3, ICMP_UNREACH_PROTO = 2 };
+enum { ICMP6_PARAM = 4, ICMP6_PARAM_NEXT = 1 };
 enum { ICMP6_RS = 133, ICMP6_RA, ICMP6_NS, ICMP6_NA, ICMP6_REDIRECT };
 enum { ND_SLLA = 1, ND_TLLA = 2, ND_OPTS_MAX = 8 };
 
@@ -125,8 +132,11 @@ drop(__u32 reason)
 static __always_inline __u8 *
 head(struct __sk_buff *skb, __u32 n)
 {
-	__u8	*d = (void *)(long)skb->data;
+	__u8	*d;
 
+	/* &skb->data_end must not be kept in a register: the verifier */
+	__asm__ volatile("" : "+r"(skb));
+	d = (void *)(long)skb->data;
 	if (d + n <= (__u8 *)(long)skb->data_end)
 		return (d);
 	if (bpf_skb_pull_data(skb, n) != 0)
@@ -470,18 +480,42 @@ out_icmp6(struct __sk_buff *skb, __u32 *vhid, __u8 type)
 	return (out_from(vhid));
 }
 
+/* Does the kernel say that it knows no protocol 112? */
+static __always_inline int
+disowns4(struct __sk_buff *skb)
+{
+	__u8	*d = head(skb, ERR4_LEN);
+
+	return (d != NULL && (d[ETH_LEN] & 0x0f) * 4 == IP4_LEN - ETH_LEN &&
+	    d[ERR4_TYPE] == ICMP_UNREACH &&
+	    d[ERR4_CODE] == ICMP_UNREACH_PROTO && d[ERR4_PROTO] == PROTO_CARP);
+}
+
+static __always_inline int
+disowns6(struct __sk_buff *skb)
+{
+	__u8	*d = head(skb, ERR6_LEN);
+
+	return (d != NULL && d[ICMP6_TYPE] == ICMP6_PARAM &&
+	    d[ERR6_CODE] == ICMP6_PARAM_NEXT && d[ERR6_NEXT] == PROTO_CARP);
+}
+
 static __always_inline int
 out_ip6(struct __sk_buff *skb)
 {
 	__u8	*d = head(skb, IP6_LEN);
 	__u32	*vhid;
+	__u8	 hops;
 
 	if (d == NULL)
 		return (TC_ACT_UNSPEC);
 	vhid = bpf_map_lookup_elem(&addrs6, d + IP6_SRC);
-	if (d[IP6_NEXT] != PROTO_ICMP6 || d[IP6_HOPS] != HOPS)
+	if (d[IP6_NEXT] != PROTO_ICMP6)
 		return (out_from(vhid));
-	if ((d = head(skb, ICMP6_LEN)) == NULL)
+	hops = d[IP6_HOPS];
+	if (disowns6(skb))
+		return (drop(STEER_STAT_DISOWNED));
+	if (hops != HOPS || (d = head(skb, ICMP6_LEN)) == NULL)
 		return (out_from(vhid));
 	return (out_icmp6(skb, vhid, d[ICMP6_TYPE]));
 }
@@ -490,10 +524,14 @@ static __always_inline int
 out_ip4(struct __sk_buff *skb)
 {
 	__u8	*d = head(skb, IP4_LEN);
+	__u32	*vhid;
 
 	if (d == NULL)
 		return (TC_ACT_UNSPEC);
-	return (out_from(bpf_map_lookup_elem(&addrs4, d + IP4_SRC)));
+	vhid = bpf_map_lookup_elem(&addrs4, d + IP4_SRC);
+	if (d[IP4_PROTO] == PROTO_ICMP && disowns4(skb))
+		return (drop(STEER_STAT_DISOWNED));
+	return (out_from(vhid));
 }
 
 static __always_inline int
@@ -526,6 +564,27 @@ may_claim(const __u32 *addr, const __u8 *mac)
 	return (state(vhid) == STEER_ON);
 }
 
+/*
+ * A unicast advertisement that the kernel has routed: the virtual router
+ * speaks, not this host.  A notice (vhid 0) is this host's word.
+ */
+static __noinline int
+speak(struct __sk_buff *skb, __u32 off)
+{
+	struct steer_vhid	*v;
+	__u8			 carp[2], mac[6];
+	__u32			 vhid;
+
+	if (bpf_skb_load_bytes(skb, off, carp, sizeof(carp)) != 0)
+		return (0);
+	vhid = carp[1];
+	v = bpf_map_lookup_elem(&vhids, &vhid);
+	if (v == NULL || v->configured != STEER_CONFIGURED)
+		return (0);
+	__builtin_memcpy(mac, v->mac, 6);
+	return (bpf_skb_store_bytes(skb, ETH_SRC, mac, 6, 0));
+}
+
 static __always_inline int
 marked_arp(struct __sk_buff *skb)
 {
@@ -543,12 +602,23 @@ marked_ip6(struct __sk_buff *skb)
 	if (d == NULL)
 		return (0);
 	if (d[IP6_NEXT] == PROTO_CARP)
-		return (1);
+		return ((d[0] & 1) != 0 || speak(skb, IP6_LEN) == 0);
 	if (d[IP6_NEXT] != PROTO_ICMP6 || (d = head(skb, NA_LEN)) == NULL)
 		return (0);
 	return (d[ICMP6_TYPE] == ICMP6_NA && d[ND_OPT] == ND_TLLA &&
 	    d[ND_OPT + 1] == 1 && may_claim(bpf_map_lookup_elem(&addrs6,
 	    d + ND_TARGET), d + ND_OPT + 2));
+}
+
+static __always_inline int
+marked_ip4(struct __sk_buff *skb)
+{
+	__u8	*d = head(skb, IP4_LEN);
+
+	if (d == NULL || d[IP4_PROTO] != PROTO_CARP)
+		return (0);
+	return ((d[0] & 1) != 0 ||
+	    speak(skb, ETH_LEN + (d[ETH_LEN] & 0x0f) * 4) == 0);
 }
 
 /*
@@ -569,8 +639,7 @@ out_marked(struct __sk_buff *skb)
 	if (tagged(skb, type))
 		ok = 0;
 	else if (type == TYPE_IP4)
-		ok = (d = head(skb, IP4_LEN)) != NULL &&
-		    d[IP4_PROTO] == PROTO_CARP;
+		ok = marked_ip4(skb);
 	else if (type == TYPE_IP6)
 		ok = marked_ip6(skb);
 	else if (type == TYPE_ARP)

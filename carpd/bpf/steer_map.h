@@ -97,6 +97,7 @@ enum steer_stat {
 	STEER_STAT_OUT,		/* frames from MAC or address, dropped */
 	STEER_STAT_ASKED,	/* who-has / NS for an address, dropped */
 	STEER_STAT_MARKED,	/* engine's frames that were none of its own */
+	STEER_STAT_DISOWNED,	/* "protocol 112 unreachable", dropped */
 	STEER_STATS
 };
 

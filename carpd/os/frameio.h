@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../common/ipaddr.h"
+
 #define FRAMEIO_MTU	2048	/* a received frame is cut here */
 
 /*
@@ -23,13 +25,27 @@
  */
 int		 frameio_open(const char *ifname, int ifindex);
 /*
+ * A socket for whole IP packets of a family (IPv4 or IPv6) to other hosts,
+ * over that interface only: the kernel finds their link-layer address.  Marked
+ * as above; receives nothing.  Non-blocking.  -1 and errno.
+ */
+int		 frameio_open_ip(int ifindex, uint8_t af);
+/*
  * Silent sockets that join 224.0.0.18 and ff02::12 there and keep the host
- * from answering "protocol unreachable"; held by the parent.  Fills fds[2]
- * (IPv4, IPv6), -1 where the family is not to be had.
+ * from answering "protocol unreachable", which they do where the group is
+ * refused, too; held by the parent.  Fills fds[2] (IPv4, IPv6), -1 where the
+ * family is not to be had.
  */
 void		 frameio_join(const char *ifname, int ifindex, int fds[2]);
 /* Whole Ethernet frame.  0, or -1 and errno. */
 int		 frameio_send(int fd, const void *frame, size_t len);
+/*
+ * The IP packet of a whole Ethernet frame whose IP destination is dst, over a
+ * socket of frameio_open_ip().  That dst does not answer its neighbours is no
+ * error.  0, or -1 and errno.
+ */
+int		 frameio_send_ip(int fd, int ifindex, const void *frame,
+		    size_t len, const struct ipaddr *dst);
 /* Bytes of the next frame, or -1 and errno (EAGAIN, ENETDOWN ...). */
 ssize_t		 frameio_recv(int fd, void *frame, size_t size);
 

@@ -25,6 +25,7 @@
 #include <pcap/pcap.h>
 
 #include "../../common/wire/carp.h"
+#include "../../common/wire/frame.h"
 #include "../bpf/steer_map.h"
 #include "frameio.h"
 
@@ -104,12 +105,23 @@ compile_filter(struct sock_filter *out, size_t *n)
 	return (r);
 }
 
-/* For frames out: our mark and priority; for frames in: room, no echo. */
+/* For frames out: our mark and priority. */
+static int
+set_mark(int fd)
+{
+	unsigned int	 mark = STEER_MARK;
+	int		 prio = PRIORITY;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == -1)
+		return (-1);
+	return (setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &prio, sizeof(prio)));
+}
+
+/* The same, and for frames in: room, no echo. */
 static int
 set_options(int fd)
 {
-	unsigned int	 mark = STEER_MARK;
-	int		 on = 1, prio = PRIORITY, size = RCVBUF;
+	int	 on = 1, size = RCVBUF;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size,
 	    sizeof(size)) == -1)
@@ -119,9 +131,7 @@ set_options(int fd)
 	 * PACKET_QDISC_BYPASS stays off: the classifier at egress must see
 	 * these frames.
 	 */
-	if (setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == -1 ||
-	    setsockopt(fd, SOL_SOCKET, SO_PRIORITY, &prio,
-	    sizeof(prio)) == -1)
+	if (set_mark(fd) == -1)
 		return (-1);
 	return (setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on,
 	    sizeof(on)));
@@ -168,6 +178,7 @@ silent_socket(int af)
 	return (fd);
 }
 
+/* Without the group it still counts as a receiver of unicast. */
 static int
 join4(int ifindex)
 {
@@ -177,10 +188,9 @@ join4(int ifindex)
 	memset(&mr, 0, sizeof(mr));
 	memcpy(&mr.imr_multiaddr, group4, sizeof(group4));
 	mr.imr_ifindex = ifindex;
-	if ((fd = silent_socket(AF_INET)) == -1 ||
-	    setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &mr,
-	    sizeof(mr)) == -1)
-		return (give_up(fd));
+	if ((fd = silent_socket(AF_INET)) != -1)
+		(void)setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &mr,
+		    sizeof(mr));
 	return (fd);
 }
 
@@ -193,9 +203,27 @@ join6(int ifindex)
 	memset(&mr, 0, sizeof(mr));
 	memcpy(&mr.ipv6mr_multiaddr, group6, sizeof(group6));
 	mr.ipv6mr_interface = (unsigned int)ifindex;
-	if ((fd = silent_socket(AF_INET6)) == -1 ||
-	    setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &mr,
-	    sizeof(mr)) == -1)
+	if ((fd = silent_socket(AF_INET6)) != -1)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &mr,
+		    sizeof(mr));
+	return (fd);
+}
+
+int
+frameio_open_ip(int ifindex, uint8_t af)
+{
+	int	 fd, on = 1, r;
+
+	if ((fd = silent_socket(af)) == -1)
+		return (-1);
+	if (af == AF_INET)
+		r = setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof(on));
+	else
+		r = setsockopt(fd, IPPROTO_IPV6, IPV6_HDRINCL, &on,
+		    sizeof(on));
+	if (r == -1 || set_mark(fd) == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &ifindex,
+	    sizeof(ifindex)) == -1)
 		return (give_up(fd));
 	return (fd);
 }
@@ -222,6 +250,43 @@ frameio_send(int fd, const void *frame, size_t len)
 		errno = EMSGSIZE;
 		return (-1);
 	}
+	return (0);
+}
+
+int
+frameio_send_ip(int fd, int ifindex, const void *frame, size_t len,
+    const struct ipaddr *dst)
+{
+	union {
+		struct sockaddr		 sa;
+		struct sockaddr_in	 in;
+		struct sockaddr_in6	 in6;
+	}			 to;
+	socklen_t		 tolen;
+	ssize_t			 n;
+
+	memset(&to, 0, sizeof(to));
+	to.sa.sa_family = dst->af;
+	if (dst->af == AF_INET) {
+		memcpy(&to.in.sin_addr, dst->bytes, sizeof(to.in.sin_addr));
+		tolen = sizeof(to.in);
+	} else {
+		memcpy(&to.in6.sin6_addr, dst->bytes,
+		    sizeof(to.in6.sin6_addr));
+		if (ipaddr_is_linklocal(dst))
+			to.in6.sin6_scope_id = (uint32_t)ifindex;
+		tolen = sizeof(to.in6);
+	}
+	if (len < FRAME_ETH_LEN) {
+		errno = EINVAL;
+		return (-1);
+	}
+	do {
+		n = sendto(fd, (const uint8_t *)frame + FRAME_ETH_LEN,
+		    len - FRAME_ETH_LEN, 0, &to.sa, tolen);
+	} while (n == -1 && errno == EINTR);
+	if (n == -1 && errno != EHOSTUNREACH && errno != EHOSTDOWN)
+		return (-1);
 	return (0);
 }
 

@@ -20,6 +20,22 @@ frameio_open(const char *ifname, int ifindex)
 	return (socket(AF_UNIX, SOCK_DGRAM, 0));
 }
 
+int
+frameio_open_ip(int ifindex, uint8_t af)
+{
+	(void)af;
+	return (frameio_open(NULL, ifindex));
+}
+
+int
+frameio_send_ip(int fd, int ifindex, const void *frame, size_t len,
+    const struct ipaddr *dst)
+{
+	(void)ifindex;
+	(void)dst;
+	return (frameio_send(fd, frame, len));
+}
+
 void
 frameio_join(const char *ifname, int ifindex, int fds[2])
 {

@@ -62,6 +62,7 @@ const char *const steer_stat_names[STEER_STATS + 1] = {
 	[STEER_STAT_OUT] = "out",
 	[STEER_STAT_ASKED] = "asked-out",
 	[STEER_STAT_MARKED] = "marked",
+	[STEER_STAT_DISOWNED] = "unreachable",
 };
 
 enum map { VHIDS, DEV, ADDRS4, ADDRS6, SLOTS, STATS, RESTORE, MAPS };

@@ -13,7 +13,7 @@
 
 const char *const steer_stat_names[STEER_STATS] = {
 	"taken", "off", "asked-in", "closed", "rewritten", "out", "asked-out",
-	"marked"
+	"marked", "unreachable"
 };
 
 struct steer *

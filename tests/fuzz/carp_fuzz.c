@@ -11,16 +11,23 @@
 #include <string.h>
 
 #include "../../common/wire/carp.h"
+#include "../../common/wire/vrrp.h"
 
 int	 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const struct ipaddr a4 = { .af = AF_INET }, a6 = { .af = AF_INET6 };
+	struct vrrp_header	 v;
 	struct carp_header	 h, back;
 	uint8_t			 out[CARP_LEN];
 	bool			 ok;
 
+	if (vrrp_decode(data, size, &a4, &a4, &v) ||
+	    vrrp_decode(data, size, &a6, &a6, &v))
+		assert(size >= 8 && v.vrid == data[1] && (v.version == 2 ||
+		    v.version == 3));
 	ok = carp_decode(data, size, &h);
 	assert(ok == (size >= CARP_LEN));
 	if (!ok)

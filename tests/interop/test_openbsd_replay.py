@@ -65,7 +65,10 @@ def test_recorded_adverts_keep_a_backup_silent(lab, name, vhid, addresses):
     counters = d.counters()
     assert counters["badauth"] == 0
     assert counters["opackets"] == 0
-    assert all(p["verified"] for p in d.show("peers")["peers"])
+    assert {(p["verified"], p["kind"]) for p in d.show("peers")["peers"]} == {
+        (True, "openbsd" if name.startswith("obsd") else "freebsd")}
+    assert len(d.proc.grep("does not use the demotion byte")) == (
+        name.startswith("fbsd"))
     start = now_ns()            # and the silence after them does not
     d.wait_state("MASTER", ["carp0"])
     assert d.cause("carp0") == "master down"

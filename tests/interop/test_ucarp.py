@@ -66,8 +66,9 @@ def test_ucarp_as_master(lab, need):
              "five of its adverts")
     assert mickey.states() == {"carp0": "BACKUP"}
     shown = mickey.show("peers")["peers"]
-    assert [(p["address"], p["verified"], p["ours"]) for p in shown] == [
-        (PEER, True, False)]
+    assert [(p["address"], p["kind"], p["verified"], p["ours"])
+            for p in shown] == [(PEER, "ucarp", True, False)]
+    assert len(mickey.proc.grep("does not use the demotion byte")) == 1
     capture = Capture(lab, "lan", "fw1", "ip proto 112")
     start = now_ns()
     peer.signal(9)
@@ -104,3 +105,39 @@ def test_wrong_password_is_nobody(lab, need, skew):
     became(peer, "MASTER", 0)
     wait_for(lambda: mickey.counters()["badauth"] > 1, 5, "its adverts")
     assert mickey.states() == {"carp0": "MASTER"}
+    shown = mickey.show("peers")["peers"]
+    assert [(p["kind"], p["drop"]) for p in shown] == [("ucarp", "badauth")]
+
+
+def masters(mickey, peer):
+    """Who is MASTER: carpd's state and ucarp's last word."""
+    said = peer.grep("Switching to state: (MASTER|BACKUP)")
+    return (mickey.states()["carp0"] == "MASTER",
+            bool(said) and said[-1].endswith("MASTER"))
+
+
+@pytest.mark.parametrize("ours", ["172.16.0.200", "172.16.0.210"],
+                         ids=["lower", "higher"])
+def test_tie(lab, need, ours):
+    """Equal timers: ucarp goes by the address, we yield; one MASTER stays.
+
+    ucarp compares addresses as they are in memory, where the last octet weighs
+    most; so Mickey is moved to either side of it."""
+    if ours != "172.16.0.200":
+        lab.ip("fw1", "addr", "del", "172.16.0.200/24", "dev", "lan0")
+        lab.ip("fw1", "addr", "add", ours + "/24", "dev", "lan0")
+    mickey = Daemon(lab, "fw1", carpd_conf(0), "Mickey").start()
+    peer = ucarp(lab, need, 0)
+    wait_for(lambda: sum(masters(mickey, peer)) == 1 and
+             peer.grep("state: BACKUP|state: MASTER"), 15, "one MASTER")
+    # force both: the tie is there, and is settled
+    mickey.ok("state", "carp0", "backup")
+    became(peer, "MASTER", 0)
+    mickey.ok("state", "carp0", "master")
+    wait_for(lambda: sum(masters(mickey, peer)) == 1, 15, "one MASTER")
+    settled = masters(mickey, peer)
+    sent, heard = (mickey.counters()[k] for k in ("opackets", "ipackets"))
+    wait_for(lambda: mickey.counters()["opackets"] +
+             mickey.counters()["ipackets"] >= sent + heard + 6, 15,
+             "six more adverts of whoever it is")
+    assert masters(mickey, peer) == settled

@@ -87,28 +87,33 @@ class Advert:
         data = header(cksum) + self.more
         return data[:len(data) - self.cut] if self.cut else data
 
-    def ip4(self):
+    def ip4(self, dst=GROUP4):
         payload = self.carp()
 
         def header(cksum):
             return struct.pack("!BBHHHBBH4s4s", 0x45, 0x10,
                                20 + len(payload), 0, 0x4000, self.ttl, 112,
                                cksum, ip_address(self.src).packed,
-                               ip_address(GROUP4).packed)
+                               ip_address(dst).packed)
         return header(checksum(header(0))) + payload
 
-    def ip6(self):
+    def ip6(self, dst=GROUP6):
         payload = self.carp()
         return struct.pack("!IHBB16s16s", 6 << 28, len(payload), 112,
                            self.ttl, ip_address(self.src).packed,
-                           ip_address(GROUP6).packed) + payload
+                           ip_address(dst).packed) + payload
 
-    def frame(self):
+    def frame(self, dst=None, dst_mac=None):
+        """To the group, or by unicast to dst with its MAC."""
         mac = bytes.fromhex(self.mac.replace(":", ""))
         if ip_address(self.src).version == 4:
-            return (bytes.fromhex("01005e000012") + mac + b"\x08\x00" +
-                    self.ip4())
-        return bytes.fromhex("333300000012") + mac + b"\x86\xdd" + self.ip6()
+            to, dst = "01005e000012", dst or GROUP4
+            kind, packet = b"\x08\x00", self.ip4(dst)
+        else:
+            to, dst = "333300000012", dst or GROUP6
+            kind, packet = b"\x86\xdd", self.ip6(dst)
+        to = (dst_mac or to).replace(":", "")
+        return bytes.fromhex(to) + mac + kind + packet
 
 
 @dataclass

@@ -205,7 +205,7 @@ def test_group_joined_or_left_while_the_link_is_lost(lab):
     d.wait_state("MASTER")
     lab.unplug("fw1", "lan")
     wait_for(lambda: demotion(d, "dmz") == 1, 2, "dmz is demoted")
-    d.ok("set", "carp0", "-dmz")
+    d.ok("set", "carp0", "-group", "dmz")
     assert demotion(d, "dmz") == 0
     d.ok("set", "carp0", "group", "dmz")
     assert demotion(d, "dmz") == 1

@@ -135,7 +135,11 @@ sends "set 'carp0' key 1 vhid 0 value 200 group ''" set carp0 advskew 200
 sends "set 'carp0' key 0 vhid 4 value 0 group ''" \
     set carp0 vhid 4 advbase 0
 sends "set 'carp0' key 2 vhid 0 value 1 group 'dmz'" set carp0 group dmz
-sends "set 'carp0' key 3 vhid 0 value 1 group 'dmz'" set carp0 -dmz
+sends "set 'carp0' key 3 vhid 0 value 1 group 'dmz'" \
+    set carp0 -group dmz
+sends "set '' key 5 vhid 0 value 3 group ''" set log 3
+sends "set 'carp0' key 6 vhid 0 value 1 group ''" up carp0
+sends "set 'carp0' key 6 vhid 0 value 0 group ''" down carp0
 sends "set '' key 4 vhid 0 value 1 group ''" set preempt yes
 sends "set '' key 4 vhid 0 value 0 group ''" set preempt no
 sends "allow 1" enable

@@ -10,6 +10,7 @@
 
 #include "carpd/advert.h"
 #include "carpd/msgs.h"
+#include "carpd/peer.h"
 #include "carpd/vhost.h"
 #include "fake.h"
 
@@ -38,8 +39,13 @@ iface(struct imsgbuf *b, const char *name, const char *carpdev,
 
 	strlcpy(i.name, name, sizeof(i.name));
 	strlcpy(i.carpdev, carpdev, sizeof(i.carpdev));
-	if (strcmp(name, "carp0") == 0)
+	if (strcmp(name, "carp0") == 0) {
 		i.ngroups = 1;
+		i.npeers = 2;
+		i.peers[0] = addr("172.16.0.200");
+		i.peers[0].plen = 0;
+		i.peers[1] = addr("172.16.0.201");
+	}
 	reply(b, IMSG_CTL_IFACE, &i, sizeof(i));
 }
 
@@ -168,16 +174,26 @@ show_peers(struct imsgbuf *b)
 {
 	struct ctl_peer	 p[] = {
 		{ .name = "carp0", .vhid = 1, .advbase = 1, .advskew = 100,
-		  .ours = 1, .verified = 1, .node = 0xdeadbeef,
+		  .kind = PEER_CARPD, .carpdev = "eth0", .ours = 1, .verified = 1, .node = 0xdeadbeef,
 		  .addr = addr("172.16.0.101"), .heard_ms = 7503210,
 		  .packets = 1234 },
 		{ .name = "carp1", .vhid = 4, .advbase = 1, .advskew = 20,
 		  .verified = 1, .variant = ADVERT_ORIG,
+		  .kind = PEER_FREEBSD, .carpdev = "eth1",
 		  .addr = addr("fe80::2"), .heard_ms = 750,
 		  .packets = 99999, .dropped = 2 },
 		{ .name = "carp0", .vhid = 1, .advbase = 1, .demote = 1,
 		  .drop = ADVERT_DROP_BADAUTH, .addr = addr("172.16.0.66"),
-		  .heard_ms = 250, .packets = 17, .dropped = 17 }
+		  .heard_ms = 250, .packets = 17, .dropped = 17,
+		  .carpdev = "eth0" },
+		{ .name = "carp1", .carpdev = "eth1", .vhid = 3,
+		  .kind = PEER_VRRP2, .priority = 100, .advbase = 1,
+		  .drop = ADVERT_DROP_BADVER, .addr = addr("172.16.0.9"),
+		  .heard_ms = 10, .packets = 9, .dropped = 9 },
+		{ .carpdev = "eth1", .vhid = 77, .kind = PEER_UCARP,
+		  .advbase = 1, .drop = ADVERT_DROP_BADVHID,
+		  .addr = addr("172.16.0.8"), .heard_ms = 20, .packets = 3,
+		  .dropped = 3 }
 	};
 
 	/* Without a split nobody else claims what is ours. */
@@ -186,6 +202,8 @@ show_peers(struct imsgbuf *b)
 	reply(b, IMSG_CTL_PEER, &p[0], sizeof(p[0]));
 	reply(b, IMSG_CTL_PEER, &p[1], sizeof(p[1]));
 	reply(b, IMSG_CTL_PEER, &p[2], sizeof(p[2]));
+	reply(b, IMSG_CTL_PEER, &p[3], sizeof(p[3]));
+	reply(b, IMSG_CTL_PEER, &p[4], sizeof(p[4]));
 }
 
 static void

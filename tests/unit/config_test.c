@@ -530,6 +530,10 @@ START_TEST(diff)
 		{ "digest auto", "digest freebsd", CONFIG_DIFF_STYLE },
 		{ "demote-style both", "", CONFIG_DIFF_STYLE },
 		{ "address 192.0.2.9/24", "", CONFIG_DIFF_IDENTITY },
+		{ "peer 192.0.2.9", "", CONFIG_DIFF_PEERS },
+		{ "peer 192.0.2.9", "peer 192.0.2.8", CONFIG_DIFF_PEERS },
+		{ "peer 192.0.2.9 peer 192.0.2.8",
+		    "peer 192.0.2.8 peer 192.0.2.9", 0 },
 		{ "address 192.0.2.9/24", "address 192.0.2.8/24",
 		    CONFIG_DIFF_IDENTITY },
 		{ "address 192.0.2.9/24", "address 192.0.2.9/25",
@@ -604,11 +608,16 @@ hostile(struct config_iface *i, int what)
 	case 27: i->addrs[0].plen = 0; break;
 	case 28: i->addrs[0].bytes[15] = 1; break;
 	case 29: i->naddrs = 2; i->addrs[1] = i->addrs[0]; break;
+	case 31: i->npeers = CONFIG_PEERS_MAX + 1; break;
+	case 32: i->npeers = 1; break;
+	case 33: i->npeers = 1; i->peers[0] = i->addrs[0];
+		 i->peers[0].plen = 33; break;
+	case 34: i->npeers = 2; i->peers[0] = i->peers[1] = i->addrs[0]; break;
 	case 30: i->nvhids = 2; i->vhids[1] = i->vhids[0]; break;
 	default: ck_abort();
 	}
 }
-#define HOSTILE	31
+#define HOSTILE	35
 
 START_TEST(iface_ok)
 {

@@ -19,6 +19,7 @@
 
 #include "../../carpd/bpf/steer_map.h"
 #include "../../carpd/os/frameio.h"
+#include "../../common/wire/frame.h"
 #include "netns.h"
 
 #define LEN	70
@@ -251,9 +252,105 @@ START_TEST(joins)
 	close(fds[0]);
 	close(fds[1]);
 	ck_assert(netns_try("! ip maddr show dev v0 | grep -q 224.0.0.18"));
+	/* without a group they still want what is for this host */
 	frameio_join("none", 4711, fds);
-	ck_assert_int_eq(fds[0], -1);
-	ck_assert_int_eq(fds[1], -1);
+	ck_assert_int_ne(fds[0], -1);
+	ck_assert_int_ne(fds[1], -1);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+/* One IP packet as a frame: an empty Ethernet header, then what counts. */
+static size_t
+packet(const struct ipaddr *src, const struct ipaddr *dst, const char *payload)
+{
+	struct frame_meta	 m = { .src = *src, .dst = *dst, .proto = 112,
+				    .ttl = 255, .id = 7 };
+	size_t			 head, len = strlen(payload);
+
+	ck_assert_uint_ne(head = frame_ip(in, sizeof(in), &m, len), 0);
+	memcpy(in + head, payload, len);
+	return (head + len);
+}
+
+/* The next frame of that protocol at the other end, into *f. */
+static void
+next_at_peer(struct frame_ip *f)
+{
+	struct pollfd	 pfd = { .fd = peer, .events = POLLIN };
+	ssize_t		 n;
+
+	do {
+		ck_assert_int_eq(poll(&pfd, 1, 5000), 1);
+		ck_assert_int_gt(n = recv(peer, in, sizeof(in), 0), 0);
+	} while (frame_peel(in, (size_t)n, f) != FRAME_OK || f->proto != 112);
+}
+
+/* The kernel finds the neighbour; what we say as whom stays as it is. */
+START_TEST(unicast)
+{
+	static const struct {
+		const char	*src, *dst;
+	}		 t[] = {
+		{ "192.0.2.1", "192.0.2.2" },
+		{ "192.0.2.77", "192.0.2.2" },
+		{ "2001:db8::1", "2001:db8::2" },
+		{ "2001:db8::1", "fe80::2" },
+	};
+	const int	 v0 = (int)if_nametoindex("v0");
+	struct ipaddr	 src, dst;
+	struct frame_ip	 f;
+	int		 ip;
+	size_t		 i, len;
+
+	NETNS_RUN("ip link set v1 address 02:00:00:00:00:99 && "
+	    "ip addr add 192.0.2.1/24 dev v0 && "
+	    "ip addr add 2001:db8::1/64 dev v0 nodad && "
+	    "ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:99 dev v0 && "
+	    "ip neigh add 2001:db8::2 lladdr 02:00:00:00:00:99 dev v0 && "
+	    "ip neigh add fe80::2 lladdr 02:00:00:00:00:99 dev v0");
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		ck_assert_int_eq(ipaddr_parse(t[i].src, &src, NULL), 0);
+		ck_assert_int_eq(ipaddr_parse(t[i].dst, &dst, NULL), 0);
+		ck_assert_int_ne(ip = frameio_open_ip(v0, dst.af), -1);
+		len = packet(&src, &dst, "advertisement");
+		ck_assert_int_eq(frameio_send_ip(ip, v0, in, len, &dst), 0);
+		next_at_peer(&f);
+		ck_assert_mem_eq(f.eth_dst, "\2\0\0\0\0\x99", 6);
+		ck_assert_int_eq(ipaddr_cmp(&f.src, &src), 0);
+		ck_assert_int_eq(ipaddr_cmp(&f.dst, &dst), 0);
+		ck_assert_uint_eq(f.ttl, 255);
+		ck_assert_mem_eq(f.payload, "advertisement", 13);
+		/* it is for sending only */
+		ck_assert_int_eq(recv(ip, in, sizeof(in), 0), -1);
+		ck_assert_int_eq(errno, EAGAIN);
+		close(ip);
+	}
+}
+END_TEST
+
+START_TEST(unicast_errors)
+{
+	const int	 v0 = (int)if_nametoindex("v0");
+	struct ipaddr	 src, dst;
+	size_t		 len;
+	int		 ip;
+
+	ck_assert_int_eq(ipaddr_parse("192.0.2.1", &src, NULL), 0);
+	ck_assert_int_eq(ipaddr_parse("192.0.2.2", &dst, NULL), 0);
+	ck_assert_int_ne(ip = frameio_open_ip(v0, AF_INET), -1);
+	len = packet(&src, &dst, "advertisement");
+	/* nobody there: no error, whatever the neighbour table has to say */
+	ck_assert_int_eq(frameio_send_ip(ip, v0, in, len, &dst), 0);
+	ck_assert_int_eq(frameio_send_ip(ip, v0, in, 13, &dst), -1);
+	ck_assert_int_eq(errno, EINVAL);
+	ck_assert_int_eq(frameio_send_ip(-1, v0, in, len, &dst), -1);
+	ck_assert_int_eq(errno, EBADF);
+	NETNS_RUN("ip link del v0");
+	ck_assert_int_eq(frameio_send_ip(ip, v0, in, len, &dst), -1);
+	close(ip);
+	ck_assert_int_eq(frameio_open_ip(v0, AF_UNIX), -1);
 }
 END_TEST
 
@@ -265,6 +362,8 @@ frameio_case(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, receives);
+	tcase_add_test(tc, unicast);
+	tcase_add_test(tc, unicast_errors);
 	tcase_add_test(tc, nothing_else);
 	tcase_add_test(tc, several);
 	tcase_add_test(tc, no_echo);

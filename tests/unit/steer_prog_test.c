@@ -819,6 +819,85 @@ START_TEST(out_marked)
 }
 END_TEST
 
+/* What the kernel sends to a peer leaves as the virtual router's. */
+START_TEST(out_unicast)
+{
+	uint8_t		 c[36] = { 0x21, 1, 0, 7 };
+	const struct {
+		uint8_t		 vhid;
+		const uint8_t	*dst, *src, *want;
+	}		 t[] = {
+		{ 1, peer, own, vmac1 },
+		{ 3, peer, own, vmac3 },
+		{ 1, peer, vmac1, vmac1 },
+		{ 0, peer, own, own },		/* a notice */
+		{ 2, peer, own, own },		/* none of ours */
+		{ 1, carp_mac, own, own },
+	};
+	struct frame	 f, was;
+	size_t		 i;
+	int		 v6;
+
+	OFF();
+	for (i = 0; i < 2 * sizeof(t) / sizeof(t[0]); i++) {
+		v6 = i % 2 != 0;
+		c[1] = t[i / 2].vhid;
+		was = v6 ? ip6(t[i / 2].dst, t[i / 2].src, PHYS6, HOST6, 112,
+		    255, c, sizeof(c)) : ip4(t[i / 2].dst, t[i / 2].src, PHYS,
+		    HOST, 112, 255, c, sizeof(c));
+		f = was;
+		ck_assert_int_eq(run_marked(out, &f, STEER_MARK), PASS);
+		ck_assert_mem_eq(f.b + 6, t[i / 2].want, 6);
+		memcpy(was.b + 6, f.b + 6, 6);
+		ck_assert_mem_eq(f.b, was.b, f.len);
+		/* nobody else speaks so */
+		f = was;
+		ck_assert_int_eq(run(out, f), t[i / 2].want == own ? PASS :
+		    SHOT);
+	}
+}
+END_TEST
+
+/* "I know no protocol 112" does not leave, and nothing else is held back. */
+START_TEST(out_disowned)
+{
+	static const struct {
+		bool	 v6;
+		uint8_t	 type, code, about;
+		bool	 passes;
+	}		 t[] = {
+		{ false, 3, 2, 112, false },
+		{ false, 3, 2, 132, true },
+		{ false, 3, 3, 112, true },
+		{ false, 11, 0, 112, true },
+		{ true, 4, 1, 112, false },
+		{ true, 4, 1, 132, true },
+		{ true, 4, 0, 112, true },
+		{ true, 1, 1, 112, true },
+	};
+	struct frame	 f;
+	uint8_t		 d[60];
+	size_t		 i;
+
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		memset(d, 0, sizeof(d));
+		d[0] = t[i].type;
+		d[1] = t[i].code;
+		d[8] = t[i].v6 ? 0x60 : 0x45;
+		d[8 + (t[i].v6 ? 6 : 9)] = t[i].about;
+		f = t[i].v6 ? ip6(peer, own, PHYS6, HOST6, 58, 64, d,
+		    sizeof(d)) : ip4(peer, own, PHYS, HOST, 1, 64, d,
+		    sizeof(d));
+		ck_assert_msg(run(out, f) == (t[i].passes ? PASS : SHOT),
+		    "case %zu", i);
+		/* about the same, but it is no ICMP */
+		f.b[t[i].v6 ? 20 : 23] = 17;
+		ck_assert_int_eq(run(out, f), PASS);
+	}
+	ck_assert_uint_eq(count_of(STEER_STAT_DISOWNED), 2);
+}
+END_TEST
+
 START_TEST(own_mac_changes)
 {
 	struct frame	 f = carp4(peer, 1, 255);
@@ -1352,6 +1431,8 @@ suite(bool measuring)
 	tcase_add_test(tc, out_redirect);
 	tcase_add_test(tc, out_ip);
 	tcase_add_test(tc, out_marked);
+	tcase_add_test(tc, out_unicast);
+	tcase_add_test(tc, out_disowned);
 	tcase_add_test(tc, own_mac_changes);
 	tcase_add_test(tc, slot_words);
 	tcase_add_test(tc, refused);

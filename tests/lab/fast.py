@@ -56,7 +56,8 @@ def lull(lab, seconds, skew, hogs):
                  "the time is over", 0.2)
         bad, excused = [], []
         for t in pair.transitions(start):
-            if t[3] != "MASTER":
+            # that he preempts afterwards follows from it
+            if t[3] != "MASTER" or t[4] != "master down":
                 continue
             # a stall of a good interval ends in it, or shortly before
             stalls = witness.stalls(t[0] - 50_000_000, t[0])

@@ -20,7 +20,7 @@
 
 enum kif_event_type {
 	KIF_LINK,		/* present; flags, mac, mtu, link as given */
-	KIF_GONE,		/* interface removed (or renamed away) */
+	KIF_GONE,		/* interface removed, or renamed away */
 	KIF_ADDR_ADD,		/* address present (or changed) */
 	KIF_ADDR_DEL,
 	KIF_TC,			/* a traffic control object went away */
@@ -37,7 +37,13 @@ struct kif_event {
 	uint8_t		 mac[6];
 	uint32_t	 mtu;
 	bool		 ethernet;
-	bool		 bridge;	/* carpdev of kind "bridge" */
+	bool		 bridge;	/* of kind "bridge" */
+	bool		 macvlan;	/* one that gets only what is for its
+					   own MAC: not in mode passthru */
+	int		 master;	/* index of the bridge, bond or other
+					   that it is a port of; 0 none */
+	/* KIF_GONE: it is still there, by another name */
+	bool		 renamed;
 	/* KIF_ADDR_*: addr.plen is the prefix length */
 	struct ipaddr	 addr;
 	bool		 tentative;	/* cannot be a source yet, or dadfailed */

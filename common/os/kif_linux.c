@@ -234,9 +234,9 @@ event_init(struct kif *k, struct kif_event *e, enum kif_event_type type,
 	return (true);
 }
 
-/* Tell that it is gone and forget it. */
+/* Tell that it is gone, or its name is, and forget it. */
 static void
-thing_gone(struct kif *k, struct thing *t)
+thing_gone(struct kif *k, struct thing *t, bool renamed)
 {
 	struct kif_event	 e;
 	bool			 known;
@@ -245,6 +245,7 @@ thing_gone(struct kif *k, struct thing *t)
 	    t->ifindex);
 	e.addr = t->addr;
 	e.proto = t->proto;
+	e.renamed = renamed;
 	RB_REMOVE(things, &k->things, t);
 	free(t);
 	if (known)
@@ -253,13 +254,13 @@ thing_gone(struct kif *k, struct thing *t)
 
 /* The interface and what is still on it; from the back: its link is first. */
 static void
-interface_gone(struct kif *k, int ifindex)
+interface_gone(struct kif *k, int ifindex, bool renamed)
 {
 	struct thing	*t, *prev;
 
 	RB_FOREACH_REVERSE_SAFE(t, things, &k->things, prev) {
 		if (t->ifindex == ifindex)
-			thing_gone(k, t);
+			thing_gone(k, t, renamed);
 	}
 }
 
@@ -271,7 +272,7 @@ forget_unseen(struct kif *k)
 
 	RB_FOREACH_REVERSE_SAFE(t, things, &k->things, prev) {
 		if (t->seen != k->round)
-			thing_gone(k, t);
+			thing_gone(k, t, false);
 	}
 }
 
@@ -293,18 +294,35 @@ attr_cb(const struct nlattr *attr, void *arg)
 }
 
 static bool
-is_bridge(const struct nlattr *linkinfo)
+is_kind(const struct nlattr *kind, const char *name)
+{
+	return (kind != NULL &&
+	    mnl_attr_get_payload_len(kind) == strlen(name) + 1 &&
+	    memcmp(mnl_attr_get_payload(kind), name, strlen(name) + 1) == 0);
+}
+
+/* What kind of virtual interface it is, as far as that matters. */
+static void
+link_kind(struct kif_event *e, const struct nlattr *linkinfo)
 {
 	struct attrs		 a = { .tb = { NULL } };
-	const struct nlattr	*kind;
+	struct attrs		 data = { .tb = { NULL } };
+	const struct nlattr	*kind, *mode;
 
-	if (linkinfo != NULL)
-		(void)mnl_attr_parse_nested(linkinfo, attr_cb, &a);
+	if (linkinfo == NULL)
+		return;
+	(void)mnl_attr_parse_nested(linkinfo, attr_cb, &a);
 	kind = a.tb[IFLA_INFO_KIND];
-	return (kind != NULL &&
-	    mnl_attr_get_payload_len(kind) == sizeof("bridge") &&
-	    memcmp(mnl_attr_get_payload(kind), "bridge",
-	    sizeof("bridge")) == 0);
+	e->bridge = is_kind(kind, "bridge");
+	if (!is_kind(kind, "macvlan") && !is_kind(kind, "macvtap"))
+		return;
+	if (a.tb[IFLA_INFO_DATA] != NULL)
+		(void)mnl_attr_parse_nested(a.tb[IFLA_INFO_DATA], attr_cb,
+		    &data);
+	mode = data.tb[IFLA_MACVLAN_MODE];
+	e->macvlan = mode == NULL ||
+	    mnl_attr_get_payload_len(mode) != sizeof(uint32_t) ||
+	    mnl_attr_get_u32(mode) != MACVLAN_MODE_PASSTHRU;
 }
 
 static void
@@ -323,7 +341,9 @@ link_event(struct kif *k, const struct ifinfomsg *ifi, const struct attrs *a)
 	e.up = (ifi->ifi_flags & IFF_UP) != 0;
 	e.running = e.up && (ifi->ifi_flags & IFF_RUNNING) != 0;
 	e.ethernet = ifi->ifi_type == ARPHRD_ETHER;
-	e.bridge = is_bridge(a->tb[IFLA_LINKINFO]);
+	link_kind(&e, a->tb[IFLA_LINKINFO]);
+	if (a->tb[IFLA_MASTER] != NULL)
+		e.master = (int)mnl_attr_get_u32(a->tb[IFLA_MASTER]);
 	e.mtu = mnl_attr_get_u32(a->tb[IFLA_MTU]);
 	if (mac != NULL && mnl_attr_get_payload_len(mac) == sizeof(e.mac))
 		memcpy(e.mac, mnl_attr_get_payload(mac), sizeof(e.mac));
@@ -346,7 +366,7 @@ on_link(struct kif *k, const struct nlmsghdr *h)
 	    ifi->ifi_family != AF_UNSPEC)
 		return;
 	if (h->nlmsg_type == RTM_DELLINK) {
-		interface_gone(k, ifi->ifi_index);
+		interface_gone(k, ifi->ifi_index, false);
 		return;
 	}
 	(void)mnl_attr_parse(h, sizeof(*ifi), attr_cb, &a);
@@ -358,7 +378,7 @@ on_link(struct kif *k, const struct nlmsghdr *h)
 	    strncmp(t->ifname, name,
 	    mnl_attr_get_payload_len(a.tb[IFLA_IFNAME])) != 0) {
 		/* renamed; its addresses come again with a dump */
-		interface_gone(k, ifi->ifi_index);
+		interface_gone(k, ifi->ifi_index, true);
 		(void)kif_dump(k);
 	}
 	link_event(k, ifi, &a);
@@ -438,7 +458,7 @@ on_addr(struct kif *k, const struct nlmsghdr *h)
 	if (h->nlmsg_type == RTM_NEWADDR)
 		addr_event(k, ifa, &a, &addr);
 	else if ((t = thing_find(k, (int)ifa->ifa_index, &addr)) != NULL)
-		thing_gone(k, t);
+		thing_gone(k, t, false);
 	else
 		unknown_gone(k, (int)ifa->ifa_index, &a, &addr);
 }

@@ -16,6 +16,7 @@
 #include "../../common/monotime.h"
 #include "../../common/os/kif.h"
 #include "netns.h"
+#include "skip.h"
 
 #define EVENTS_MAX	4096
 #define WAIT		(10 * MONOTIME_SEC)
@@ -244,6 +245,7 @@ START_TEST(rename_is_gone_and_new)
 	ck_assert_ptr_nonnull(last_addr(KIF_ADDR_DEL, "v0", "192.0.2.1/24"));
 	ck_assert(last(KIF_GONE, "v0") < last(KIF_LINK, "w0"));
 	ck_assert_int_eq(last(KIF_GONE, "v0")->ifindex, ifindex);
+	ck_assert(last(KIF_GONE, "v0")->renamed);
 	ck_assert_int_eq(last(KIF_LINK, "w0")->ifindex, ifindex);
 	AWAIT_KIF(last_addr(KIF_ADDR_ADD, "w0", "192.0.2.1/24") != NULL);
 }
@@ -258,11 +260,42 @@ START_TEST(removed)
 	ifindex = last(KIF_LINK, "v0")->ifindex;
 	NETNS_RUN("ip link del v0");
 	AWAIT_KIF(last(KIF_GONE, "v0") != NULL);
+	ck_assert(!last(KIF_GONE, "v0")->renamed);
 	ck_assert_ptr_nonnull(last_addr(KIF_ADDR_DEL, "v0", "192.0.2.1/24"));
 	ck_assert(last(KIF_ADDR_DEL, "v0") < last(KIF_GONE, "v0"));
 	NETNS_RUN("ip link add v0 type veth peer name v1");
 	AWAIT_KIF(last(KIF_LINK, "v0") > last(KIF_GONE, "v0"));
 	ck_assert_int_ne(last(KIF_LINK, "v0")->ifindex, ifindex);
+}
+END_TEST
+
+/* A macvlan gets what is for its own MAC, except in mode passthru. */
+START_TEST(macvlan_modes)
+{
+	if (!netns_try("ip link add m0 link v0 type macvlan mode bridge")) {
+		skip_because("this kernel has no macvlan");
+		return;
+	}
+	dump();
+	ck_assert(last(KIF_LINK, "m0")->macvlan);
+	ck_assert(!last(KIF_LINK, "v0")->macvlan);
+	NETNS_RUN("ip link del m0");
+	NETNS_RUN("ip link add m1 link v0 type macvlan mode passthru");
+	AWAIT_KIF(last(KIF_LINK, "m1") != NULL);
+	ck_assert(!last(KIF_LINK, "m1")->macvlan);
+}
+END_TEST
+
+START_TEST(port_of_a_bridge)
+{
+	NETNS_RUN("ip link add b0 type bridge");
+	dump();
+	ck_assert_int_eq(last(KIF_LINK, "v0")->master, 0);
+	NETNS_RUN("ip link set v0 master b0");
+	AWAIT_KIF(last(KIF_LINK, "v0")->master ==
+	    last(KIF_LINK, "b0")->ifindex);
+	NETNS_RUN("ip link set v0 nomaster");
+	AWAIT_KIF(last(KIF_LINK, "v0")->master == 0);
 }
 END_TEST
 
@@ -389,6 +422,8 @@ kif_case(void)
 	tcase_add_test(tc, rename_is_gone_and_new);
 	tcase_add_test(tc, removed);
 	tcase_add_test(tc, bridge_port_stays);
+	tcase_add_test(tc, macvlan_modes);
+	tcase_add_test(tc, port_of_a_bridge);
 	tcase_add_test(tc, traffic_control);
 	tcase_add_test(tc, overrun);
 	tcase_add_test(tc, dump_twice);

@@ -96,7 +96,9 @@ struct pdev {
 	struct vaddr	*vaddr;
 	bool		 running;	/* has a carrier */
 	bool		 no_v6;		/* IPv6 is disabled there */
-	bool		 refused;	/* not Ethernet: it was said */
+	bool		 bridge;
+	int		 master;	/* it is a port of that, 0: of none */
+	bool		 refused;	/* cannot be one: it was said */
 	bool		 contested;	/* another carpd's: it was said */
 };
 
@@ -217,12 +219,33 @@ addr_del(struct parent *p, struct pif *f, struct paddr *a)
 	tell_shown(p, f, a, 255);
 }
 
+/*
+ * Have carpdev take frames for the virtual MACs, or not.  A bridge keeps them
+ * from its ports then: it may only while we are MASTER, else whoever is behind
+ * a port could not reach another MASTER.
+ */
+static void
+pif_macs(struct pif *f, bool on)
+{
+	uint8_t mac[6];
+	size_t i;
+
+	for (i = 0; i < f->nvhids; i++) {
+		vmac_of(f->vhids[i], mac);
+		if (vaddr_mac(f->dev->vaddr, mac, on) == -1)
+			log_warn("%s: %s does not take the virtual MAC",
+			    f->name, f->dev->name);
+	}
+}
+
 static void
 pif_addresses(struct parent *p, struct pif *f, bool on)
 {
 	size_t i;
 
 	f->on = on;
+	if (f->dev->bridge && f->dev->vaddr != NULL)
+		pif_macs(f, on);
 	for (i = 0; i < f->naddrs; i++) {
 		if (!on)
 			addr_del(p, f, &f->addrs[i]);
@@ -334,10 +357,9 @@ pif_declare(struct pif *f)
 		if (steer_add_vhid(f->dev->steer, f->vhids[i], mac) == -1)
 			log_warn("%s: cannot steer vhid %d", f->name,
 			    f->vhids[i]);
-		if (vaddr_mac(f->dev->vaddr, mac, true) == -1)
-			log_warn("%s: %s does not take the virtual MAC",
-			    f->name, f->dev->name);
 	}
+	if (!f->dev->bridge)
+		pif_macs(f, true);
 	for (i = 0; i < f->naddrs; i++)
 		if (!f->addrs[i].stale)
 			declare_addr(f, &f->addrs[i]);
@@ -501,15 +523,20 @@ tell_gone(struct parent *p, const struct pdev *d)
 }
 
 static void
-pdev_gone(struct parent *p, struct pdev *d)
+pdev_gone(struct parent *p, struct pdev *d, bool renamed)
 {
+	char now[IF_NAMESIZE];
 	struct pif *f;
 	size_t i;
 
-	d->present = 0;
+	d->present = d->master = 0;
 	if (d->ifindex == 0)
 		return;
-	pdev_release(d, false);
+	/* under its new name it must have nothing of ours */
+	if ((renamed = renamed && if_indextoname((unsigned int)d->ifindex,
+	    now) != NULL))
+		vaddr_renamed(d->vaddr, now);
+	pdev_release(d, renamed);
 	TAILQ_FOREACH(f, &p->ifs, entry) {
 		if (f->dev != d)
 			continue;
@@ -561,20 +588,38 @@ pdev_get(struct parent *p, const char *name)
 
 /* ---- what the kernel tells ---- */
 
+/* What comes in at a port is the bridge's, not the host's. */
+static void
+port_event(struct pdev *d, const struct kif_event *k)
+{
+	char name[IF_NAMESIZE];
+
+	if (k->master != 0 && k->master != d->master &&
+	    if_indextoname((unsigned int)k->master, name) != NULL)
+		log_warnx("%s: is a port of %s: hosts reach virtual addresses "
+		    "on %s, not on its ports", d->name, name, name);
+	d->master = k->master;
+}
+
 static void
 link_event(struct parent *p, struct pdev *d, const struct kif_event *k)
 {
-	if (!k->ethernet) {
+	if (!k->ethernet || k->macvlan) {
 		if (!d->refused)
-			log_warnx("%s: is not an Ethernet interface",
-			    d->name);
+			log_warnx("%s: %s", d->name, !k->ethernet ?
+			    "is not an Ethernet interface" : "a macvlan gets "
+			    "nothing for a virtual MAC, except in mode "
+			    "passthru: not used");
 		d->refused = true;
 		return;
 	}
 	d->refused = false;
+	/* re-created before we were told, or its name went to another */
 	if (d->ifindex != 0 && d->ifindex != k->ifindex)
-		pdev_gone(p, d);	/* re-created before we were told */
+		pdev_gone(p, d, true);
 	d->present = k->ifindex;
+	d->bridge = k->bridge;
+	port_event(d, k);
 	if (d->ifindex != 0 && memcmp(d->mac, k->mac, sizeof(d->mac)) != 0)
 		steer_set_mac(d->steer, k->mac);
 	memcpy(d->mac, k->mac, sizeof(d->mac));
@@ -643,7 +688,7 @@ kif_event(const struct kif_event *k, void *arg)
 		return;
 	switch (k->type) {
 	case KIF_GONE:
-		pdev_gone(p, d);
+		pdev_gone(p, d, k->renamed);
 		return;
 	case KIF_ADDR_ADD:
 	case KIF_ADDR_DEL:

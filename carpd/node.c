@@ -482,7 +482,7 @@ node_missing(const struct node *n, enum vhost_cause *cause)
 
 	*cause = VHOST_CAUSE_CARPDEV_GONE;
 	if (d->ifindex == 0)
-		return ("carpdev does not exist");
+		return ("carpdev does not exist, or cannot be used");
 	*cause = VHOST_CAUSE_LINK;
 	if (d->fd == -1 || d->slots == NULL || !d->link_known)
 		return ("carpdev is being opened");

@@ -35,7 +35,14 @@ void		 vaddr_close(struct vaddr *v);
 /* Free without touching the kernel (interface gone). */
 void		 vaddr_free(struct vaddr *v);
 
-/* The NIC is told a virtual MAC, or to forget it; survives our processes. */
+/* carpdev has another name now; what follows goes by that. */
+void		 vaddr_renamed(struct vaddr *v, const char *ifname);
+
+/*
+ * The NIC is told a virtual MAC, or to forget it; survives our processes.  A
+ * bridge takes frames for it away from its ports: to be told of it only while
+ * this host is MASTER.
+ */
 int		 vaddr_mac(struct vaddr *v, const uint8_t mac[6], bool add);
 /*
  * Declare a virtual address (with its configured prefix length).  When the

@@ -1525,6 +1525,12 @@ vaddr_open(const char *ifname, int ifindex, struct steer *s)
 }
 
 void
+vaddr_renamed(struct vaddr *v, const char *ifname)
+{
+	strlcpy(v->ifname, ifname, sizeof(v->ifname));
+}
+
+void
 vaddr_free(struct vaddr *v)
 {
 	struct vip	*p;

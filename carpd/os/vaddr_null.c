@@ -39,6 +39,13 @@ vaddr_free(struct vaddr *v)
 	free(v);
 }
 
+void
+vaddr_renamed(struct vaddr *v, const char *ifname)
+{
+	(void)v;
+	(void)ifname;
+}
+
 int
 vaddr_mac(struct vaddr *v, const uint8_t mac[6], bool add)
 {

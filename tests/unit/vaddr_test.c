@@ -376,6 +376,23 @@ START_TEST(prefix_length)
 }
 END_TEST
 
+/* Everything goes by its new name: what was changed there is put back. */
+START_TEST(renamed)
+{
+	NETNS_RUN("echo 1 > /proc/sys/net/ipv4/conf/v0/send_redirects");
+	va = open_on("v0");
+	ck_assert_int_eq(declare("192.0.2.1/24"), 0);
+	ck_assert_int_eq(add("192.0.2.1"), 24);
+	NETNS_RUN("ip link set v0 name w0");
+	vaddr_renamed(va, "w0");
+	vaddr_close(va);
+	ck_assert(netns_try("grep -q 1 "
+	    "/proc/sys/net/ipv4/conf/w0/send_redirects"));
+	ck_assert(netns_try("! ip addr show dev w0 | grep -q 192.0.2.1"));
+	NETNS_RUN("ip link set w0 name v0");
+}
+END_TEST
+
 START_TEST(outside_every_prefix)
 {
 	NETNS_RUN("ip addr add 192.0.2.200/24 dev v0");
@@ -984,6 +1001,7 @@ vaddr_case(void)
 	tcase_add_test(tc, address6);
 	tcase_add_test(tc, source);
 	tcase_add_test(tc, prefix_length);
+	tcase_add_test(tc, renamed);
 	tcase_add_test(tc, outside_every_prefix);
 	tcase_add_test(tc, not_declared);
 	tcase_add_test(tc, somebody_removed_it);

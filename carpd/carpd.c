@@ -588,6 +588,19 @@ pdev_get(struct parent *p, const char *name)
 
 /* ---- what the kernel tells ---- */
 
+/* Put those of a family there, again, or for the first time. */
+static void
+addrs_again(struct parent *p, struct pdev *d, uint8_t af)
+{
+	struct pif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		for (i = 0; f->dev == d && pif_lives(f) && i < f->naddrs; i++)
+			if (f->addrs[i].addr.af == af && !f->addrs[i].stale)
+				addr_add(p, f, &f->addrs[i]);
+}
+
 /* What comes in at a port is the bridge's, not the host's. */
 static void
 port_event(struct pdev *d, const struct kif_event *k)
@@ -643,7 +656,9 @@ stolen_address(struct parent *p, struct pdev *d, const struct ipaddr *addr)
 		for (i = 0; i < f->naddrs; i++) {
 			struct paddr *a = &f->addrs[i];
 
+			/* with another length we have replaced it ourselves */
 			if (!a->installed || a->stale ||
+			    a->shown != addr->plen ||
 			    ipaddr_cmp(&a->addr, addr) != 0)
 				continue;
 			p->count[PARENT_ADDR_RESTORED]++;
@@ -653,6 +668,20 @@ stolen_address(struct parent *p, struct pdev *d, const struct ipaddr *addr)
 			addr_add(p, f, a);
 		}
 	}
+}
+
+static void
+addr_event(struct parent *p, struct pdev *d, const struct kif_event *k)
+{
+	bool add = k->type == KIF_ADDR_ADD;
+
+	if (d->vaddr == NULL)
+		return;
+	if (k->proto != KIF_PROTO_CARPD &&
+	    vaddr_note(d->vaddr, &k->addr, add))
+		addrs_again(p, d, k->addr.af);
+	if (!add)
+		stolen_address(p, d, &k->addr);
 }
 
 static void
@@ -692,11 +721,7 @@ kif_event(const struct kif_event *k, void *arg)
 		return;
 	case KIF_ADDR_ADD:
 	case KIF_ADDR_DEL:
-		if (d->vaddr != NULL && k->proto != KIF_PROTO_CARPD)
-			vaddr_note(d->vaddr, &k->addr, k->type ==
-			    KIF_ADDR_ADD);
-		if (k->type == KIF_ADDR_DEL)
-			stolen_address(p, d, &k->addr);
+		addr_event(p, d, k);
 		return;
 	case KIF_TC:
 		stolen_filter(p, d);

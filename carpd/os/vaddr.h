@@ -78,9 +78,11 @@ void		 vaddr_add_many(struct vaddr *v, struct vaddr_job *jobs,
 int		 vaddr_del(struct vaddr *v, const struct ipaddr *a);
 /*
  * Note what carpdev's other addresses are (from kif events), for the choice
- * of the prefix length.
+ * of the prefix length.  When the last one within the prefix of an installed
+ * virtual address is gone, that gets its configured length, and the network
+ * its route, at once.  true: some did, vaddr_add() tells.
  */
-void		 vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add);
+bool		 vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add);
 
 /*
  * carpdev has a carrier again: forget the neighbours that were asked for in

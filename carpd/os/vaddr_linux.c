@@ -1271,7 +1271,50 @@ vaddr_del(struct vaddr *v, const struct ipaddr *a)
 	return (0);
 }
 
-void
+/*
+ * The same address with another prefix length.  IPv4 has both for a moment,
+ * so that nothing that hangs on it is lost; IPv6 takes it only once.
+ */
+static int
+vip_lengthen(struct vaddr *v, struct vip *p)
+{
+	struct nlmsghdr	*old = p->add;
+	bool		 v4 = p->addr.af == AF_INET;
+	int		 r = 0;
+
+	p->add = NULL;
+	if (vip_prepare(v, p) == -1) {
+		p->add = old;
+		return (-1);
+	}
+	if (!v4)
+		(void)delete_addr(v, old);
+	r = send_as(v, p->add, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE);
+	if (v4 && r == 0)
+		(void)delete_addr(v, old);
+	free(old);
+	return (r);
+}
+
+/* Those that have become the only ones of their network. */
+static bool
+lengthen_lonely(struct vaddr *v)
+{
+	struct vip	*p;
+	bool		 changed = false;
+
+	TAILQ_FOREACH(p, &v->vips, entry) {
+		if (!p->installed || p->own || p->plen == vip_plen(v, p) ||
+		    p->plen == p->addr.plen)
+			continue;
+		/* or carpdev is on its way out; the next refresh will tell */
+		if (vip_lengthen(v, p) == 0)
+			changed = true;
+	}
+	return (changed);
+}
+
+bool
 vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add)
 {
 	struct ipaddr	*notes;
@@ -1284,13 +1327,13 @@ vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add)
 			break;
 	}
 	if (add == (i < v->nnotes))
-		return;
+		return (false);
 	if (!add)
 		v->notes[i] = v->notes[--v->nnotes];
 	else {
 		if ((notes = reallocarray(v->notes, v->nnotes + 1,
 		    sizeof(*notes))) == NULL)
-			return;
+			return (false);
 		v->notes = notes;
 		v->notes[v->nnotes++] = *a;
 	}
@@ -1298,6 +1341,7 @@ vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add)
 		if (!p->installed)
 			(void)vip_prepare(v, p);
 	}
+	return (!add && lengthen_lonely(v));
 }
 
 /* -- virtual MACs -- */

@@ -102,12 +102,13 @@ vaddr_del(struct vaddr *v, const struct ipaddr *a)
 	return (0);
 }
 
-void
+bool
 vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add)
 {
 	(void)v;
 	(void)a;
 	(void)add;
+	return (false);
 }
 
 void

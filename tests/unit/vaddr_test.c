@@ -356,15 +356,20 @@ START_TEST(prefix_length)
 	va = open_on("v0");
 	ck_assert_int_eq(declare("192.0.2.1/24"), 0);
 	ck_assert_int_eq(declare("192.0.2.2/24"), 0);
-	vaddr_note(va, &other, true);
-	vaddr_note(va, &other, true);
+	ck_assert(!vaddr_note(va, &other, true));
+	ck_assert(!vaddr_note(va, &other, true));
 	ck_assert_int_eq(add("192.0.2.1"), 32);
-	vaddr_note(va, &other, false);
-	/* what is installed stays as it is */
-	ck_assert_int_eq(add("192.0.2.1"), 32);
+	/* it is the only one that could bring the route */
+	ck_assert(vaddr_note(va, &other, false));
+	ck_assert(there("192.0.2.1/24") && !there("192.0.2.1/32"));
+	ck_assert_int_eq(add("192.0.2.1"), 24);
+	/* with another one the route stays whose it is */
+	ck_assert(!vaddr_note(va, &other, true));
+	ck_assert_int_eq(add("192.0.2.1"), 24);
+	ck_assert(!vaddr_note(va, &other, false));
 	/* another virtual address is no other address */
 	other = addr("192.0.2.1/32");
-	vaddr_note(va, &other, true);
+	ck_assert(!vaddr_note(va, &other, true));
 	ck_assert_int_eq(add("192.0.2.2"), 24);
 	ck_assert_int_eq(del("192.0.2.1"), 0);
 	ck_assert_int_eq(add("192.0.2.1"), 24);
@@ -373,6 +378,27 @@ START_TEST(prefix_length)
 	ck_assert(there("192.0.2.1/24"));
 	vaddr_close(va);
 	ck_assert(!there("192.0.2.1/24"));
+}
+END_TEST
+
+/* IPv6 has an address once, whatever its prefix; its lifetime goes on. */
+START_TEST(prefix_length6)
+{
+	struct ipaddr	 other = addr("2001:db8::200/64");
+
+	NETNS_RUN("ip addr add 2001:db8::200/64 dev v0 nodad");
+	va = open_on("v0");
+	ck_assert_int_eq(declare("2001:db8::1/64"), 0);
+	ck_assert_int_eq(add("2001:db8::1"), 128);
+	NETNS_RUN("ip addr del 2001:db8::200/64 dev v0");
+	ck_assert(vaddr_note(va, &other, false));
+	ck_assert(there("2001:db8::1/64") && !there("2001:db8::1/128"));
+	ck_assert(netns_try("ip -6 route show dev v0 | grep -q "
+	    "2001:db8::/64"));
+	ck_assert_int_eq(del("2001:db8::1"), 0);
+	ck_assert(!netns_try("ip -6 route show dev v0 | grep -q "
+	    "2001:db8::/64"));
+	vaddr_close(va);
 }
 END_TEST
 
@@ -1001,6 +1027,7 @@ vaddr_case(void)
 	tcase_add_test(tc, address6);
 	tcase_add_test(tc, source);
 	tcase_add_test(tc, prefix_length);
+	tcase_add_test(tc, prefix_length6);
 	tcase_add_test(tc, renamed);
 	tcase_add_test(tc, outside_every_prefix);
 	tcase_add_test(tc, not_declared);

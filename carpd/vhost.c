@@ -496,7 +496,12 @@ backup_advert(struct step *s)
 			succeed(s, cause, v->jitter);
 		return;
 	}
-	all = v->pending != VHOST_CAUSE_NONE;
+	/*
+	 * A foreign master that is heard in one family may have died in the
+	 * other.  One of ours is alive: it has no IPv6 at present, or the path
+	 * loses it, and a claim would only be taken back at once, for ever.
+	 */
+	all = e->ours || v->pending != VHOST_CAUSE_NONE;
 	follow(s);
 	if (all)
 		listen_all(s, three_of(e));

@@ -363,6 +363,27 @@ START_TEST(families)
 }
 END_TEST
 
+/* One of ours is heard in either family: it lives. */
+START_TEST(families_of_our_own)
+{
+	struct vhost_event	 e = advert(1, 0, 0);
+
+	e.ours = true;
+	e.node = 9;
+	c.v6 = true;
+	enter(VHOST_BACKUP);
+	pass(SEC);
+	step(&e);
+	ck_assert_int_eq(left(VHOST_TIMER_MD4), 3 * SEC);
+	ck_assert_int_eq(left(VHOST_TIMER_MD6), 3 * SEC);
+	pass(SEC);
+	e.v6 = true;
+	step(&e);
+	ck_assert_int_eq(left(VHOST_TIMER_MD4), 3 * SEC);
+	ck_assert_int_eq(left(VHOST_TIMER_MD6), 3 * SEC);
+}
+END_TEST
+
 /* The adverts keep their rhythm however late the timer fires. */
 START_TEST(rhythm)
 {
@@ -1393,6 +1414,7 @@ main(void)
 	tcase_add_loop_test(tc, timer_values, 0, (int)NITEMS(timers));
 	tcase_add_loop_test(tc, skew_as_sent, 0, (int)NITEMS(skews));
 	tcase_add_test(tc, families);
+	tcase_add_test(tc, families_of_our_own);
 	tcase_add_test(tc, rhythm);
 	tcase_add_test(tc, early);
 	tcase_add_test(tc, advbase_0);

@@ -48,6 +48,7 @@
 #define ADDR_BATCH	64	/* addresses refreshed at once */
 #define LINKS_TIME	1000	/* ms for the first dump of interfaces */
 #define GROUPS		2	/* bow-outs to a group: IPv4, IPv6 */
+#define MTU_MIN6	1280	/* RFC 8200: less has no IPv6 */
 
 /* The last word of one vhid and family, should the engine die. */
 struct bowout {
@@ -97,6 +98,7 @@ struct pdev {
 	bool		 running;	/* has a carrier */
 	bool		 no_v6;		/* IPv6 is disabled there */
 	bool		 bridge;
+	uint32_t	 mtu;
 	int		 master;	/* it is a port of that, 0: of none */
 	bool		 refused;	/* cannot be one: it was said */
 	bool		 contested;	/* another carpd's: it was said */
@@ -400,6 +402,36 @@ hand_over_ip(struct parent *p, struct pdev *d)
 	}
 }
 
+/* Where the MTU is too small it goes as if it had never been there. */
+static bool
+ipv6_disabled(const struct pdev *d)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path),
+	    "/proc/sys/net/ipv6/conf/%s/disable_ipv6", d->name);
+	return (d->mtu < MTU_MIN6 || access(path, F_OK) == -1 ||
+	    read_flag("/proc/sys/net/ipv6/conf/%s/disable_ipv6", d->name));
+}
+
+static bool
+ipv6_router(const char *ifname)
+{
+	return (read_flag("/proc/sys/net/ipv6/conf/%s/forwarding", ifname));
+}
+
+static void
+tell_ipv6(struct parent *p, const struct pdev *d)
+{
+	struct msg_ipv6 m;
+
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.name, d->name, sizeof(m.name));
+	m.router = ipv6_router(d->name);
+	m.no_v6 = d->no_v6;
+	to_engine(p, IMSG_IPV6, -1, &m, sizeof(m));
+}
+
 static void
 pdev_hand_over(struct parent *p, struct pdev *d, int sock)
 {
@@ -410,10 +442,8 @@ pdev_hand_over(struct parent *p, struct pdev *d, int sock)
 	(void)strlcpy(m.name, d->name, sizeof(m.name));
 	m.ifindex = d->ifindex;
 	memcpy(m.mac, d->mac, sizeof(m.mac));
-	m.router = read_flag("/proc/sys/net/ipv6/conf/%s/forwarding", d->name);
-	d->no_v6 = read_flag("/proc/sys/net/ipv6/conf/%s/disable_ipv6",
-	    d->name) || access("/proc/sys/net/ipv6", F_OK) == -1;
-	m.no_v6 = d->no_v6;
+	m.router = ipv6_router(d->name);
+	m.no_v6 = d->no_v6 = ipv6_disabled(d);
 	to_engine(p, IMSG_CARPDEV, sock, &m, sizeof(m));
 	hand_over_ip(p, d);
 	memset(&s, 0, sizeof(s));
@@ -588,6 +618,19 @@ pdev_get(struct parent *p, const char *name)
 
 /* ---- what the kernel tells ---- */
 
+/* They went with IPv6: nobody stole them. */
+static void
+addrs_lost6(struct parent *p, struct pdev *d)
+{
+	struct pif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		for (i = 0; f->dev == d && i < f->naddrs; i++)
+			if (f->addrs[i].addr.af == AF_INET6)
+				addr_del(p, f, &f->addrs[i]);
+}
+
 /* Put those of a family there, again, or for the first time. */
 static void
 addrs_again(struct parent *p, struct pdev *d, uint8_t af)
@@ -599,6 +642,27 @@ addrs_again(struct parent *p, struct pdev *d, uint8_t af)
 		for (i = 0; f->dev == d && pif_lives(f) && i < f->naddrs; i++)
 			if (f->addrs[i].addr.af == af && !f->addrs[i].stale)
 				addr_add(p, f, &f->addrs[i]);
+}
+
+/*
+ * Has IPv6 been disabled or enabled?  Nobody tells of that but the addresses
+ * that go and come with it.
+ */
+static void
+pdev_ipv6(struct parent *p, struct pdev *d)
+{
+	bool was = d->no_v6;
+
+	if (d->ifindex == 0 || (d->no_v6 = ipv6_disabled(d)) == was)
+		return;
+	if (d->no_v6)
+		addrs_lost6(p, d);
+	else {
+		/* memberships may have gone with it */
+		frameio_rejoin6(d->name, d->ifindex, d->join);
+		addrs_again(p, d, AF_INET6);
+	}
+	tell_ipv6(p, d);
 }
 
 /* What comes in at a port is the bridge's, not the host's. */
@@ -632,7 +696,9 @@ link_event(struct parent *p, struct pdev *d, const struct kif_event *k)
 		pdev_gone(p, d, true);
 	d->present = k->ifindex;
 	d->bridge = k->bridge;
+	d->mtu = k->mtu;
 	port_event(d, k);
+	pdev_ipv6(p, d);
 	if (d->ifindex != 0 && memcmp(d->mac, k->mac, sizeof(d->mac)) != 0)
 		steer_set_mac(d->steer, k->mac);
 	memcpy(d->mac, k->mac, sizeof(d->mac));
@@ -661,6 +727,10 @@ stolen_address(struct parent *p, struct pdev *d, const struct ipaddr *addr)
 			    a->shown != addr->plen ||
 			    ipaddr_cmp(&a->addr, addr) != 0)
 				continue;
+			if (addr->af == AF_INET6)
+				pdev_ipv6(p, d);
+			if (!a->installed)	/* it went with IPv6 */
+				continue;
 			p->count[PARENT_ADDR_RESTORED]++;
 			log_warnx("%s: somebody removed %s from %s: it is "
 			    "back", f->name, ipaddr_print(addr, buf,
@@ -677,6 +747,8 @@ addr_event(struct parent *p, struct pdev *d, const struct kif_event *k)
 
 	if (d->vaddr == NULL)
 		return;
+	if (k->addr.af == AF_INET6 && k->proto != KIF_PROTO_CARPD)
+		pdev_ipv6(p, d);
 	if (k->proto != KIF_PROTO_CARPD &&
 	    vaddr_note(d->vaddr, &k->addr, add))
 		addrs_again(p, d, k->addr.af);
@@ -1273,6 +1345,24 @@ verb_reload(struct parent *p, const struct imsg *im)
 }
 
 static void
+verb_ask_ipv6(struct parent *p, const struct imsg *im)
+{
+	const struct msg_name *m = im->data;
+	char name[IF_NAMESIZE];
+	struct pdev *d;
+
+	memcpy(name, m->name, sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	kif_read(p->kif);	/* an MTU may have changed just before */
+	if ((d = pdev_find(p, name)) == NULL) {
+		refuse(p, "a carpdev");
+		return;
+	}
+	pdev_ipv6(p, d);
+	tell_ipv6(p, d);
+}
+
+static void
 verb_counters(struct parent *p, const struct imsg *im)
 {
 	struct msg_parent_counters m;
@@ -1314,6 +1404,7 @@ static void (*const verbs[IMSG_MAX])(struct parent *, const struct imsg *) = {
 	[IMSG_BOWOUT] = verb_bowout,		/* deposit the last frame */
 	[IMSG_LOG] = verb_log,
 	[IMSG_RELOAD] = verb_reload,
+	[IMSG_ASK_IPV6] = verb_ask_ipv6,	/* is it disabled there? */
 	[IMSG_WANT_COUNTERS] = verb_counters,
 	[IMSG_ASK_ALIVE] = verb_alive,
 	[IMSG_STOPPED] = verb_stopped,

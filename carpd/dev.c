@@ -129,7 +129,7 @@ dev_close(struct dev *d)
 	steer_slots_unmap(d->slots);
 	d->slots = NULL;
 	d->ifindex = 0;
-	d->link = d->link_known = d->proven = false;
+	d->link = d->link_known = d->proven = d->v6_asked = false;
 	memset(d->addrs, 0, sizeof(d->addrs));
 	memset(d->strangers, 0, sizeof(d->strangers));
 	memset(&d->src4, 0, sizeof(d->src4));
@@ -144,8 +144,7 @@ dev_families(struct dev *d)
 
 	TAILQ_FOREACH(f, &d->eng->vifs, entry)
 		for (i = 0; f->dev == d && i < f->nnodes; i++)
-			if (f->nodes[i]->v.state == VHOST_INIT)
-				node_families(f->nodes[i]);
+			node_families(f->nodes[i]);
 }
 
 void
@@ -219,6 +218,38 @@ dev_gone(struct engine *e, const struct msg_name *m)
 	dev_changed(d);
 }
 
+void
+dev_ipv6(struct engine *e, const struct msg_ipv6 *m)
+{
+	struct dev *d = dev_get(e, m->name);
+
+	if (d->ifindex == 0)
+		return;
+	d->v6_asked = false;
+	d->router = m->router != 0;
+	d->no_v6 = m->no_v6 != 0;
+	dev_families(d);
+	dev_changed(d);
+	dev_families(d);	/* of those that stopped */
+}
+
+/*
+ * The last IPv6 source went.  Where IPv6 was disabled the other family goes
+ * on; else the vhid stops, since another host can do both.  Who may look knows.
+ */
+static void
+dev_ask_ipv6(struct dev *d)
+{
+	struct msg_name m;
+
+	if (!d->link || d->no_v6 || d->eng->parent == NULL)
+		return;
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.name, d->name, sizeof(m.name));
+	d->v6_asked = true;
+	engine_to_parent(d->eng, IMSG_ASK_IPV6, &m, sizeof(m));
+}
+
 /* Link-local sources are preferred for IPv6, as the kernels do. */
 static void
 dev_sources(struct dev *d)
@@ -244,6 +275,11 @@ dev_sources(struct dev *d)
 	}
 	changed = memcmp(&old4, &d->src4, sizeof(old4)) != 0 ||
 	    memcmp(&old6, &d->src6, sizeof(old6)) != 0;
+	if (changed) {
+		if (old6.af != 0 && d->src6.af == 0)
+			dev_ask_ipv6(d);
+		dev_families(d);
+	}
 	TAILQ_FOREACH(f, &d->eng->vifs, entry)
 		for (i = 0; f->dev == d && i < f->nnodes; i++)
 			if (f->nodes[i]->running &&

@@ -327,6 +327,9 @@ parent_msg(struct channel *c, struct imsg *im, void *arg)
 	case IMSG_CARPDEV_GONE:
 		dev_gone(e, im->data);
 		return;
+	case IMSG_IPV6:
+		dev_ipv6(e, im->data);
+		return;
 	case IMSG_ADDR_SHOWN:
 		got_addr(e, im->data);
 		return;

@@ -114,6 +114,8 @@ struct dev {
 	int			 ifindex;	/* 0: not there */
 	uint8_t			 mac[6];
 	bool			 router, no_v6;
+	bool			 v6_asked;	/* it lost its source: is IPv6
+						   disabled? */
 	bool			 link;		/* up and running */
 	bool			 link_known;
 	bool			 proven;	/* heard or MASTER since the link
@@ -267,6 +269,10 @@ void		 node_free(struct node *n);
 void		 node_conf(struct node *n, const struct config_vhid *cv);
 void		 node_style(struct node *n);
 void		 node_variant(struct node *n);
+/*
+ * Which families it has, by its addresses and carpdev.  A family that comes
+ * while it runs does so when it can send.
+ */
 void		 node_families(struct node *n);
 /* Deliver an event and carry out what follows, in a round of its own. */
 void		 node_event(struct node *n, const struct vhost_event *ev);
@@ -372,6 +378,8 @@ bool		 dev_is_own(const struct dev *d, const struct ipaddr *a);
 const struct ipaddr *dev_source(const struct dev *d,
 		    const struct ipaddr *dst);
 void		 dev_gone(struct engine *e, const struct msg_name *m);
+/* IPv6 was disabled there, or is back, or neither: we had asked. */
+void		 dev_ipv6(struct engine *e, const struct msg_ipv6 *m);
 /*
  * Somebody was heard on d, or nobody for long enough: what was held because
  * the way through it was not sure is released.

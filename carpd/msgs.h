@@ -46,6 +46,13 @@ struct msg_unicast {		/* a socket to peers on a carpdev */
 	uint8_t		 pad[3];
 };
 
+struct msg_ipv6 {		/* of a carpdev, at a change or when asked */
+	char		 name[IF_NAMESIZE];
+	uint8_t		 router;	/* IPv6 forwarding is on */
+	uint8_t		 no_v6;		/* IPv6 is disabled there */
+	uint8_t		 pad[2];
+};
+
 struct msg_name {
 	char		 name[IF_NAMESIZE];
 };
@@ -266,6 +273,7 @@ struct ctl_history {
 	X(UNICAST,	MSG_FROM_PARENT, struct msg_unicast, 1, 0)	\
 	X(SLOTS,	MSG_FROM_PARENT, struct msg_name, 1, 0)		\
 	X(CARPDEV_GONE,	MSG_FROM_PARENT, struct msg_name, 0, 0)		\
+	X(IPV6,		MSG_FROM_PARENT, struct msg_ipv6, 0, 0)		\
 	X(ADDR_SHOWN,	MSG_FROM_PARENT, struct ctl_addr, 0, 0)		\
 	X(COUNTERS,	MSG_FROM_PARENT, struct msg_parent_counters, 0, 0) \
 	X(RELOADED,	MSG_FROM_PARENT, struct msg_result, 0, 0)	\
@@ -278,6 +286,7 @@ struct ctl_history {
 	X(BOWOUT,	MSG_FROM_ENGINE, struct msg_bowout, 0, 0)	\
 	X(LOG,		MSG_FROM_ENGINE, struct msg_log, 0, 0)		\
 	X(RELOAD,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
+	X(ASK_IPV6,	MSG_FROM_ENGINE, struct msg_name, 0, 0)		\
 	X(WANT_COUNTERS, MSG_FROM_ENGINE, struct msg_none, 0, 0)	\
 	X(ASK_ALIVE,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
 	X(STOPPED,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\

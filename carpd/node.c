@@ -497,10 +497,10 @@ node_missing(const struct node *n, enum vhost_cause *cause)
 	if (n->vif->dying || n->eng->stopping)
 		return ("shutting down");
 	*cause = VHOST_CAUSE_SOURCE;
-	if (n->conf.v6 && d->src6.af == 0)
-		return ("no usable IPv6 source address on carpdev");
-	if (!n->conf.v4 && !n->conf.v6)
+	if (!n->conf.v4 && d->no_v6)
 		return ("IPv6 is disabled on carpdev");
+	if (n->conf.v6 && d->src6.af == 0 && !d->v6_asked)
+		return ("no usable IPv6 source address on carpdev");
 	return (NULL);
 }
 
@@ -568,7 +568,7 @@ deposit(struct node *n, const struct ipaddr *dst, bool withdraw)
 	(void)strlcpy(m.carpdev, n->vif->dev->name, sizeof(m.carpdev));
 	m.vhid = n->conf.vhid;
 	m.dst = *dst;
-	if (!withdraw)
+	if (!withdraw && (dst->af == AF_INET ? n->conf.v4 : n->conf.v6))
 		m.len = (uint16_t)build_frame(n, dst, &o, m.frame,
 		    sizeof(m.frame));
 	engine_to_parent(n->eng, IMSG_BOWOUT, &m, sizeof(m));
@@ -597,7 +597,7 @@ node_deposit(struct node *n)
 		return;
 	if (n->conf.v4)
 		deposit_family(n, AF_INET);
-	if (n->conf.v6)
+	if (n->conf.v6 || n->told_no_v6)
 		deposit_family(n, AF_INET6);
 }
 
@@ -613,26 +613,49 @@ node_style(struct node *n)
 	    (style == STYLE_AUTO && n->skew_peer);
 }
 
+/* Tell of an IPv6 that carpdev does not have, or has again. */
+static void
+told_families(struct node *n, bool v6, bool served)
+{
+	const struct config_iface *c = &n->vif->c;
+
+	if (v6 && !served && !n->told_no_v6)
+		log_warnx("%s: IPv6 is disabled on %s: its IPv6 addresses are "
+		    "not served", c->name, c->carpdev);
+	if (served && n->told_no_v6)
+		log_info("%s: IPv6 is back on %s: its IPv6 addresses are "
+		    "served", c->name, c->carpdev);
+	n->told_no_v6 = v6 && !served;
+}
+
 void
 node_families(struct node *n)
 {
 	const struct config_iface *c = &n->vif->c;
-	bool served = true;
+	const struct dev *d = n->vif->dev;
+	bool was = n->conf.v6, v4 = false, v6 = false, served;
 	size_t i;
 
-	n->conf.v4 = n->conf.v6 = false;
 	for (i = 0; i < c->naddrs; i++) {
-		if (c->addrs[i].af == AF_INET)
-			n->conf.v4 = true;
-		else if (n->vif->dev->no_v6)
-			served = false;
-		else
-			n->conf.v6 = true;
+		v4 |= c->addrs[i].af == AF_INET;
+		v6 |= c->addrs[i].af == AF_INET6;
 	}
-	if (!served && !n->told_no_v6)
-		log_warnx("%s: IPv6 is disabled on %s: its IPv6 addresses are "
-		    "not served", c->name, c->carpdev);
-	n->told_no_v6 = !served;
+	served = v6 && !d->no_v6;
+	if (n->v.state != VHOST_INIT) {
+		if (!v4)	/* without anything to run on it is stopped */
+			return;
+		if (!was && d->src6.af == 0)
+			served = false;
+	}
+	n->conf.v4 = v4;
+	n->conf.v6 = served;
+	told_families(n, v6, served);
+	if (n->v.state == VHOST_INIT || was == served)
+		return;
+	node_deposit(n);
+	node_simple_event(n, VHOST_EV_CONF, VHOST_CAUSE_CONFIG);
+	if (served && n->v.state == VHOST_MASTER)
+		announce(n);
 }
 
 void

@@ -37,6 +37,8 @@ int		 frameio_open_ip(int ifindex, uint8_t af);
  * family is not to be had.
  */
 void		 frameio_join(const char *ifname, int ifindex, int fds[2]);
+/* The IPv6 one anew: IPv6 was disabled there and is back. */
+void		 frameio_rejoin6(const char *ifname, int ifindex, int fds[2]);
 /* Whole Ethernet frame.  0, or -1 and errno. */
 int		 frameio_send(int fd, const void *frame, size_t len);
 /*

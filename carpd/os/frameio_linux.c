@@ -236,6 +236,15 @@ frameio_join(const char *ifname, int ifindex, int fds[2])
 	fds[1] = join6(ifindex);
 }
 
+void
+frameio_rejoin6(const char *ifname, int ifindex, int fds[2])
+{
+	(void)ifname;
+	if (fds[1] != -1)
+		close(fds[1]);
+	fds[1] = join6(ifindex);
+}
+
 int
 frameio_send(int fd, const void *frame, size_t len)
 {

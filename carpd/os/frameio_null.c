@@ -44,6 +44,14 @@ frameio_join(const char *ifname, int ifindex, int fds[2])
 	fds[0] = fds[1] = -1;
 }
 
+void
+frameio_rejoin6(const char *ifname, int ifindex, int fds[2])
+{
+	(void)ifname;
+	(void)ifindex;
+	fds[1] = -1;
+}
+
 int
 frameio_send(int fd, const void *frame, size_t len)
 {

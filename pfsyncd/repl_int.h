@@ -228,6 +228,7 @@ struct repl {
 	monotime_t	 full_at;		/* next try */
 	int64_t		 full_wait;
 	uint32_t	 full_batch;
+	uint32_t	 full_looked;		/* at, and none was missing */
 	uint32_t	 nyoung, nmissing;
 
 	struct repl_status count;		/* the counters of it */

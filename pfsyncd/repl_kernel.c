@@ -760,6 +760,7 @@ table_full(struct repl *r, monotime_t now)
 	r->full_at = monotime_add(now, FULL_MIN);
 	r->full_batch = FULL_BATCH;
 	r->full_mark = 0;
+	r->full_looked = 0;
 }
 
 /* Those that were to find out are done: has any been refused? */
@@ -793,16 +794,21 @@ may_put(struct repl *r, monotime_t now)
 	return (r->full_batch);
 }
 
-/* So many were; all: none is left.  Has none been refused, it is over. */
+/*
+ * n were, of so many looked at.  Once all have been, and none was left and none
+ * refused, it is over.
+ */
 static void
-have_put(struct repl *r, uint32_t n, bool all)
+have_put(struct repl *r, uint32_t n, uint32_t looked, uint32_t top)
 {
 	if (!r->full)
 		return;
 	if (n == 0 && !r->full_hit) {
-		r->full = !all;
+		r->full_looked += looked;
+		r->full = r->full_looked < top;
 		return;
 	}
+	r->full_looked = 0;
 	r->full_hit = false;
 	r->full_mark = r->ops_queued;
 }
@@ -884,7 +890,7 @@ missing_tick(struct repl *r, monotime_t now)
 			put++;
 		r->missing_pos++;
 	}
-	have_put(r, put, n == top);
+	have_put(r, put, n, top);
 }
 
 /* Are we being filled?  When that is over, look for what NEW did not tell. */

@@ -135,7 +135,7 @@ mutants() {
 	mutant unit full-all-at-once repl_kernel \
 	    "$(at table_full 's/r->full_batch = .*/r->full_batch = UINT32_MAX;/')"
 	mutant unit full-for-ever repl_kernel \
-	    "$(at have_put 's/r->full = !all/r->full = true/')"
+	    "$(at have_put 's/r->full = .*/r->full = true;/')"
 	mutant unit full-refreshed repl_rx \
 	    "$(at rx_refresh 's/ && r->full/ \&\& false/')"
 	mutant unit no-sweep repl_kernel \

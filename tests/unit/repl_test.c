@@ -1817,6 +1817,33 @@ START_TEST(table_full)
 }
 END_TEST
 
+/* More states than are looked at in a second: it ends all the same. */
+START_TEST(table_full_large)
+{
+	const unsigned int flows = 600000;
+	unsigned int room = 10, i;
+	struct flow f;
+
+	meet(&peer, PEER);
+	for (i = 0; i < flows; i++) {
+		f = flow(i);
+		f.timeout = 10000;
+		tell(&peer, &f, STAMP + i, 0);
+		if (i % OPS_MAX == 0)
+			(void)ops(&box);
+	}
+	(void)ops(&box);
+	f = flow(flows - 1);
+	refuse(&f, STATETBL_FULL, NULL);
+	ck_assert(repl_full(box.r));
+	for (i = 0; i < 10; i++)
+		(void)second_of(&room);
+	ck_assert_uint_eq(status().missing, 0);
+	ck_assert_uint_eq(room, 9);
+	ck_assert(!repl_full(box.r));
+}
+END_TEST
+
 START_TEST(kill_rules)
 {
 	struct flow f = flow(1), g = flow(2);
@@ -3490,7 +3517,8 @@ main(void)
 		orphan_of_strangers, leaving_with_flows,
 		refresh_rule, refresh_touches, longest_timeout,
 		mark_set_late, mute_until_known,
-		clash_kill, clash_yield, refused_put, table_full, kill_rules,
+		clash_kill, clash_yield, refused_put, table_full,
+		table_full_large, kill_rules,
 		boot_changed, starting, restarts, restarts_between, leaving, we_leave,
 		no_busy_loop,
 		duplicates, late_header, epochs, stamps_out_of_range,

@@ -173,60 +173,73 @@ shell_test() {
 # The last line of pytest -q: 2 failed, 12 passed, 1 skipped in 3.00s
 count() { grep -oE "[0-9]+ $1" "$tmp/last" | cut -d' ' -f1; }
 
-lane() {	# lane NAME TEST...: output and status into files
-	name=$1
-	shift
-	PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest \
-	    -p no:cacheprovider -rs -q --tb=short --durations=5 "$@" \
-	    >"$tmp/$name" 2>&1
-	echo $? >"$tmp/$name.rc"
+# worker FILE...: runs those that nobody else has begun; output, status and
+# seconds into files
+worker() {
+	for t in "$@"; do
+		n=$(echo "$t" | tr / .)
+		mkdir "$tmp/begun.$n" 2>/dev/null || continue
+		begin=$(date +%s)
+		# shellcheck disable=SC2086 # a list of words
+		PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest \
+		    -p no:cacheprovider -rs -q --tb=short $t >"$tmp/py.$n" 2>&1
+		echo $? >"$tmp/rc.$n"
+		echo $(($(date +%s) - begin)) >"$tmp/time.$n"
+	done
 }
 
-sum_up() {	# sum_up NAME: of a lane
-	cat "$tmp/$1"
+sum_up() {	# sum_up FILE: what a worker left
+	n=$(echo "$1" | tr / .)
 	grep -E '^=*[ ]*[0-9]+ (passed|failed|skipped|error|deselected)' \
-	    "$tmp/$1" | tail -n 1 | tr -d '=' >"$tmp/last"
+	    "$tmp/py.$n" | tail -n 1 | tr -d '=' >"$tmp/last"
 	p=$(count passed) f=$(count failed) s=$(count skipped) e=$(count error)
 	pass "${p:-0}"
 	skipped=$((skipped + ${s:-0}))
 	bad=$((${f:-0} + ${e:-0}))
-	[ "$(cat "$tmp/$1.rc")" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+	[ "$(cat "$tmp/rc.$n")" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
 	failed=$((failed + bad))
+	if [ "$bad" -gt 0 ]; then
+		echo "FAIL  $1: $bad, $(cat "$tmp/time.$n") s"
+		sed 's/^/      /' "$tmp/py.$n"
+	else
+		echo "ok    $1: ${p:-0}, $(cat "$tmp/time.$n") s"
+		grep '^SKIPPED' "$tmp/py.$n" | sed 's/^SKIPPED/skip /'
+	fi
 }
 
-# Two lanes beside each other: the second has tests that wait most of the time
-# and measure nothing.
+# Two files beside each other, the longest first: they wait most of the time.
 namespaces() {
 	if ! /usr/bin/python3 -c 'import pytest' 2>/dev/null; then
 		skip "tests/netns, tests/interop: no pytest for python3"
 		return
 	fi
-	if [ -n "${PYTESTS:-}" ]; then
-		# shellcheck disable=SC2086 # a list of words
-		lane first $PYTESTS
-		sum_up first
-		return
+	files=${PYTESTS:-}
+	if [ -z "$files" ]; then
+		for n in sync_robust failover sync_repair demo unicast review \
+		    robust sync knobs carpdev leftovers sync_rules; do
+			files="$files tests/netns/test_$n.py"
+		done
+		for t in tests/netns/test_*.py tests/interop/test_*.py; do
+			case "$files " in
+			*" $t "*) ;;
+			*)	files="$files $t" ;;
+			esac
+		done
 	fi
-	idle="tests/netns/test_hold.py tests/netns/test_config_cli.py
-	    tests/netns/test_sync_auth.py tests/netns/test_review.py
-	    tests/netns/test_leftovers.py"
-	rest=
-	for t in tests/netns/test_*.py; do
-		case $idle in
-		*"$t"*)	;;
-		*)	rest="$rest $t" ;;
-		esac
-	done
 	# shellcheck disable=SC2086
-	lane second $idle tests/interop &
+	worker $files &
 	# shellcheck disable=SC2086
-	lane first $rest
+	worker $files
 	wait
-	sum_up first
-	sum_up second
-	[ -n "${CHECK_LONG:-}" ] || return
-	lane long tests/long
-	sum_up long
+	if [ -n "${CHECK_LONG:-}" ]; then	# these measure: one at a time
+		for t in tests/long/test_*.py; do
+			worker "$t"
+			files="$files $t"
+		done
+	fi
+	for t in $files; do
+		sum_up "$t"
+	done
 }
 
 [ $# = 0 ] || units "$@"

@@ -455,6 +455,8 @@ rx_packet(struct engine *e, const struct syncsock_pkt *p, monotime_t now)
 		stranger(e, &p->src, SYNC_WHY_PFSYNC, now);
 		return;
 	}
+	if (repl_native_at(e->repl, &p->src))
+		return;		/* for others: to us it speaks native */
 	if (!e->conf.has_key)
 		e->count[PFSYNC_C_UNAUTH]++;
 	reserve(e);

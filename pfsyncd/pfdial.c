@@ -836,7 +836,13 @@ pfdial_bulk(struct pfdial *d, monotime_t now)
 unsigned int
 pfdial_bulk_state(const struct pfdial *d)
 {
-	return (d->brx.state);
+	const struct bulk_rx	*b = &d->brx;
+
+	/* on go the questions, but others have told us what they have */
+	if (b->state == SYNC_BULK_WAIT && b->tries > ASK_FEW &&
+	    repl_listened(d->r))
+		return (SYNC_BULK_FAILED);
+	return (b->state);
 }
 
 static void

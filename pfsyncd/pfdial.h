@@ -60,7 +60,10 @@ void		 pfdial_rx(struct pfdial *d, const uint8_t *pkt, size_t len,
 		    uint64_t *count, monotime_t now);
 /* Ask for a bulk update: start, syncdev is back, carpctl sync now. */
 void		 pfdial_bulk(struct pfdial *d, monotime_t now);
-/* enum sync_bulk of our request. */
+/*
+ * enum sync_bulk of our request.  FAILED also while it is still asked for, but
+ * nobody answered twice, and native nodes are there.
+ */
 unsigned int	 pfdial_bulk_state(const struct pfdial *d);
 /* Left or became MASTER: on leaving, INS anew what BSD created. */
 void		 pfdial_carp(struct pfdial *d, unsigned int masters,

@@ -37,6 +37,7 @@
 /* Our own request for a bulk update */
 #define ASK_TIME	(2 * MONOTIME_SEC)
 #define ASK_TRIES	12
+#define ASK_FEW		2		/* beside native nodes: not waited for */
 #define ASK_QUIET	(10 * MONOTIME_SEC)	/* START seen, then nothing */
 #define ASK_LONGEST	(1800 * MONOTIME_SEC)
 

@@ -113,13 +113,16 @@ peer_of(struct pfdial *d, uint32_t creatorid)
 	return (spare);
 }
 
-/* Who carries it now: the creator, or whoever else carries our flows. */
+/*
+ * Who carries it now: the creator, or whoever else carries our flows, or those
+ * of another native node, which would say so itself.
+ */
 static uint32_t
 carrier_id(struct pfdial *d, uint32_t creatorid)
 {
 	uint32_t	 other = d->c.creatorid ^ 0x80000000U;
 
-	if (creatorid != d->c.creatorid)
+	if (creatorid != d->c.creatorid && !repl_is_native(d->r, creatorid))
 		return (peer_of(d, creatorid)->id);
 	if (d->peer != 0)
 		return (d->peer);
@@ -825,7 +828,8 @@ heard_from(struct pfdial *d, uint32_t creatorid)
 {
 	struct peer	*p;
 
-	if (creatorid == 0 || creatorid == d->c.creatorid)
+	if (creatorid == 0 || creatorid == d->c.creatorid ||
+	    repl_is_native(d->r, creatorid))
 		return;
 	p = peer_of(d, creatorid);
 	p->heard = d->sec;

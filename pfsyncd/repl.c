@@ -523,7 +523,7 @@ repl_foreign_heard(struct repl *r, uint32_t creatorid, monotime_t now)
 {
 	int n = repl_node(r, creatorid, now);
 
-	if (n <= SELF)
+	if (n <= SELF || r->nodes[n].native)
 		return;
 	r->nodes[n].foreign = true;
 	r->nodes[n].alive = true;
@@ -542,7 +542,7 @@ repl_foreign_put(struct repl *r, uint32_t creatorid, const struct flow *f,
 	int n;
 
 	if (!nosync_imports(f) ||
-	    (n = repl_node(r, creatorid, now)) == -1)
+	    (n = repl_node(r, creatorid, now)) == -1 || r->nodes[n].native)
 		return (STATEDB_NONE);
 	i = statedb_find(r->db, f, h);
 	known = i != STATEDB_NONE;
@@ -604,6 +604,31 @@ uint64_t
 repl_ops_done(const struct repl *r)
 {
 	return (r->ops_done);
+}
+
+bool
+repl_is_native(const struct repl *r, uint32_t node)
+{
+	int i;
+
+	for (i = 1; i < STATEDB_CARRIERS; i++)
+		if (r->nodes[i].used && r->nodes[i].native &&
+		    r->nodes[i].id == node)
+			return (true);
+	return (false);
+}
+
+bool
+repl_native_at(const struct repl *r, const struct ipaddr *addr)
+{
+	int i;
+
+	for (i = 1; i < STATEDB_CARRIERS; i++)
+		if (r->nodes[i].used && r->nodes[i].native &&
+		    r->nodes[i].alive &&
+		    ipaddr_cmp(&r->nodes[i].addr, addr) == 0)
+			return (true);
+	return (false);
 }
 
 bool

@@ -231,7 +231,8 @@ bool		 repl_synced(const struct repl *r);
 /*
  * A flow that a foreign peer told of: make or update it (translation may
  * differ from what is there; fresh: a new incarnation).  It is carried by
- * creatorid.  Returns its entry number, STATEDB_NONE when refused.
+ * creatorid, which is no native node.  Returns its entry number, STATEDB_NONE
+ * when refused.
  */
 uint32_t	 repl_foreign_put(struct repl *r, uint32_t creatorid,
 		    const struct flow *f, bool fresh, monotime_t now);
@@ -246,6 +247,16 @@ uint64_t	 repl_ops_queued(const struct repl *r);
 uint64_t	 repl_ops_done(const struct repl *r);
 /* The id of node number n, 0 when there is none. */
 uint32_t	 repl_node_id(const struct repl *r, unsigned int n);
+/*
+ * Is that node one of ours, heard in the native dialect?  What it says in
+ * another one is not for us: it has told us already, and knows better.
+ */
+bool		 repl_is_native(const struct repl *r, uint32_t node);
+/* Is a living one at that address? */
+bool		 repl_native_at(const struct repl *r,
+		    const struct ipaddr *addr);
+/* Is a native node alive? */
+bool		 repl_listened(const struct repl *r);
 /* Is entry i carried here? */
 bool		 repl_is_local(const struct repl *r, uint32_t i);
 struct statedb	*repl_db(struct repl *r);

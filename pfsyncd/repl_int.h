@@ -279,7 +279,6 @@ void		 repl_stop_asking(struct node *n);
 /* ---- repl_tx.c ---- */
 /* Nobody listens: give the waiting flows their stamps. */
 void		 repl_drain(struct repl *r, monotime_t now);
-bool		 repl_listened(const struct repl *r);
 /* Acknowledgements came: is the last packet among those that arrived? */
 void		 repl_acked(struct repl *r);
 /* How long to wait for a node's answer before asking for it another time. */

@@ -646,7 +646,11 @@ peer_started(struct repl *r, int from, const struct repl_pkt *p,
 	n->epoch = p->epoch;
 	n->seq = p->seq;
 	n->window_bits = 0;
+	/* heard in another dialect before this one: not carried by it */
+	if (n->foreign)
+		repl_adopt(r, from, now);
 	n->native = true;
+	n->foreign = false;
 	repl_booted(r, from, p->hdr.boot);
 	n->matched = false;
 	n->acked = r->seq;

@@ -33,6 +33,7 @@ struct repl {
 	}		 log[FAKE_LOG];
 	size_t		 nlog;
 	uint64_t	 heard;
+	uint32_t	 native;		/* id of a native node; 0: none */
 };
 
 static inline void
@@ -141,6 +142,18 @@ uint64_t
 repl_ops_done(const struct repl *r)
 {
 	return (r->done);
+}
+
+bool
+repl_is_native(const struct repl *r, uint32_t node)
+{
+	return (r->native != 0 && node == r->native);
+}
+
+bool
+repl_listened(const struct repl *r)
+{
+	return (r->native != 0);
 }
 
 bool

@@ -1530,6 +1530,48 @@ START_TEST(bulk_asked)
 }
 END_TEST
 
+/* States of a native node that a BSD has now: that one carries them. */
+START_TEST(of_a_native_node)
+{
+	struct flow	 f = tcp(3000), g = tcp(3001);
+	struct pfsync_state in = half_of(&g, CTMAP_IN, 9);
+	struct pfsync_state o = half_of(&g, CTMAP_OUT, 9);
+
+	give_pair(PFSYNC_INS, &f, 8);
+	ck_assert_uint_eq(r.log[r.nlog - 1].carrier, THEIRS);
+	r.native = in.creatorid = o.creatorid = 7;
+	open_pkt();
+	put_state(PFSYNC_INS, PFSYNC_FORM_OPENBSD, &in);
+	put_state(PFSYNC_INS, PFSYNC_FORM_OPENBSD, &o);
+	deliver();
+	pass(MS(2000));
+	pfdial_tick(r.d, r.now);
+	ck_assert_ptr_nonnull(entry(&g));
+	ck_assert_uint_eq(r.log[r.nlog - 1].carrier, THEIRS);
+}
+END_TEST
+
+/* Native nodes are there: it is asked as often, and not waited for. */
+START_TEST(bulk_beside_native)
+{
+	int	 n;
+
+	r.native = 7;
+	pfdial_bulk(r.d, r.now);
+	for (n = 0; n < 12; n++) {
+		ck_assert_uint_eq(pfdial_bulk_state(r.d), n < 2 ?
+		    SYNC_BULK_WAIT : SYNC_BULK_FAILED);
+		collect();
+		ck_assert_uint_eq(nout, 1);
+		ck_assert_uint_eq(nth(PFSYNC_K_UPD_REQ, 0)->id.id, 0);
+		pass(MS(2000));
+		pfdial_tick(r.d, r.now);
+	}
+	collect();
+	ck_assert_uint_eq(nout, 0);
+}
+END_TEST
+
 /* 0: START and END, 1: END alone, 2: END of others, 3: END never comes */
 START_TEST(bulk_received)
 {
@@ -2389,6 +2431,8 @@ make_suite(void)
 	tcase_add_test(tc, bulk_sent);
 	tcase_add_test(tc, bulk_pace);
 	tcase_add_test(tc, bulk_asked);
+	tcase_add_test(tc, bulk_beside_native);
+	tcase_add_test(tc, of_a_native_node);
 	tcase_add_loop_test(tc, bulk_received, 0, 4);
 	tcase_add_test(tc, own_ids_come_back);
 	tcase_add_test(tc, native_replica);

@@ -3495,6 +3495,66 @@ START_TEST(foreign)
 }
 END_TEST
 
+/* One of ours that speaks pf as well: what it says so is not for us. */
+START_TEST(foreign_native)
+{
+	struct flow f = flow(1), g = flow(2);
+	struct repl_peer info;
+	uint32_t i;
+
+	/* heard in pf first: what it told is kept, whatever it carries */
+	meet(&third, THIRD);
+	own(&f);
+	repl_foreign_heard(box.r, PEER, now());
+	i = repl_foreign_put(box.r, PEER, &f, false, now());
+	ck_assert_uint_eq(carrier(&f), PEER);
+	ck_assert(!repl_is_native(box.r, PEER));
+	memset(&peer, 0, sizeof(peer));
+	peer.id = PEER;
+	peer.epoch = EPOCH;
+	peer.hdr.boot = PEER;
+	begin();
+	send_packet(&peer);
+	settle();
+	ck_assert_uint_eq(carrier(&f), US);
+	ck_assert(repl_is_native(box.r, PEER));
+	/* from then on */
+	repl_foreign_heard(box.r, PEER, now());
+	ck_assert_uint_eq(repl_foreign_put(box.r, PEER, &f, false, now()),
+	    STATEDB_NONE);
+	ck_assert_uint_eq(repl_foreign_put(box.r, PEER, &g, false, now()),
+	    STATEDB_NONE);
+	ck_assert(repl_is_local(box.r, i));
+	ck_assert_ptr_null(entry(&g));
+	/* and it is silent as soon as any of ours */
+	pass(REPL_SILENT);
+	ck_assert(repl_peer(box.r, 1, &info, now()));
+	ck_assert_uint_eq(info.node, PEER);
+	ck_assert(!info.alive && info.native);
+}
+END_TEST
+
+START_TEST(native_at)
+{
+	struct repl_pkt p;
+	struct ipaddr other;
+
+	memset(&p, 0, sizeof(p));
+	p.node = PEER;
+	p.epoch = EPOCH;
+	p.seq = 1;
+	p.hdr.boot = PEER;
+	ck_assert_int_eq(ipaddr_parse("192.0.2.1", &p.addr, NULL), 0);
+	ck_assert_int_eq(ipaddr_parse("192.0.2.2", &other, NULL), 0);
+	ck_assert(!repl_native_at(box.r, &p.addr));
+	repl_rx(box.r, &p, now());
+	ck_assert(repl_native_at(box.r, &p.addr));
+	ck_assert(!repl_native_at(box.r, &other));
+	pass(REPL_SILENT);
+	ck_assert(!repl_native_at(box.r, &p.addr));
+}
+END_TEST
+
 /* ---- */
 
 int
@@ -3529,6 +3589,7 @@ main(void)
 		two_nodes, two_nodes_clash, two_nodes_jumbo,
 		narrower_peer,
 		alone, bulk, bulk_fails, numbers, dumps, foreign,
+		foreign_native, native_at,
 	};
 	SRunner *sr;
 	int failed;

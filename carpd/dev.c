@@ -276,7 +276,9 @@ dev_sources(struct dev *d)
 	changed = memcmp(&old4, &d->src4, sizeof(old4)) != 0 ||
 	    memcmp(&old6, &d->src6, sizeof(old6)) != 0;
 	if (changed) {
-		if (old6.af != 0 && d->src6.af == 0)
+		if (d->src6.af != 0)
+			d->v6_asked = false;
+		else if (old6.af != 0)
 			dev_ask_ipv6(d);
 		dev_families(d);
 	}

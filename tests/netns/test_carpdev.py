@@ -221,6 +221,12 @@ def test_bridge_with_a_host_behind_it(lab):
     assert pair.mickey.cause("carp0") == "preempt"
     guest("fw1")
     pair.failover()
+    pair.mickey.kill_all()          # the bridge's entry is left behind
+    assert traces(lab, "fw1", "br0")
+    pair.minnie.wait_state("MASTER", ["carp0"])
+    assert pair.minnie.cause("carp0") == "master down"
+    pair.mickey.start().wait_state("MASTER", ["carp0"])
+    guest("fw1")
     pair.end()
 
 

@@ -414,7 +414,8 @@ rx_native(struct engine *e, const struct syncsock_pkt *p,
 	r.epoch = t.epoch;
 	r.seq = t.seq;
 	reserve(e);
-	repl_rx(e->repl, &r, now);
+	if (!repl_rx(e->repl, &r, now))
+		stranger(e, &p->src, SYNC_WHY_OLD, now);
 }
 
 static void

@@ -31,5 +31,6 @@ const char *const sync_why_names[SYNC_WHY_MAX] = {
 	[SYNC_WHY_TRAILER] = "malformed trailer",
 	[SYNC_WHY_NATIVE] = "native dialect, not spoken here",
 	[SYNC_WHY_PFSYNC] = "pfsync(4), not spoken here",
-	[SYNC_WHY_VERSION] = "unknown pfsync version"
+	[SYNC_WHY_VERSION] = "unknown pfsync version",
+	[SYNC_WHY_OLD] = "its clock was set back, or it is a recording"
 };

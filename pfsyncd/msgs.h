@@ -161,7 +161,7 @@ struct sync_peer_info {
 /* Why packets of a sender are not taken, as far as its operator can mend it. */
 enum sync_why { SYNC_WHY_KEY, SYNC_WHY_KEYED, SYNC_WHY_KEYID, SYNC_WHY_NONE,
 	    SYNC_WHY_TRAILER, SYNC_WHY_NATIVE, SYNC_WHY_PFSYNC,
-	    SYNC_WHY_VERSION, SYNC_WHY_MAX };
+	    SYNC_WHY_VERSION, SYNC_WHY_OLD, SYNC_WHY_MAX };
 extern const char *const sync_why_names[SYNC_WHY_MAX];
 
 struct sync_stranger {		/* a sender whose packets are not taken */

@@ -152,8 +152,12 @@ void		 repl_dumped(struct repl *r, uint32_t dump, bool complete,
 		    monotime_t now);
 /* Events were lost: a complete dump is wanted. */
 void		 repl_overrun(struct repl *r, monotime_t now);
-/* Of a peer, or of us: replays and what makes no sense are counted, no more. */
-void		 repl_rx(struct repl *r, const struct repl_pkt *p,
+/*
+ * Of a peer, or of us: replays and what makes no sense are counted, no more.
+ * false: it is of an older run than that one heard last, which is silent; so a
+ * peer whose clock was set back is never listened to.
+ */
+bool		 repl_rx(struct repl *r, const struct repl_pkt *p,
 		    monotime_t now);
 /* How many vhids are MASTER here; connected: carpd is there. */
 void		 repl_carp(struct repl *r, unsigned int masters,

@@ -809,7 +809,7 @@ rx_master(struct repl *r, struct node *n, uint8_t flags)
 	n->turns = turns;
 }
 
-void
+bool
 repl_rx(struct repl *r, const struct repl_pkt *p, monotime_t now)
 {
 	bool newest, was_alive, leaves;
@@ -818,15 +818,15 @@ repl_rx(struct repl *r, const struct repl_pkt *p, monotime_t now)
 
 	if (p->node == r->c.node || !stamp_ok(r, p->hdr.clock, now)) {
 		r->count.refused++;
-		return;
+		return (true);
 	}
 	if ((from = repl_node(r, p->node, now)) <= SELF) {
 		r->count.refused++;
-		return;
+		return (true);
 	}
 	n = &r->nodes[from];
 	if (!accept_packet(r, from, p, &newest, now))
-		return;
+		return (n->alive || p->epoch >= n->epoch);
 	was_alive = n->alive;
 	n->heard = now;
 	n->addr = p->addr;
@@ -853,4 +853,5 @@ repl_rx(struct repl *r, const struct repl_pkt *p, monotime_t now)
 	if (newest)
 		compare(r, from, now);
 	n->alive = !leaves;
+	return (true);
 }

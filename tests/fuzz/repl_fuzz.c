@@ -171,7 +171,7 @@ rx(struct fuzz *z, struct repl_pkt *p, const uint8_t *tlv, size_t len)
 	p->tlv = tlv;
 	p->tlvlen = len;
 	(void)statedb_reserve(z->db);
-	repl_rx(z->r, p, z->now);
+	(void)repl_rx(z->r, p, z->now);
 }
 
 /* A hash that is a number: that flow's. */

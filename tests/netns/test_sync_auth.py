@@ -121,13 +121,16 @@ def test_no_common_dialect(pair_of):
 
 
 def test_key_changed_at_a_reload(pair_of):
-    """One after the other: apart meanwhile, in step at the end."""
+    """Refused as a whole; both go on with the key that they have."""
     p = pair_of(KEY, KEY)
     for d in (p.one, p.two):
         d.wait_in_step()
     for d in (p.one, p.two):
         d.write(sync_config(more='key "%s"' % OTHER))
         d.proc.signal(1)
+    for d in (p.one, p.two):
+        wait_for(lambda: "change only with a restart" in d.text(), 10,
+                 lambda: d.text())
     make(p.lab, "fw1", 20, "--snat")
     wait_same(p.lab, 20, least=20)
     for d in (p.one, p.two):
@@ -177,5 +180,19 @@ def test_ttl_and_replay(pair_of):
         wait_for(lambda: dropped(p.one, [reason]) >= before + len(frames), 5,
                  lambda: "%d packets %s: %s" % (len(frames), reason,
                                                 p.one.counters()), 0.05)
+    # of an older run: that may be a clock that was set back, so it is said
+    p.two.start()
+    for d in (p.one, p.two):
+        d.wait_in_step()
+    p.two.stop()
+    why = "its clock was set back, or it is a recording"
+    assert why not in [s["why"] for s in p.one.show()["not_taken"]]
+
+    def told():
+        sock.send(frames[0])
+        return why in [s["why"] for s in p.one.show()["not_taken"]]
+    wait_for(told, 10, lambda: "not taken: %s" % p.one.show()["not_taken"],
+             0.1)
+    assert p.one.text().count("are not taken: " + why) == 1
     assert entries(p.lab, "fw1") == []
     sock.close()

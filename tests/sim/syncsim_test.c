@@ -520,7 +520,7 @@ receive(int i, struct packet *p)
 	r.epoch = p->epoch;
 	r.seq = p->seq;
 	ck_assert_int_eq(statedb_reserve(w.node[i].db) == -1, 0);
-	repl_rx(w.node[i].r, &r, now());
+	(void)repl_rx(w.node[i].r, &r, now());
 }
 
 static void

@@ -136,6 +136,10 @@ mutants() {
 	    "$(at table_full 's/r->full_batch = .*/r->full_batch = UINT32_MAX;/')"
 	mutant unit full-for-ever repl_kernel \
 	    "$(at have_put 's/r->full = .*/r->full = true;/')"
+	mutant unit full-half-looked repl_kernel \
+	    "$(at have_put 's/full_looked += looked/full_looked = looked/')"
+	mutant unit native-is-foreign repl \
+	    "$(at repl_foreign_put 's/ || r->nodes.n..native//')"
 	mutant unit full-refreshed repl_rx \
 	    "$(at rx_refresh 's/ && r->full/ \&\& false/')"
 	mutant unit no-sweep repl_kernel \

@@ -3,8 +3,6 @@
 """Two of ours that speak `native openbsd', as beside a peer that runs OpenBSD:
 between them native counts, and what they say in openbsd is not for each other.
 """
-import signal
-
 import pytest
 from lab import Lab, wait_for
 from sync import Sync, count, flows, make, sync_config, wait_same
@@ -29,20 +27,20 @@ def test_native_counts_between_ours(lab):
     make(lab, "fw1", STATES, "--snat")
     wait_same(lab, least=STATES)
     # whoever carries them, a restart costs none
-    for d, end in ((one, signal.SIGTERM), (two, signal.SIGTERM),
-                   (one, signal.SIGKILL), (two, signal.SIGKILL)):
-        d.proc.signal(end)
-        d.proc.wait()
-        d.start()
-        for x in (one, two):
-            x.wait_in_step()
-        flows(lab, "fw1", "update", STATES // 2, "--state", "FIN_WAIT" if
-              end == signal.SIGTERM else "ESTABLISHED", "--timeout", "600")
-        wait_same(lab, least=STATES)
-        assert count(lab, "fw1") >= STATES
+    for end, state in ((Sync.stop, "FIN_WAIT"), (Sync.kill_all,
+                                                 "ESTABLISHED")):
+        for d in (one, two):
+            end(d)
+            d.start()
+            for x in (one, two):
+                x.wait_in_step()
+            flows(lab, "fw1", "update", STATES // 2, "--state", state,
+                  "--timeout", "600")
+            wait_same(lab, least=STATES)
+            assert count(lab, "fw1") >= STATES
     assert one.show()["states"]["local"] == STATES
     # who is silent is found out as fast as with native alone
-    two.proc.signal(signal.SIGKILL)
+    two.kill_all()
     wait_for(lambda: not one.peers()[0]["alive"], 6,
              lambda: "silent: %s" % one.peers())
     one.stop()

@@ -250,8 +250,8 @@ show_why(const struct ctl_peer *p)
 		[ADVERT_DROP_BADVER] = "another version",
 		[ADVERT_DROP_BADLEN] = "too short",
 		[ADVERT_DROP_BADAUTH] = "another pass or address list",
-		[ADVERT_DROP_BADVHID] = "this family or unicast is not "
-		    "configured here",
+		[ADVERT_DROP_BADVHID] =
+		    "this family or unicast is not configured here",
 		[ADVERT_DROP_LOOP] = "our own, by a loop or replayed",
 		[ADVERT_DROP_REPLAY] = "replayed",
 		[ADVERT_DROP_TRAILER] = "wrong trailer"

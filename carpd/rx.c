@@ -20,6 +20,7 @@
 #define RX_DRAIN	128	/* of those when nothing may be left unheard */
 #define RX_PAUSE	(300 * MONOTIME_USEC)
 #define DROP_LOG_QUIET	(60 * MONOTIME_SEC)
+#define DROP_LOG_VRRP	ADVERT_DROPS	/* no reason of advert.h */
 
 /* How each drop is counted and, at which net.inet.carp.log, told. */
 static const struct {
@@ -45,17 +46,14 @@ static const struct {
 	    "incorrect trailer" },
 };
 
-static void
-log_drop(struct engine *e, struct dev *d, const struct ipaddr *src,
-    enum advert_drop drop, const struct node *n)
+/* Once a minute for each reason and sender, and no more of them than that. */
+static bool
+may_log(struct engine *e, const struct ipaddr *src, int drop)
 {
 	monotime_t now = monotime_now();
 	struct drop_log *slot = NULL;
-	char buf[IPADDR_STRLEN];
 	size_t i;
 
-	if (drops[drop].pri == -1 || drops[drop].pri > e->g.log)
-		return;
 	for (i = 0; i < ENGINE_DROPLOG_MAX; i++) {
 		struct drop_log *l = &e->drops[i];
 
@@ -64,29 +62,33 @@ log_drop(struct engine *e, struct dev *d, const struct ipaddr *src,
 				slot = l;
 			continue;
 		}
-		if (l->drop == (int)drop && ipaddr_cmp(&l->addr, src) == 0) {
+		if (l->drop == drop && ipaddr_cmp(&l->addr, src) == 0) {
 			slot = NULL;
 			break;
 		}
 	}
 	if (slot == NULL) {
 		e->count[COUNT_LOG_SUPPRESSED]++;
-		return;
+		return (false);
 	}
 	slot->addr = *src;
-	slot->drop = (int)drop;
+	slot->drop = drop;
 	slot->until = monotime_add(now, DROP_LOG_QUIET);
-	log_at(drops[drop].pri, "%s: %s from %s on %s",
-	    n != NULL ? n->vif->c.name : "carp", drops[drop].text,
-	    ipaddr_print(src, buf, sizeof(buf)), d->name);
+	return (true);
 }
 
 static void
-count_drop(struct dev *d, const struct ipaddr *src, enum advert_drop drop,
-    const struct node *n)
+log_drop(struct engine *e, struct dev *d, const struct ipaddr *src,
+    enum advert_drop drop, const struct node *n)
 {
-	d->eng->count[drops[drop].count]++;
-	log_drop(d->eng, d, src, drop, n);
+	char buf[IPADDR_STRLEN];
+
+	if (drops[drop].pri == -1 || drops[drop].pri > e->g.log ||
+	    !may_log(e, src, (int)drop))
+		return;
+	log_at(drops[drop].pri, "%s: %s from %s on %s",
+	    n != NULL ? n->vif->c.name : "carp", drops[drop].text,
+	    ipaddr_print(src, buf, sizeof(buf)), d->name);
 }
 
 /* The line of this sender, or the one that was silent for longest. */
@@ -157,7 +159,7 @@ note_vrrp(struct dev *d, const struct frame_ip *f)
 	d->eng->count[COUNT_VRRP]++;
 	p = peer_find(n->peers, &f->src, v.vrid);
 	kind = v.version == 2 ? PEER_VRRP2 : PEER_VRRP3;
-	if (p->kind != kind)
+	if (p->kind != kind && may_log(d->eng, &f->src, DROP_LOG_VRRP))
 		log_warnx("%s: VRRP router %s has the same number, and so the "
 		    "same virtual MAC, as vhid %d: change one of them",
 		    n->vif->c.name, ipaddr_print(&f->src, buf, sizeof(buf)),
@@ -185,8 +187,7 @@ note_drop(struct dev *d, const struct frame_ip *f, enum advert_drop drop)
 	struct node *n;
 	struct peer *p;
 
-	if (note_vrrp(d, f) || !carp_decode(f->payload, f->len, &h) ||
-	    h.vhid == 0)
+	if (!carp_decode(f->payload, f->len, &h) || h.vhid == 0)
 		return;
 	n = d->byvhid[h.vhid];
 	if (n != NULL && !n->running)
@@ -208,7 +209,10 @@ static void
 reject(struct dev *d, const struct frame_ip *f, enum advert_drop drop,
     const struct node *n)
 {
-	count_drop(d, &f->src, drop, n);
+	d->eng->count[drops[drop].count]++;
+	if (note_vrrp(d, f))		/* which is told by itself */
+		return;
+	log_drop(d->eng, d, &f->src, drop, n);
 	note_drop(d, f, drop);
 }
 
@@ -366,7 +370,8 @@ receive(struct dev *d, const uint8_t *frame, size_t len)
 		return;
 	case FRAME_SHORT:
 	case FRAME_BADSUM:
-		count_drop(d, &nobody, ADVERT_DROP_HDROPS, NULL);
+		d->eng->count[COUNT_HDROPS]++;
+		log_drop(d->eng, d, &nobody, ADVERT_DROP_HDROPS, NULL);
 		return;
 	}
 	if (f.proto != CARP_PROTO)

@@ -95,8 +95,9 @@ def test_parent_that_hangs_is_dead(lab):
     os.kill(mickey.proc.pid, signal.SIGSTOP)
     try:
         minnie.wait_state("MASTER", timeout=16)
-        assert {c for _, _, _, to, c in minnie.transitions(start)
-                if to == "MASTER"} == {"parent died"}
+        wait_for(lambda: {c for _, _, _, to, c in minnie.transitions(start)
+                          if to == "MASTER"} == {"parent died"}, 2,
+                 lambda: "its reason: " + minnie.text())
     finally:
         os.kill(mickey.proc.pid, signal.SIGCONT)
     mickey.wait_gone()

@@ -196,7 +196,8 @@ def test_flood(pair, what):
     assert sent[0] > 5000
     wait_count(pair.lab, "fw2", pair.made)
     assert len(one.peers()) <= 16
-    assert len(one.proc.lines) == lines
+    # one line for each address and reason, not for each packet
+    assert len(one.proc.lines) <= lines + 4
     assert memory_kib(one.kids) < before + 4096
 
 

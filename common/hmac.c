@@ -205,16 +205,28 @@ hmac_final(struct hmac *h, uint8_t *mac)
 	sha_final(h->alg, &h->work, mac);
 }
 
-void
-hmac_sha256_once(const void *data, size_t len, uint8_t *out)
+static void
+sha_once(enum hmac_alg alg, const void *data, size_t len, uint8_t *out)
 {
 	union hmac_sha	 s;
 
-	sha_init(HMAC_ALG_SHA256, &s);
+	sha_init(alg, &s);
 	if (len > 0)
-		sha_update(HMAC_ALG_SHA256, &s, data, len);
-	sha_final(HMAC_ALG_SHA256, &s, out);
+		sha_update(alg, &s, data, len);
+	sha_final(alg, &s, out);
 	hmac_wipe(&s, sizeof(s));
+}
+
+void
+hmac_sha1_once(const void *data, size_t len, uint8_t *out)
+{
+	sha_once(HMAC_ALG_SHA1, data, len, out);
+}
+
+void
+hmac_sha256_once(const void *data, size_t len, uint8_t *out)
+{
+	sha_once(HMAC_ALG_SHA256, data, len, out);
 }
 
 bool

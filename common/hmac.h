@@ -32,7 +32,8 @@ void		 hmac_start(struct hmac *h);
 void		 hmac_update(struct hmac *h, const void *data, size_t len);
 /* Writes HMAC_SHA1_LEN or HMAC_SHA256_LEN bytes to mac. */
 void		 hmac_final(struct hmac *h, uint8_t *mac);
-/* Plain SHA-256 of one buffer, 32 bytes to out. */
+/* Plain SHA-1, SHA-256 of one buffer: 20, 32 bytes to out. */
+void		 hmac_sha1_once(const void *data, size_t len, uint8_t *out);
 void		 hmac_sha256_once(const void *data, size_t len, uint8_t *out);
 
 /* true when equal; time depends on len only. */

@@ -24,7 +24,7 @@ enum balance_mode {
 /* Of the ARP hash: derived from the pass phrase by balance_key(). */
 struct balance_key {
 	unsigned int	k0, k1;
-	unsigned int	first;	/* the phrase's first four bytes, little-endian */
+	unsigned int	first;	/* four bytes of the phrase, little-endian */
 };
 
 #define BALANCE_ROUND(a, b, c, p, q, r) do {			\

@@ -17,6 +17,13 @@
  *	switch knows where it is.  An advertisement is never answered with
  *	"protocol unreachable", whoever of us is dead.
  *
+ * A group (balancing) is several vhids that share addresses.  arp: who asks is
+ * answered by the node of its MAC's hash, with that node's virtual MAC.  ip and
+ * its like: all frames for the one MAC come to everybody, a node keeps those of
+ * its share; the leader's MASTER answers.  In a group only CARP itself, and in
+ * mode arp a virtual MAC as source, tell that a successor speaks: the real MAC,
+ * the addresses and the one MAC are said by several nodes.
+ *
  * Frames that belong to a VLAN of carpdev pass: its device has a classifier of
  * its own if it is a carpdev.  Layouts: RFC 826, RFC 8200, RFC 4861, and CARP
  * as in carp(4).  Nothing newer than Linux 6.1, no kfuncs, no kernel BTF.  The
@@ -33,12 +40,16 @@
 
 /* Offsets in an untagged Ethernet frame. */
 enum { ETH_SRC = 6, ETH_TYPE = 12, ETH_LEN = 14 };
-enum { ARP_OP = 20, ARP_SHA = 22, ARP_SPA = 28, ARP_TPA = 38, ARP_LEN = 42 };
 enum {
-	IP4_FRAG = 20, IP4_TTL = 22, IP4_PROTO = 23, IP4_SRC = 26, IP4_LEN = 34
+	ARP_OP = 20, ARP_SHA = 22, ARP_SPA = 28, ARP_THA = 32, ARP_TPA = 38,
+	ARP_LEN = 42
 };
 enum {
-	IP6_NEXT = 20, IP6_HOPS = 21, IP6_SRC = 22, IP6_LEN = 54,
+	IP4_FRAG = 20, IP4_TTL = 22, IP4_PROTO = 23, IP4_SRC = 26, IP4_DST = 30,
+	IP4_LEN = 34
+};
+enum {
+	IP6_NEXT = 20, IP6_HOPS = 21, IP6_SRC = 22, IP6_DST = 38, IP6_LEN = 54,
 	ICMP6_TYPE = 54, ICMP6_SUM = 56, ICMP6_LEN = 58,
 	ERR4_TYPE = 34, ERR4_CODE = 35, ERR4_PROTO = 51, ERR4_LEN = 52,
 	ERR6_CODE = 55, ERR6_NEXT = 68, ERR6_LEN = 69,	/* what it is about */
@@ -51,12 +62,20 @@ enum { PROTO_ICMP = 1, PROTO_ICMP6 = 58, PROTO_CARP = 112 };
 enum { ICMP_UNREACH = 3, ICMP_UNREACH_PROTO = 2 };
 enum { ICMP6_PARAM = 4, ICMP6_PARAM_NEXT = 1 };
 enum { ICMP6_RS = 133, ICMP6_RA, ICMP6_NS, ICMP6_NA, ICMP6_REDIRECT };
-enum { ND_SLLA = 1, ND_TLLA = 2, ND_OPTS_MAX = 8 };
+enum { ND_SLLA = 1, ND_TLLA = 2, ND_OPTS_MAX = 8, ND_OPT_LEN = 8 };
 
 #define ARP_REQUEST	1
 #define CARP_VER_TYPE	0x21	/* version 2, advertisement */
 #define HOPS		255	/* of CARP and ND: not from beyond the link */
 #define VLAN_VID	0x0fff
+#define FRAG_OFFSET	0x1fff
+#define FRAG_ANY	0x3fff	/* more fragments, or an offset */
+
+/* Why something is said for a virtual address of a group. */
+enum { SAY_ANSWER, SAY_ASK, SAY_ROUTER };
+
+/* Whose a frame for a group is, other than a vhid's. */
+enum { KEEP_ALL = STEER_SLOTS, KEEP_MULTICAST };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -72,6 +91,20 @@ struct {
 	__type(key, __u32);
 	__type(value, struct steer_vhid);
 } vhids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STEER_SLOTS);
+	__type(key, __u32);
+	__type(value, struct steer_group);
+} groups SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, STEER_SLOTS);
+	__type(key, __u32);
+	__type(value, struct steer_count);
+} counts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -128,6 +161,30 @@ drop(__u32 reason)
 	return (TC_ACT_SHOT);
 }
 
+/* A frame for that vhid: not taken. */
+static __always_inline int
+refuse(__u32 vhid)
+{
+	struct steer_count	*n = bpf_map_lookup_elem(&counts, &vhid);
+
+	if (n != NULL)
+		n->dropped++;
+	return (TC_ACT_SHOT);
+}
+
+/* ... taken, although the NIC's driver took it for another host's. */
+static __always_inline int
+take(struct __sk_buff *skb, __u32 vhid)
+{
+	struct steer_count	*n;
+
+	bpf_skb_change_type(skb, PACKET_HOST);
+	n = bpf_map_lookup_elem(&counts, &vhid);
+	if (n != NULL)
+		n->taken++;
+	return (TC_ACT_UNSPEC);
+}
+
 /* The frame, its first n bytes readable; NULL when it is shorter. */
 static __always_inline __u8 *
 head(struct __sk_buff *skb, __u32 n)
@@ -169,22 +226,34 @@ tagged(const struct __sk_buff *skb, __u16 type)
 	    (skb->vlan_present && (skb->vlan_tci & VLAN_VID) != 0));
 }
 
-/* The vhid whose virtual MAC this is, 0: none. */
-static __always_inline __u32
+/*
+ * The vhid whose virtual MAC this is (v->mac[5]), NULL: none.  All but the
+ * first byte of those is fixed: 0, or 1 for a group in mode ip.
+ */
+static __always_inline struct steer_vhid *
 vmac(const __u8 *mac)
 {
 	const __u16		*m = (const void *)mac;
 	struct steer_vhid	*v;
 	__u32			 vhid;
 
-	if (m[0] != 0 || m[1] != bpf_htons(0x5e00) || mac[4] != 0x01)
-		return (0);
+	if ((m[0] & bpf_htons(0xfeff)) != 0 || m[1] != bpf_htons(0x5e00) ||
+	    mac[4] != 0x01)
+		return (NULL);
 	vhid = mac[5];
 	v = bpf_map_lookup_elem(&vhids, &vhid);
-	if (v == NULL || v->configured == STEER_UNUSED ||
-	    !same_mac(mac, v->mac))
-		return (0);
-	return (vhid);
+	if (v == NULL || v->configured == STEER_UNUSED || v->mac[0] != mac[0])
+		return (NULL);
+	return (v);
+}
+
+/* The leader of the group of that vhid, 0: it is in none. */
+static __always_inline __u32
+leader_of(__u32 vhid)
+{
+	struct steer_vhid	*v = bpf_map_lookup_elem(&vhids, &vhid);
+
+	return (v != NULL ? v->leader : 0);
 }
 
 /* STEER_ON, _DRAIN, or _OFF also when the lease has run out. */
@@ -206,6 +275,47 @@ state(__u32 vhid)
 	if (STEER_PAST(w, lease, bpf_ktime_get_coarse_ns()))
 		return (STEER_OFF);
 	return (STEER_STATE(w));
+}
+
+/* The vhid of the node of that hash; 0, which is always OFF: no group. */
+static __always_inline __u32
+node(const struct steer_group *g, __u32 hash)
+{
+	__u32	 n = g->n;
+
+	if (n == 0)
+		return (0);
+	return (g->vhids[hash % n & (BALANCE_NODES - 1)]);
+}
+
+/* The vhid of the node that answers who asks from that MAC. */
+static __noinline __u32
+answerer(__u32 leader, const __u8 *mac)
+{
+	struct steer_group	*g = bpf_map_lookup_elem(&groups, &leader);
+
+	if (g == NULL)
+		return (0);
+	if (g->mode != BALANCE_ARP)
+		return (leader);
+	return (node(g, balance_hash(&g->key, mac)));
+}
+
+/* The first node that is ON here, or not OFF (least); 0: none. */
+static __noinline __u32
+first(__u32 leader, __u32 least)
+{
+	struct steer_group	*g = bpf_map_lookup_elem(&groups, &leader);
+	__u32			 i, vhid;
+
+	if (g == NULL)
+		return (0);
+	for (i = 0; i < BALANCE_NODES && i < g->n; i++) {
+		vhid = g->vhids[i];
+		if (state(vhid) >= least)
+			return (vhid);
+	}
+	return (0);
 }
 
 /*
@@ -249,20 +359,30 @@ heard_carp(const struct __sk_buff *skb, __u32 off)
 		heard(skb, vhid);
 }
 
+/* Somebody speaks from this address: the virtual router, unless in a group. */
+static __always_inline void
+heard_from(const struct __sk_buff *skb, const __u32 *vhid)
+{
+	if (vhid != NULL && leader_of(*vhid) == 0)
+		heard(skb, *vhid);
+}
+
 static __always_inline int
 in_arp(struct __sk_buff *skb)
 {
 	__u8	*d = head(skb, ARP_LEN);
-	__u32	*vhid;
+	__u32	*addr, vhid, leader;
 
 	if (d == NULL)
 		return (TC_ACT_UNSPEC);
-	if ((vhid = bpf_map_lookup_elem(&addrs4, d + ARP_SPA)) != NULL)
-		heard(skb, *vhid);
-	if (get16(d + ARP_OP) != ARP_REQUEST)
+	heard_from(skb, bpf_map_lookup_elem(&addrs4, d + ARP_SPA));
+	if (get16(d + ARP_OP) != ARP_REQUEST ||
+	    (addr = bpf_map_lookup_elem(&addrs4, d + ARP_TPA)) == NULL)
 		return (TC_ACT_UNSPEC);
-	if ((vhid = bpf_map_lookup_elem(&addrs4, d + ARP_TPA)) == NULL ||
-	    state(*vhid) == STEER_ON)
+	vhid = *addr;
+	if ((leader = leader_of(vhid)) != 0)
+		vhid = answerer(leader, d + ARP_SHA);
+	if (state(vhid) == STEER_ON)
 		return (TC_ACT_UNSPEC);
 	return (drop(STEER_STAT_ARP_IN));
 }
@@ -273,26 +393,61 @@ in_ip4(struct __sk_buff *skb)
 	__u8	*d = head(skb, IP4_LEN);
 
 	if (d == NULL || d[IP4_PROTO] != PROTO_CARP || d[IP4_TTL] != HOPS ||
-	    (get16(d + IP4_FRAG) & 0x1fff) != 0)
+	    (get16(d + IP4_FRAG) & FRAG_OFFSET) != 0)
 		return;
 	heard_carp(skb, ETH_LEN + (d[ETH_LEN] & 0x0f) * 4);
+}
+
+/* The first ND option of that kind, from off on: its place, or 0. */
+static __always_inline __u32
+find_option(struct __sk_buff *skb, __u32 off, __u8 want, __u8 *opt)
+{
+	int	 i;
+
+	for (i = 0; i < ND_OPTS_MAX; i++) {
+		if (bpf_skb_load_bytes(skb, off, opt, ND_OPT_LEN) != 0 ||
+		    opt[1] == 0)
+			break;
+		if (opt[0] == want)
+			return (off);
+		off += opt[1] * 8;
+	}
+	return (0);
+}
+
+/* The vhid that answers this NS; who does not say from where gets nothing. */
+static __noinline __u32
+ns_answerer(struct __sk_buff *skb, __u32 leader)
+{
+	struct steer_group	*g = bpf_map_lookup_elem(&groups, &leader);
+	__u8			 opt[ND_OPT_LEN];
+
+	if (g == NULL)
+		return (0);
+	if (g->mode != BALANCE_ARP)
+		return (leader);
+	if (find_option(skb, ND_OPT, ND_SLLA, opt) == 0 || opt[1] != 1)
+		return (0);
+	return (node(g, balance_hash(&g->key, opt + 2)));
 }
 
 static __always_inline int
 in_nd(struct __sk_buff *skb, int is_ns)
 {
 	__u8	*d = head(skb, ND_OPT);
-	__u32	*vhid;
+	__u32	*addr, vhid, leader;
 
 	if (d == NULL)
 		return (TC_ACT_UNSPEC);
-	vhid = bpf_map_lookup_elem(&addrs6, d + (is_ns ? IP6_SRC : ND_TARGET));
-	if (vhid != NULL)
-		heard(skb, *vhid);
-	if (!is_ns)
+	heard_from(skb, bpf_map_lookup_elem(&addrs6,
+	    d + (is_ns ? IP6_SRC : ND_TARGET)));
+	if (!is_ns ||
+	    (addr = bpf_map_lookup_elem(&addrs6, d + ND_TARGET)) == NULL)
 		return (TC_ACT_UNSPEC);
-	if ((vhid = bpf_map_lookup_elem(&addrs6, d + ND_TARGET)) == NULL ||
-	    state(*vhid) == STEER_ON)
+	vhid = *addr;
+	if ((leader = leader_of(vhid)) != 0)
+		vhid = ns_answerer(skb, leader);
+	if (state(vhid) == STEER_ON)
 		return (TC_ACT_UNSPEC);
 	return (drop(STEER_STAT_ARP_IN));
 }
@@ -313,14 +468,124 @@ in_ip6(struct __sk_buff *skb)
 	return (TC_ACT_UNSPEC);
 }
 
+/* By the address of the packet in error at off: whose are the answers? */
+static __always_inline __u32
+by_inner(struct __sk_buff *skb, const struct steer_group *g, __u32 off,
+    const __u32 *src, const __u32 *dst, int words)
+{
+	__u32	 inner[4];
+
+	if (bpf_skb_load_bytes(skb, off, inner, words * 4) == 0)
+		return (node(g, balance_fold(inner, dst, words)));
+	return (node(g, balance_fold(src, dst, words)));
+}
+
+/* balance_owner() for the kernel, IPv4: a vhid, or KEEP_... */
+static __always_inline __u32
+keeper4(struct __sk_buff *skb, const struct steer_group *g)
+{
+	__u8	*d = head(skb, IP4_LEN), type;
+	__u32	 src, dst, off;
+
+	if (d == NULL)
+		return (KEEP_ALL);
+	src = *(__u32 *)(void *)(d + IP4_SRC);
+	dst = *(__u32 *)(void *)(d + IP4_DST);
+	if (balance_group4(d[IP4_DST], dst))
+		return (KEEP_MULTICAST);
+	off = ETH_LEN + (d[ETH_LEN] & 0x0f) * 4;
+	if (d[IP4_PROTO] != PROTO_ICMP || (get16(d + IP4_FRAG) & FRAG_ANY) ||
+	    bpf_skb_load_bytes(skb, off, &type, 1) != 0)
+		return (node(g, balance_fold(&src, &dst, 1)));
+	switch (balance_icmp4(type)) {
+	case BALANCE_EVERY:
+		return (KEEP_ALL);
+	case BALANCE_INNER:
+		return (by_inner(skb, g, off + BALANCE_ICMP_LEN +
+		    BALANCE_IP4_DST, &src, &dst, 1));
+	case BALANCE_OUTER:
+		break;
+	}
+	return (node(g, balance_fold(&src, &dst, 1)));
+}
+
+static __always_inline __u32
+keeper6(struct __sk_buff *skb, const struct steer_group *g)
+{
+	__u8	*d = head(skb, IP6_LEN), type;
+	__u32	*src, *dst;
+
+	if (d == NULL)
+		return (KEEP_ALL);
+	src = (void *)(d + IP6_SRC);
+	dst = (void *)(d + IP6_DST);
+	if (d[IP6_DST] == 0xff)
+		return (KEEP_MULTICAST);
+	if (d[IP6_NEXT] != PROTO_ICMP6 ||
+	    bpf_skb_load_bytes(skb, ICMP6_TYPE, &type, 1) != 0)
+		return (node(g, balance_fold(src, dst, 4)));
+	switch (balance_icmp6(type)) {
+	case BALANCE_EVERY:
+		return (KEEP_ALL);
+	case BALANCE_INNER:
+		return (by_inner(skb, g, ICMP6_TYPE + BALANCE_ICMP_LEN +
+		    BALANCE_IP6_DST, src, dst, 4));
+	case BALANCE_OUTER:
+		break;
+	}
+	return (node(g, balance_fold(src, dst, 4)));
+}
+
+/*
+ * A frame for the MAC of that vhid, of that group.  In ip modes the leader's
+ * is the only one; IP multicast may have the same MAC as the group in mode ip,
+ * and the kernel knows best what to do with it.
+ */
+static __noinline int
+in_group(struct __sk_buff *skb, __u32 vhid, __u32 leader, __u32 type)
+{
+	struct steer_group	*g = bpf_map_lookup_elem(&groups, &leader);
+	__u32			 keeper = KEEP_ALL;
+
+	if (g == NULL || g->n == 0)
+		return (refuse(vhid));
+	if (g->mode == BALANCE_ARP)
+		keeper = vhid;
+	else if (vhid != leader)
+		return (refuse(vhid));
+	else if (type == TYPE_IP4)
+		keeper = keeper4(skb, g);
+	else if (type == TYPE_IP6)
+		keeper = keeper6(skb, g);
+	if (keeper == KEEP_MULTICAST && g->mode == BALANCE_IP)
+		return (TC_ACT_UNSPEC);
+	if (keeper >= KEEP_ALL)
+		return (take(skb, leader));
+	return (state(keeper) == STEER_OFF ? refuse(keeper) :
+	    take(skb, keeper));
+}
+
+/* Is this virtual MAC spoken by one node at a time? */
+static __always_inline int
+speaks_alone(const struct steer_vhid *v)
+{
+	struct steer_group	*g;
+	__u32			 leader = v->leader;
+
+	if (leader == 0)
+		return (1);
+	g = bpf_map_lookup_elem(&groups, &leader);
+	return (g != NULL && g->mode == BALANCE_ARP);
+}
+
 SEC("tc")
 int
 carp_in(struct __sk_buff *skb)
 {
-	__u8	*d = head(skb, ETH_LEN);
-	__u32	 from, to;
-	__u16	 type;
-	int	 rc = TC_ACT_UNSPEC;
+	__u8			*d = head(skb, ETH_LEN);
+	struct steer_vhid	*from, *to;
+	__u16			 type;
+	int			 rc = TC_ACT_UNSPEC;
 
 	if (d == NULL)
 		return (rc);
@@ -329,22 +594,21 @@ carp_in(struct __sk_buff *skb)
 		return (rc);
 	to = vmac(d);
 	from = vmac(d + ETH_SRC);
-	if (from != 0)
-		heard(skb, from);
+	if (from != NULL && speaks_alone(from))
+		heard(skb, from->mac[5]);
 	if (type == TYPE_IP4)
 		in_ip4(skb);
 	else if (type == TYPE_IP6)
 		rc = in_ip6(skb);
 	else if (type == TYPE_ARP)
 		rc = in_arp(skb);
-	if (to == 0 || rc != TC_ACT_UNSPEC)
+	if (to == NULL || rc != TC_ACT_UNSPEC)
 		return (rc);
-	if (state(to) == STEER_OFF)
-		return (drop(STEER_STAT_OFF));
-	/* the NIC's driver took it for another host's */
-	bpf_skb_change_type(skb, PACKET_HOST);
-	count(STEER_STAT_TAKEN);
-	return (TC_ACT_UNSPEC);
+	if (to->leader != 0)
+		return (in_group(skb, to->mac[5], to->leader, type));
+	if (state(to->mac[5]) == STEER_OFF)
+		return (refuse(to->mac[5]));
+	return (take(skb, to->mac[5]));
 }
 
 /* Copy of the virtual MAC into mac[6]; 0, or -1. */
@@ -359,20 +623,78 @@ get_mac(__u32 vhid, __u8 *mac)
 	return (0);
 }
 
+/*
+ * The MAC to say for an address of that group, to "to" if that is an answer.
+ * 1: the Ethernet source as well; 0: that stays the real one; -1: nothing may
+ * be said.  In ip modes all nodes say the same, so that those who are not the
+ * leader can ask, too; only in ip-unicast a switch may learn it, from the one
+ * that answers.
+ */
+static __noinline int
+group_mac(__u32 leader, const __u8 *to, int why, __u8 *mac)
+{
+	struct steer_group	*g = bpf_map_lookup_elem(&groups, &leader);
+	__u32			 vhid = leader;
+
+	if (g == NULL)
+		return (-1);
+	if (why == SAY_ASK)
+		vhid = first(leader, STEER_ON);
+	else if (why == SAY_ANSWER)
+		vhid = answerer(leader, to);
+	if (state(vhid) != STEER_ON)
+		return (-1);
+	if (g->mode == BALANCE_ARP)	/* to nobody in particular: no answer */
+		return (why == SAY_ANSWER && (to[0] & 1) ? -1 :
+		    get_mac(vhid, mac) == 0 ? 1 : -1);
+	if (get_mac(leader, mac) != 0)
+		return (-1);
+	return (g->mode == BALANCE_IP_UNICAST && state(leader) == STEER_ON);
+}
+
 /* IP from a virtual address: a node that drains may still finish. */
 static __always_inline int
-out_from(const __u32 *vhid)
+out_from(const __u32 *addr)
 {
-	if (vhid == NULL || state(*vhid) != STEER_OFF)
+	__u32	 vhid, leader;
+
+	if (addr == NULL)
+		return (TC_ACT_UNSPEC);
+	vhid = *addr;
+	if ((leader = leader_of(vhid)) != 0)
+		vhid = first(leader, STEER_DRAIN);
+	if (state(vhid) != STEER_OFF)
 		return (TC_ACT_UNSPEC);
 	return (drop(STEER_STAT_OUT));
+}
+
+/* Of a group: who says "it is me" to all would move everybody's entry. */
+static __noinline int
+out_arp_group(struct __sk_buff *skb, __u32 leader)
+{
+	__u8	*d = head(skb, ARP_LEN);
+	__u8	 mac[6], to[6];
+	int	 source;
+
+	if (d == NULL ||
+	    __builtin_memcmp(d + ARP_SPA, d + ARP_TPA, 4) == 0)
+		return (drop(STEER_STAT_OUT));
+	__builtin_memcpy(to, d + ARP_THA, 6);
+	source = group_mac(leader, to, get16(d + ARP_OP) == ARP_REQUEST ?
+	    SAY_ASK : SAY_ANSWER, mac);
+	if (source == -1 ||
+	    bpf_skb_store_bytes(skb, ARP_SHA, mac, 6, 0) != 0 ||
+	    (source && bpf_skb_store_bytes(skb, ETH_SRC, mac, 6, 0) != 0))
+		return (drop(STEER_STAT_OUT));
+	count(STEER_STAT_REWRITTEN);
+	return (TC_ACT_UNSPEC);
 }
 
 static __always_inline int
 out_arp(struct __sk_buff *skb)
 {
 	__u8	*d = head(skb, ARP_LEN);
-	__u32	*vhid;
+	__u32	*vhid, leader;
 	__u8	 mac[6];
 
 	if (d == NULL)
@@ -383,6 +705,8 @@ out_arp(struct __sk_buff *skb)
 		return (drop(STEER_STAT_ASKED));
 	if ((vhid = bpf_map_lookup_elem(&addrs4, d + ARP_SPA)) == NULL)
 		return (TC_ACT_UNSPEC);
+	if ((leader = leader_of(*vhid)) != 0)
+		return (out_arp_group(skb, leader));
 	if (state(*vhid) != STEER_ON || get_mac(*vhid, mac) != 0 ||
 	    bpf_skb_store_bytes(skb, ARP_SHA, mac, 6, 0) != 0 ||
 	    bpf_skb_store_bytes(skb, ETH_SRC, mac, 6, 0) != 0)
@@ -395,18 +719,9 @@ out_arp(struct __sk_buff *skb)
 static __always_inline int
 rewrite_option(struct __sk_buff *skb, __u32 off, __u8 want, const __u8 *mac)
 {
-	__u8	 old[8], new[8];
-	int	 i;
+	__u8	 old[ND_OPT_LEN], new[ND_OPT_LEN];
 
-	for (i = 0; i < ND_OPTS_MAX; i++) {
-		if (bpf_skb_load_bytes(skb, off, old, sizeof(old)) != 0 ||
-		    old[1] == 0)
-			return (0);
-		if (old[0] == want)
-			break;
-		off += old[1] * 8;
-	}
-	if (i == ND_OPTS_MAX)
+	if ((off = find_option(skb, off, want, old)) == 0)
 		return (0);
 	new[0] = old[0];
 	new[1] = old[1];
@@ -420,13 +735,20 @@ rewrite_option(struct __sk_buff *skb, __u32 off, __u8 want, const __u8 *mac)
 
 /* One copy for its four callers; the verifier likes it so too. */
 static __noinline int
-out_rewrite(struct __sk_buff *skb, __u32 vhid, __u32 off, __u8 want)
+out_rewrite(struct __sk_buff *skb, __u32 vhid, __u32 off, __u8 want, int why)
 {
-	__u8	 mac[6];
+	__u32	 leader = leader_of(vhid);
+	__u8	 mac[6], to[6];
+	int	 source = 1;
 
-	if (state(vhid) != STEER_ON || get_mac(vhid, mac) != 0 ||
-	    rewrite_option(skb, off, want, mac) != 0 ||
-	    bpf_skb_store_bytes(skb, ETH_SRC, mac, 6, 0) != 0)
+	if (leader == 0) {
+		if (state(vhid) != STEER_ON || get_mac(vhid, mac) != 0)
+			return (drop(STEER_STAT_OUT));
+	} else if (bpf_skb_load_bytes(skb, 0, to, 6) != 0 ||
+	    (source = group_mac(leader, to, why, mac)) == -1)
+		return (drop(STEER_STAT_OUT));
+	if (rewrite_option(skb, off, want, mac) != 0 ||
+	    (source && bpf_skb_store_bytes(skb, ETH_SRC, mac, 6, 0) != 0))
 		return (drop(STEER_STAT_OUT));
 	count(STEER_STAT_REWRITTEN);
 	return (TC_ACT_UNSPEC);
@@ -445,10 +767,11 @@ out_nd(struct __sk_buff *skb, int is_ns)
 	if (is_ns && target != NULL)
 		return (drop(STEER_STAT_ASKED));
 	if (!is_ns && target != NULL)
-		return (out_rewrite(skb, *target, ND_OPT, ND_TLLA));
+		return (out_rewrite(skb, *target, ND_OPT, ND_TLLA,
+		    SAY_ANSWER));
 	vhid = bpf_map_lookup_elem(&addrs6, d + IP6_SRC);
 	if (is_ns && vhid != NULL)
-		return (out_rewrite(skb, *vhid, ND_OPT, ND_SLLA));
+		return (out_rewrite(skb, *vhid, ND_OPT, ND_SLLA, SAY_ASK));
 	return (out_from(vhid));
 }
 
@@ -465,11 +788,13 @@ out_icmp6(struct __sk_buff *skb, __u32 *vhid, __u8 type)
 		return (out_nd(skb, 0));
 	case ICMP6_RS:
 		if (vhid != NULL)
-			return (out_rewrite(skb, *vhid, RS_OPT, ND_SLLA));
+			return (out_rewrite(skb, *vhid, RS_OPT, ND_SLLA,
+			    SAY_ASK));
 		break;
 	case ICMP6_RA:		/* radvd may speak as the virtual router */
 		if (vhid != NULL)
-			return (out_rewrite(skb, *vhid, RA_OPT, ND_SLLA));
+			return (out_rewrite(skb, *vhid, RA_OPT, ND_SLLA,
+			    SAY_ROUTER));
 		break;
 	case ICMP6_REDIRECT:	/* Linux has no send_redirects for IPv6 */
 		own = bpf_map_lookup_elem(&dev, &zero);
@@ -547,21 +872,39 @@ own_mac(const __u8 *mac)
 /*
  * May it say "addr is at mac"?  Only for an address of ours, with one of our
  * MACs, and while we are its MASTER: a process that wakes up after its
- * successor has spoken must not announce.
+ * successor has spoken must not announce.  Nobody announces for a group.
  */
 static __always_inline int
 may_claim(const __u32 *addr, const __u8 *mac)
 {
-	__u32	 vhid;
+	struct steer_vhid	*v;
+	__u32			 vhid;
 
-	if (addr == NULL)
+	if (addr == NULL || leader_of(*addr) != 0)
 		return (0);
-	if ((vhid = vmac(mac)) == 0) {
-		if (!own_mac(mac))
-			return (0);
+	if ((v = vmac(mac)) != NULL)
+		vhid = v->mac[5];
+	else if (own_mac(mac))
 		vhid = *addr;
-	}
+	else
+		return (0);
 	return (state(vhid) == STEER_ON);
+}
+
+/*
+ * May advertisements come from this virtual MAC?  See balance_real_source().
+ */
+static __always_inline int
+may_be_source(const struct steer_vhid *v)
+{
+	struct steer_group	*g;
+	__u32			 leader = v->leader;
+
+	if (leader == 0)
+		return (1);
+	g = bpf_map_lookup_elem(&groups, &leader);
+	return (g != NULL && g->mode != BALANCE_IP &&
+	    g->mode != BALANCE_IP_STEALTH);
 }
 
 /*
@@ -579,7 +922,8 @@ speak(struct __sk_buff *skb, __u32 off)
 		return (0);
 	vhid = carp[1];
 	v = bpf_map_lookup_elem(&vhids, &vhid);
-	if (v == NULL || v->configured != STEER_CONFIGURED)
+	if (v == NULL || v->configured != STEER_CONFIGURED ||
+	    !may_be_source(v))
 		return (0);
 	__builtin_memcpy(mac, v->mac, 6);
 	return (bpf_skb_store_bytes(skb, ETH_SRC, mac, 6, 0));
@@ -621,6 +965,15 @@ marked_ip4(struct __sk_buff *skb)
 	    speak(skb, ETH_LEN + (d[ETH_LEN] & 0x0f) * 4) == 0);
 }
 
+/* May a frame of the engine's come from there? */
+static __always_inline int
+may_send(const __u8 *mac)
+{
+	struct steer_vhid	*v = vmac(mac);
+
+	return (v != NULL ? may_be_source(v) : own_mac(mac));
+}
+
 /*
  * The engine's socket, which an intruder may hold: what CARP needs to say,
  * with our MACs, passes.  Not subject to anything else here: the last
@@ -633,7 +986,7 @@ out_marked(struct __sk_buff *skb)
 	__u16	 type;
 	int	 ok = 0;
 
-	if (d == NULL || (vmac(d + ETH_SRC) == 0 && !own_mac(d + ETH_SRC)))
+	if (d == NULL || !may_send(d + ETH_SRC))
 		return (drop(STEER_STAT_MARKED));
 	type = get16(d + ETH_TYPE);
 	if (tagged(skb, type))
@@ -661,7 +1014,7 @@ carp_out(struct __sk_buff *skb)
 	type = get16(d + ETH_TYPE);
 	if (tagged(skb, type))
 		return (TC_ACT_UNSPEC);
-	if (vmac(d + ETH_SRC) != 0)
+	if (vmac(d + ETH_SRC) != NULL)
 		return (drop(STEER_STAT_OUT));
 	if (type == TYPE_IP4)
 		return (out_ip4(skb));

@@ -24,6 +24,8 @@
 #ifndef CARPD_BPF_STEER_MAP_H
 #define CARPD_BPF_STEER_MAP_H
 
+#include "balance_hash.h"
+
 #define STEER_OFF	0ULL
 #define STEER_DRAIN	1ULL
 #define STEER_ON	2ULL
@@ -69,8 +71,27 @@
 enum { STEER_UNUSED, STEER_CONFIGURED, STEER_LEFTOVER };
 struct steer_vhid {
 	unsigned char	configured;	/* of the above */
-	unsigned char	mac[6];		/* virtual MAC, 00:00:5e:00:01:vhid */
-	unsigned char	pad;
+	unsigned char	mac[6];		/* virtual MAC, 00:00:5e:00:01:vhid;
+					   mode ip, the leader's: 01:... */
+	unsigned char	leader;		/* of its group, 0: in none */
+};
+
+/*
+ * Map "groups": index vhid of the leader.  A carp interface with balancing:
+ * its vhids in ascending order, the leader first.  An address belongs to the
+ * group of the vhid that "addrs4", "addrs6" name.
+ */
+struct steer_group {
+	unsigned int		mode;		/* enum balance_mode */
+	unsigned int		n;		/* nodes, 0: no group */
+	struct balance_key	key;		/* mode arp */
+	unsigned char		vhids[BALANCE_NODES];
+};
+
+/* Map "counts": frames for its virtual MAC, per CPU, index vhid. */
+struct steer_count {
+	unsigned long long	taken;
+	unsigned long long	dropped;
 };
 
 /* Map "dev", one entry. */
@@ -90,7 +111,8 @@ struct steer_dev {
  */
 enum steer_stat {
 	STEER_STAT_TAKEN,	/* frames for a virtual MAC, accepted */
-	STEER_STAT_OFF,		/* ... dropped, slot off */
+	STEER_STAT_OFF,		/* ... dropped, slot off; these two are the
+				   sums of "counts" */
 	STEER_STAT_ARP_IN,	/* ARP requests / NS for an address, dropped */
 	STEER_STAT_CLOSED,	/* slots closed by a successor's frame */
 	STEER_STAT_REWRITTEN,	/* ARP, NS, NA given the virtual MAC */

@@ -15,6 +15,7 @@
 
 #include "../../common/ipaddr.h"
 #include "../../common/monotime.h"
+#include "../balance.h"
 
 struct steer;
 
@@ -45,6 +46,17 @@ void		 steer_remove_vhid(struct steer *s, uint8_t vhid);
 int		 steer_add_addr(struct steer *s, uint8_t vhid,
 		    const struct ipaddr *a);
 void		 steer_remove_addr(struct steer *s, const struct ipaddr *a);
+/*
+ * Balancing: these vhids (n, ascending, the leader first, all of them added
+ * and none in another group) share the addresses that were or will be added
+ * for the leader.  Said again for a leader it replaces the group.  The key is
+ * that of mode arp, NULL in others.  Removing makes single vhids of them again;
+ * do that before the vhids are removed.  0, or -1 and errno.
+ */
+int		 steer_set_group(struct steer *s, uint8_t leader,
+		    enum balance_mode mode, const uint8_t *vhids, size_t n,
+		    const struct balance_key *key);
+void		 steer_remove_group(struct steer *s, uint8_t leader);
 /* carpdev's own MAC has changed. */
 void		 steer_set_mac(struct steer *s, const uint8_t mac[6]);
 /* Close a slot from the parent (engine dead). */
@@ -52,6 +64,13 @@ void		 steer_close(struct steer *s, uint8_t vhid);
 /* Names and values of the statistics; returns how many there are. */
 size_t		 steer_stats(struct steer *s, uint64_t *val, size_t n);
 extern const char *const steer_stat_names[];
+/*
+ * Frames for the virtual MAC that were this vhid's: taken while its slot was
+ * ON or DRAIN, dropped while it was OFF.  In a group with one MAC, what all
+ * nodes keep counts for the leader.  0, or -1 and errno.
+ */
+int		 steer_vhid_stats(struct steer *s, uint8_t vhid,
+		    uint64_t *taken, uint64_t *dropped);
 
 /*
  * The restore record: up to steer_restore_size() bytes that survive our
@@ -61,6 +80,7 @@ size_t		 steer_restore_get(struct steer *s, void *buf, size_t size);
 int		 steer_restore_put(struct steer *s, const void *buf, size_t len);
 /*
  * Virtual MACs and addresses that the dead run had configured: for clean-up.
+ * The MAC is that of the group when the vhid was the leader of one.
  */
 void		 steer_leftovers(struct steer *s,
 		    void (*vhid)(uint8_t vhid, const uint8_t mac[6], void *),

@@ -65,9 +65,12 @@ const char *const steer_stat_names[STEER_STATS + 1] = {
 	[STEER_STAT_DISOWNED] = "unreachable",
 };
 
-enum map { VHIDS, DEV, ADDRS4, ADDRS6, SLOTS, STATS, RESTORE, MAPS };
+enum map {
+	VHIDS, GROUPS, DEV, ADDRS4, ADDRS6, SLOTS, STATS, COUNTS, RESTORE, MAPS
+};
 static const char *const map_names[MAPS] = {
-	"vhids", "dev", "addrs4", "addrs6", "slots", "stats", "restore"
+	"vhids", "groups", "dev", "addrs4", "addrs6", "slots", "stats",
+	"counts", "restore"
 };
 
 struct filter {
@@ -406,6 +409,7 @@ adopt_vhids(struct steer *s, int old)
 		    v.configured == STEER_UNUSED)
 			continue;
 		v.configured = STEER_LEFTOVER;
+		v.leader = 0;
 		(void)bpf_map_update_elem(s->map[VHIDS], &vhid, &v, BPF_ANY);
 	}
 }
@@ -616,12 +620,28 @@ steer_check(struct steer *s)
 	return (changed);
 }
 
+static int
+get_vhid(const struct steer *s, uint8_t vhid, struct steer_vhid *v)
+{
+	uint32_t	 key = vhid;
+
+	return (bpf_map_lookup_elem(s->map[VHIDS], &key, v) != 0 ? -1 : 0);
+}
+
+static int
+put_vhid(const struct steer *s, uint8_t vhid, const struct steer_vhid *v)
+{
+	uint32_t	 key = vhid;
+
+	return (bpf_map_update_elem(s->map[VHIDS], &key, v, BPF_ANY) != 0 ?
+	    -1 : 0);
+}
+
 int
 steer_add_vhid(struct steer *s, uint8_t vhid, const uint8_t mac[6])
 {
 	static const uint8_t	 prefix[5] = { 0x00, 0x00, 0x5e, 0x00, 0x01 };
 	struct steer_vhid	 v;
-	uint32_t		 key = vhid;
 
 	/* the programs find a MAC by its last byte */
 	if (vhid == 0 || memcmp(mac, prefix, sizeof(prefix)) != 0 ||
@@ -629,22 +649,117 @@ steer_add_vhid(struct steer *s, uint8_t vhid, const uint8_t mac[6])
 		errno = EINVAL;
 		return (-1);
 	}
+	if (get_vhid(s, vhid, &v) == -1)
+		return (-1);
+	if (v.configured == STEER_CONFIGURED)
+		return (0);		/* in its group, if it is in one */
 	memset(&v, 0, sizeof(v));
 	v.configured = STEER_CONFIGURED;
 	memcpy(v.mac, mac, sizeof(v.mac));
-	return (bpf_map_update_elem(s->map[VHIDS], &key, &v, BPF_ANY) != 0 ?
-	    -1 : 0);
+	return (put_vhid(s, vhid, &v));
 }
 
 void
 steer_remove_vhid(struct steer *s, uint8_t vhid)
 {
 	struct steer_vhid	 v;
-	uint32_t		 key = vhid;
 
 	steer_close(s, vhid);
 	memset(&v, 0, sizeof(v));
-	(void)bpf_map_update_elem(s->map[VHIDS], &key, &v, BPF_ANY);
+	(void)put_vhid(s, vhid, &v);
+}
+
+/*
+ * Into the group of that leader with the MAC that it has there, or (leader 0)
+ * out of any, with its own.
+ */
+static int
+set_leader(struct steer *s, uint8_t vhid, uint8_t leader,
+    enum balance_mode mode)
+{
+	struct steer_vhid	 v;
+
+	if (get_vhid(s, vhid, &v) == -1)
+		return (-1);
+	if (v.configured != STEER_CONFIGURED)
+		return (0);
+	v.leader = leader;
+	balance_mac(vhid == leader ? mode : BALANCE_NONE, vhid, vhid, v.mac);
+	return (put_vhid(s, vhid, &v));
+}
+
+static bool
+group_ok(struct steer *s, uint8_t leader, enum balance_mode mode,
+    const uint8_t *vhids, size_t n, const struct balance_key *key)
+{
+	struct steer_vhid	 v;
+	size_t			 i;
+
+	if (n == 0 || n > BALANCE_NODES || leader == 0 || vhids[0] != leader ||
+	    mode < BALANCE_ARP || mode > BALANCE_IP_UNICAST ||
+	    (mode == BALANCE_ARP && key == NULL))
+		return (false);
+	for (i = 0; i < n; i++)
+		if ((i > 0 && vhids[i] <= vhids[i - 1]) ||
+		    get_vhid(s, vhids[i], &v) == -1 ||
+		    v.configured != STEER_CONFIGURED ||
+		    (v.leader != 0 && v.leader != leader))
+			return (false);
+	return (true);
+}
+
+/* Those of the old group that are not in the new one. */
+static void
+leave_group(struct steer *s, const struct steer_group *old,
+    const struct steer_group *new)
+{
+	uint32_t	 i;
+
+	for (i = 0; i < old->n && i < BALANCE_NODES; i++)
+		if (memchr(new->vhids, old->vhids[i], new->n) == NULL)
+			(void)set_leader(s, old->vhids[i], 0, BALANCE_NONE);
+}
+
+int
+steer_set_group(struct steer *s, uint8_t leader, enum balance_mode mode,
+    const uint8_t *vhids, size_t n, const struct balance_key *key)
+{
+	struct steer_group	 g, old;
+	uint32_t		 idx = leader;
+	size_t			 i;
+
+	if (!group_ok(s, leader, mode, vhids, n, key)) {
+		errno = EINVAL;
+		return (-1);
+	}
+	memset(&g, 0, sizeof(g));
+	g.mode = mode;
+	g.n = (uint32_t)n;
+	if (key != NULL)
+		g.key = *key;
+	memcpy(g.vhids, vhids, n);
+	/* the group before who is led into it: it is read without a lock */
+	if (bpf_map_lookup_elem(s->map[GROUPS], &idx, &old) != 0 ||
+	    bpf_map_update_elem(s->map[GROUPS], &idx, &g, BPF_ANY) != 0)
+		return (-1);
+	for (i = 0; i < n; i++)
+		if (set_leader(s, vhids[i], leader, mode) == -1)
+			return (-1);
+	leave_group(s, &old, &g);
+	return (0);
+}
+
+void
+steer_remove_group(struct steer *s, uint8_t leader)
+{
+	struct steer_group	 old, none;
+	uint32_t		 idx = leader;
+
+	memset(&none, 0, sizeof(none));
+	if (bpf_map_lookup_elem(s->map[GROUPS], &idx, &old) != 0)
+		return;
+	leave_group(s, &old, &none);
+	(void)bpf_map_update_elem(s->map[GROUPS], &idx, &none, BPF_ANY);
 }
 
 static int
@@ -687,11 +802,57 @@ steer_close(struct steer *s, uint8_t vhid)
 	__atomic_store_n(&s->slots->word[vhid], STEER_OFF, __ATOMIC_RELEASE);
 }
 
+/* Adds up what n entries of struct steer_count have. */
+static void
+add_counts(const struct steer_count *c, size_t n, uint64_t *taken,
+    uint64_t *dropped)
+{
+	for (; n > 0; n--, c++) {
+		*taken += c->taken;
+		*dropped += c->dropped;
+	}
+}
+
+int
+steer_vhid_stats(struct steer *s, uint8_t vhid, uint64_t *taken,
+    uint64_t *dropped)
+{
+	int			 rc, cpus = libbpf_num_possible_cpus();
+	struct steer_count	*each;
+	uint32_t		 key = vhid;
+
+	*taken = *dropped = 0;
+	if (cpus <= 0 || (each = calloc((size_t)cpus, sizeof(*each))) == NULL)
+		return (-1);
+	if ((rc = bpf_map_lookup_elem(s->map[COUNTS], &key, each)) == 0)
+		add_counts(each, (size_t)cpus, taken, dropped);
+	free(each);
+	return (rc != 0 ? -1 : 0);
+}
+
+/* Of all vhids, in one system call. */
+static void
+sum_counts(struct steer *s, size_t cpus, uint64_t *taken, uint64_t *dropped)
+{
+	struct steer_count	*each = calloc(STEER_SLOTS * cpus,
+				    sizeof(*each));
+	uint32_t		 keys[STEER_SLOTS], next = 0, n = STEER_SLOTS;
+
+	*taken = *dropped = 0;
+	if (each == NULL)
+		return;
+	/* ENOENT: the last of them was among these */
+	if (bpf_map_lookup_batch(s->map[COUNTS], NULL, &next, keys, each, &n,
+	    NULL) == 0 || errno == ENOENT)
+		add_counts(each, n * cpus, taken, dropped);
+	free(each);
+}
+
 size_t
 steer_stats(struct steer *s, uint64_t *val, size_t n)
 {
 	int		 cpu, cpus = libbpf_num_possible_cpus();
-	uint64_t	*each;
+	uint64_t	*each, taken, off;
 	uint32_t	 i;
 
 	if (cpus <= 0 || (each = calloc((size_t)cpus, sizeof(*each))) == NULL)
@@ -704,6 +865,11 @@ steer_stats(struct steer *s, uint64_t *val, size_t n)
 			val[i] += each[cpu];
 	}
 	free(each);
+	sum_counts(s, (size_t)cpus, &taken, &off);
+	if (n > STEER_STAT_TAKEN)
+		val[STEER_STAT_TAKEN] = taken;
+	if (n > STEER_STAT_OFF)
+		val[STEER_STAT_OFF] = off;
 	return (STEER_STATS);
 }
 

@@ -82,6 +82,27 @@ steer_remove_addr(struct steer *s, const struct ipaddr *a)
 	(void)a;
 }
 
+int
+steer_set_group(struct steer *s, uint8_t leader, enum balance_mode mode,
+    const uint8_t *vhids, size_t n, const struct balance_key *key)
+{
+	(void)s;
+	(void)leader;
+	(void)mode;
+	(void)vhids;
+	(void)n;
+	(void)key;
+	errno = ENOTSUP;
+	return (-1);
+}
+
+void
+steer_remove_group(struct steer *s, uint8_t leader)
+{
+	(void)s;
+	(void)leader;
+}
+
 void
 steer_set_mac(struct steer *s, const uint8_t mac[6])
 {
@@ -103,6 +124,18 @@ steer_stats(struct steer *s, uint64_t *val, size_t n)
 	(void)val;
 	(void)n;
 	return (0);
+}
+
+int
+steer_vhid_stats(struct steer *s, uint8_t vhid, uint64_t *taken,
+    uint64_t *dropped)
+{
+	(void)s;
+	(void)vhid;
+	(void)taken;
+	(void)dropped;
+	errno = ENOTSUP;
+	return (-1);
 }
 
 size_t

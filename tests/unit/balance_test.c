@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "../../carpd/balance.h"
+#include "anypacket.h"
 #include "hex.h"
 
 #define VECTORS		"tests/unit/vectors/carp-hmac.json"
@@ -366,37 +367,6 @@ START_TEST(everybodys)
 }
 END_TEST
 
-/* splitmix64: the same everywhere */
-static uint64_t
-rnd(void)
-{
-	uint64_t	 z = seed += 0x9e3779b97f4a7c15ULL;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return (z ^ (z >> 31));
-}
-
-/* Unicast, and if ICMP then of a kind that has an owner. */
-static size_t
-random_packet(uint8_t *b)
-{
-	size_t	 i, len = 40 + rnd() % (IP_MAX - 40);
-	int	 v6 = rnd() % 2 != 0;
-
-	for (i = 0; i < IP_MAX; i++)
-		b[i] = (uint8_t)rnd();
-	b[0] = v6 ? 0x60 : (uint8_t)(0x45 + rnd() % 11);
-	b[v6 ? 24 : 16] &= 0xdf;		/* below 224, ff00::/8 */
-	if (rnd() % 2)
-		b[v6 ? 6 : 9] = v6 ? 58 : 1;
-	if (v6 && b[40] >= 128)
-		b[40] = 128 + b[40] % 2;
-	else if (!v6 && (b[(b[0] & 15) * 4] == 9 || b[(b[0] & 15) * 4] == 10))
-		b[(b[0] & 15) * 4] = 3;
-	return (len);
-}
-
 /* Does the node keep it, as OpenBSD asks: by the mask of those it has. */
 static bool
 keeps(int owner, uint32_t mask)
@@ -410,24 +380,32 @@ keeps(int owner, uint32_t mask)
  */
 START_TEST(exactly_one)
 {
-	uint8_t		 b[IP_MAX];
+	uint8_t		 b[ANYPACKET_MAX];
 	uint32_t	 mask[4];
-	unsigned int	 i, n, m, kept, hits[BALANCE_NODES] = { 0 };
+	unsigned int	 i, n, m, kept, all = 0, hits[BALANCE_NODES] = { 0 };
 	size_t		 len;
+	int		 owner;
 
 	printf("balance_test: seed %llu\n", (unsigned long long)seed);
 	for (i = 0; i < ROUNDS; i++) {
-		len = random_packet(b);
-		n = 1 + (unsigned int)(rnd() % BALANCE_NODES);
+		len = any_packet(&seed, b);
+		n = 1 + (unsigned int)(any_number(&seed) % BALANCE_NODES);
 		memset(mask, 0, sizeof(mask));
 		for (m = 0; m < n; m++)
-			mask[rnd() % 4] |= 1U << m;
+			mask[any_number(&seed) % 4] |= 1U << m;
+		owner = balance_owner(b, len, n);
 		for (kept = m = 0; m < 4; m++)
-			kept += keeps(balance_owner(b, len, n), mask[m]);
+			kept += keeps(owner, mask[m]);
+		if (owner == BALANCE_ALL) {
+			ck_assert_uint_eq(kept, 4);
+			all++;
+			continue;
+		}
 		ck_assert_msg(kept == 1, "round %u: %u keep it", i, kept);
 		hits[balance_owner(b, len, BALANCE_NODES)]++;
 	}
-	/* no node without work */
+	/* multicast is few, and no node is without work */
+	ck_assert_uint_lt(all, ROUNDS / 10);
 	for (m = 0; m < BALANCE_NODES; m++)
 		ck_assert_uint_gt(hits[m], ROUNDS / BALANCE_NODES / 2);
 }
@@ -441,11 +419,11 @@ START_TEST(exactly_one_answers)
 
 	for (i = 0; i < ROUNDS; i++) {
 		for (m = 0; m < 6; m++)
-			mac[m] = (uint8_t)rnd();
+			mac[m] = (uint8_t)any_number(&seed);
 		for (m = 0; m < 20; m++)
-			pass[m] = (uint8_t)rnd();
-		balance_key(pass, rnd() % 21, &k);
-		n = 1 + (unsigned int)(rnd() % BALANCE_NODES);
+			pass[m] = (uint8_t)any_number(&seed);
+		balance_key(pass, any_number(&seed) % 21, &k);
+		n = 1 + (unsigned int)(any_number(&seed) % BALANCE_NODES);
 		ck_assert_uint_lt(balance_arp_node(&k, mac, n), n);
 		hits[balance_arp_node(&k, mac, BALANCE_NODES)]++;
 	}

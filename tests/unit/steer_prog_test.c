@@ -29,9 +29,11 @@
 #include <linux/pkt_cls.h>
 #include <net/if.h>
 
+#include "carpd/balance.h"
 #include "carpd/bpf/steer_map.h"
 #include "carpd/os/steer.h"
 #include "common/monotime.h"
+#include "anypacket.h"
 #include "skip.h"
 
 #define LO		1		/* ifindex */
@@ -996,6 +998,666 @@ START_TEST(unprivileged)
 }
 END_TEST
 
+/* Groups: vhids 1 (the leader), 3, 5 ... share VIP and VIP6. */
+
+#define PASS_PHRASE	"mekmitasdigoat"
+#define RANDOMS		600
+
+static const struct {
+	enum balance_mode	 mode;
+	unsigned int		 n;
+} groups[] = {
+	{ BALANCE_ARP, 2 }, { BALANCE_ARP, 3 }, { BALANCE_ARP, 32 },
+	{ BALANCE_IP, 1 }, { BALANCE_IP, 2 }, { BALANCE_IP, 3 },
+	{ BALANCE_IP, 32 },
+	{ BALANCE_IP_STEALTH, 2 }, { BALANCE_IP_STEALTH, 3 },
+	{ BALANCE_IP_UNICAST, 2 }, { BALANCE_IP_UNICAST, 32 },
+};
+#define GROUPS	((int)(sizeof(groups) / sizeof(groups[0])))
+
+static enum balance_mode	 mode;		/* of the group */
+static unsigned int		 nodes;
+static struct balance_key	 key;
+static uint8_t			 group_mac[6];	/* the leader's */
+static uint64_t			 seed;
+
+static uint8_t
+vhid_of(unsigned int i)
+{
+	return ((uint8_t)(2 * i + 1));
+}
+
+static int
+set_group(enum balance_mode m, unsigned int n)
+{
+	uint8_t		 mac[6], vhids[BALANCE_NODES];
+	unsigned int	 i;
+
+	for (i = 0; i < n; i++) {
+		vhids[i] = vhid_of(i);
+		balance_mac(BALANCE_NONE, vhids[i], vhids[i], mac);
+		ck_assert_int_eq(steer_add_vhid(st, vhids[i], mac), 0);
+	}
+	mode = m;
+	nodes = n;
+	balance_mac(m, 1, 1, group_mac);
+	balance_key(PASS_PHRASE, strlen(PASS_PHRASE), &key);
+	return (steer_set_group(st, 1, m, vhids, n, &key));
+}
+
+static void
+group(int i)
+{
+	ck_assert_int_eq(set_group(groups[i].mode, groups[i].n), 0);
+}
+
+/* These nodes are in that state here, the others OFF. */
+static void
+set_nodes(uint32_t mask, enum steer_state state)
+{
+	unsigned int	 i;
+
+	for (i = 0; i < nodes; i++)
+		steer_slot_set(slots, vhid_of(i), mask >> i & 1 ? state :
+		    STEER_STATE_OFF, IVAL, monotime_now());
+}
+
+static uint32_t
+all_nodes(void)
+{
+	return (nodes == 32 ? UINT32_MAX : (1U << nodes) - 1);
+}
+
+static bool
+in_mask(uint32_t mask, int owner)
+{
+	return (owner == BALANCE_ALL || (mask >> owner & 1));
+}
+
+static void
+random_mac(uint8_t mac[6])
+{
+	size_t	 i;
+
+	for (i = 0; i < 6; i++)
+		mac[i] = (uint8_t)any_number(&seed);
+	mac[0] &= 0xfe;
+}
+
+static unsigned int
+asker_node(const uint8_t mac[6])
+{
+	return (balance_arp_node(&key, mac, nodes));
+}
+
+/* The virtual MAC that the node's answers, or frames to it, have. */
+static void
+node_mac(unsigned int i, uint8_t mac[6])
+{
+	balance_mac(mode, 1, vhid_of(i), mac);
+}
+
+START_TEST(group_refused)
+{
+	uint8_t	 three[3] = { 1, 3, 5 }, bad[3] = { 1, 5, 3 };
+	uint8_t	 many[33], other[2] = { 3, 9 };
+	size_t	 i;
+
+	ck_assert_int_eq(set_group(BALANCE_IP, 3), 0);
+	for (i = 0; i < sizeof(many); i++)
+		many[i] = (uint8_t)(i + 1);
+#define REFUSED(l, m, v, n, k) do {					\
+	errno = 0;							\
+	ck_assert_int_eq(steer_set_group(st, l, m, v, n, k), -1);	\
+	ck_assert_int_eq(errno, EINVAL);				\
+} while (0)
+	REFUSED(1, BALANCE_NONE, three, 3, NULL);
+	REFUSED(1, BALANCE_IP_UNICAST + 1, three, 3, NULL);
+	REFUSED(1, BALANCE_ARP, three, 3, NULL);
+	REFUSED(1, BALANCE_IP, three, 0, NULL);
+	REFUSED(1, BALANCE_IP, many, 33, NULL);
+	REFUSED(1, BALANCE_IP, bad, 3, NULL);		/* not in order */
+	REFUSED(3, BALANCE_IP, three, 3, NULL);		/* not the leader */
+	REFUSED(1, BALANCE_IP, many, 3, NULL);		/* 2 is not there */
+	ck_assert_int_eq(steer_add_vhid(st, 9,
+	    (const uint8_t[]){ 0, 0, 0x5e, 0, 1, 9 }), 0);
+	REFUSED(3, BALANCE_IP, other, 2, NULL);		/* 3 is in 1's */
+	/* and the group is as it was */
+	set_nodes(4, STEER_STATE_ON);
+	ck_assert_int_eq(run(in, arp(peer, 1, peer, HOST, VIP)), SHOT);
+	set_nodes(1, STEER_STATE_ON);
+	ck_assert_int_eq(run(in, arp(peer, 1, peer, HOST, VIP)), PASS);
+}
+END_TEST
+
+/* Mode and nodes change, and it is a single vhid again in the end. */
+START_TEST(group_changes)
+{
+	struct frame	 to1 = udp4(vmac1, peer, HOST, "192.0.2.1");
+	struct frame	 to3 = udp4(vmac3, peer, HOST, "192.0.2.1");
+	struct frame	 to, tell = arp(own, 2, own, VIP, HOST);
+	struct ipaddr	 late = addr("172.16.0.203");
+	uint8_t		 mac[6];
+
+	ck_assert_int_eq(set_group(BALANCE_IP, 2), 0);
+	to = udp4(group_mac, peer, HOST, "192.0.2.1");
+	set_nodes(3, STEER_STATE_ON);
+	ck_assert_int_eq(run(in, to), PASS);
+	ck_assert_int_eq(run(in, to3), SHOT);	/* nobody's MAC */
+	set_nodes(0, STEER_STATE_ON);
+	ck_assert_int_eq(run(in, to), SHOT);
+	ck_assert_int_eq(run(in, to1), PASS);	/* not ours in this mode */
+	/* added again it stays in it */
+	ck_assert_int_eq(steer_add_vhid(st, 1, vmac1), 0);
+	ck_assert_int_eq(run(in, to), SHOT);
+	/* an address that comes later belongs to it */
+	ck_assert_int_eq(steer_add_addr(st, 1, &late), 0);
+	set_nodes(2, STEER_STATE_ON);
+	ck_assert_int_eq(run(in, arp(peer, 1, peer, HOST, "172.16.0.203")),
+	    SHOT);
+
+	/* 3 leaves it */
+	ck_assert_int_eq(set_group(BALANCE_IP_STEALTH, 1), 0);
+	set_nodes(1, STEER_STATE_ON);
+	ck_assert_int_eq(run(in, to), PASS);	/* no longer ours */
+	ck_assert_int_eq(run(in, to1), PASS);
+	steer_slot_set(slots, 3, STEER_STATE_ON, IVAL, monotime_now());
+	ck_assert_int_eq(run(in, to3), PASS);
+	set_nodes(0, STEER_STATE_ON);
+	ck_assert_int_eq(run(in, to1), SHOT);
+
+	steer_remove_group(st, 1);
+	steer_remove_group(st, 1);
+	ON();
+	ck_assert_int_eq(run(in, to1), PASS);
+	ck_assert_int_eq(run_marked(out, &tell, 0), PASS);
+	balance_mac(BALANCE_NONE, 1, 1, mac);
+	ck_assert(has_mac(&tell, 6, mac) && has_mac(&tell, 22, mac));
+	OFF();
+	ck_assert_int_eq(run(in, to1), SHOT);
+}
+END_TEST
+
+/* Against balance.c: the same packet, each way to share out the nodes. */
+
+static void
+check_packet(const uint8_t *ip, size_t len, uint32_t mask)
+{
+	struct frame	 f = ether(group_mac, peer, ip[0] >> 4 == 6 ? 0x86dd :
+			    0x0800);
+	int		 owner = balance_owner(ip, len, nodes), got;
+
+	put(&f, ip, len);
+	got = run(in, f);
+	ck_assert_msg(got == (in_mask(mask, owner) ? PASS : SHOT),
+	    "%s, %u nodes, mask %x, owner %d: %d", balance_mode_names[mode],
+	    nodes, mask, owner, got);
+}
+
+/* All types of ICMP and some others, whole, cut short and in parts. */
+static size_t
+table_packet(unsigned int i, uint8_t b[ANYPACKET_MAX])
+{
+	size_t		 hlen = 20 + i % 4 * 4, at, n;
+	bool		 v6 = i & 4;
+	static const char *const a4[] = { "192.0.2.10", "198.51.100.24",
+	    "203.0.113.1", "224.0.1.1", "255.255.255.255" };
+	static const char *const a6[] = { "2001:db8::10", "2001:db8:1::6",
+	    "fe80::7", "ff02::1:ff00:10", "ff0e::1" };
+	const char	*const *a = v6 ? a6 : a4;
+
+	at = v6 ? 40 : hlen;
+	memset(b, 0, ANYPACKET_MAX);
+	b[0] = v6 ? 0x60 : (uint8_t)(0x40 | hlen / 4);
+	b[v6 ? 6 : 9] = (uint8_t)(i % 5 == 0 ? 17 : v6 ? 58 : 1);
+	if (!v6 && i % 7 == 0)
+		b[6 + i % 2] = 0x20;
+	inet_pton(v6 ? AF_INET6 : AF_INET, a[i % 3], b + (v6 ? 8 : 12));
+	inet_pton(v6 ? AF_INET6 : AF_INET, a[i % 11 % 5], b + (v6 ? 24 : 16));
+	b[at] = (uint8_t)(i >> 3);		/* type */
+	inet_pton(v6 ? AF_INET6 : AF_INET, a[(i + 1) % 3],
+	    b + at + 8 + (v6 ? 24 : 16));
+	n = at + 8 + (v6 ? 40 : 20);
+	return (i % 13 == 0 ? 40 : i % 17 == 0 ? n - 1 : n);
+}
+
+START_TEST(group_share)
+{
+	uint8_t		 b[ANYPACKET_MAX];
+	unsigned int	 i, m;
+	size_t		 len;
+
+	group(_i);
+	if (mode == BALANCE_ARP)
+		return;
+	for (m = 0; m < 4; m++) {
+		uint32_t mask = m == 0 ? all_nodes() : m == 1 ? 0 :
+		    (uint32_t)any_number(&seed) & all_nodes();
+
+		set_nodes(mask, m == 3 ? STEER_STATE_DRAIN : STEER_STATE_ON);
+		for (i = 0; i < RANDOMS; i++) {
+			if (m == 3 && i % 64 == 0)
+				set_nodes(mask, STEER_STATE_DRAIN);
+			len = any_packet(&seed, b);
+			check_packet(b, len, mask);
+		}
+		for (i = 0; m >= 2 && i < 2048; i++) {
+			if (m == 3 && i % 64 == 0)
+				set_nodes(mask, STEER_STATE_DRAIN);
+			len = table_packet(i, b);
+			check_packet(b, len, mask);
+		}
+	}
+}
+END_TEST
+
+/* What the nodes of the group, and all vhids, have taken and dropped so far. */
+struct tallies {
+	uint64_t	 taken, dropped, all_taken, all_dropped;
+};
+
+static struct tallies
+tallies(void)
+{
+	struct tallies	 t = { .taken = 0 };
+	uint64_t	 taken, dropped;
+	unsigned int	 i;
+
+	for (i = 0; i < nodes; i++) {
+		ck_assert_int_eq(steer_vhid_stats(st, vhid_of(i), &taken,
+		    &dropped), 0);
+		t.taken += taken;
+		t.dropped += dropped;
+	}
+	t.all_taken = count_of(STEER_STAT_TAKEN);
+	t.all_dropped = count_of(STEER_STAT_OFF);
+	return (t);
+}
+
+/* Each node alone: the sum over them is one, and it is its statistics'. */
+START_TEST(group_exactly_one)
+{
+	struct frame	 f[2] = { udp4(peer, peer, HOST, "192.0.2.1"),
+			    udp6(peer, peer, HOST6, "2001:db8:7::1") };
+	struct tallies	 old, new;
+	uint64_t	 was, is, dropped;
+	unsigned int	 i, k, kept;
+	int		 verdict;
+
+	group(_i);
+	if (mode == BALANCE_ARP)
+		return;
+	memcpy(f[0].b, group_mac, 6);
+	memcpy(f[1].b, group_mac, 6);
+	old = tallies();
+	for (k = 0; k < 2; k++) {
+		for (kept = i = 0; i < nodes; i++) {
+			set_nodes(1U << i, STEER_STATE_ON);
+			ck_assert_int_eq(steer_vhid_stats(st, vhid_of(i), &was,
+			    &dropped), 0);
+			verdict = run(in, f[k]);
+			ck_assert_int_eq(steer_vhid_stats(st, vhid_of(i), &is,
+			    &dropped), 0);
+			ck_assert_uint_eq(is - was, verdict == PASS);
+			kept += verdict == PASS;
+		}
+		ck_assert_uint_eq(kept, 1);
+	}
+	new = tallies();
+	ck_assert_uint_eq(new.taken - old.taken, 2);
+	ck_assert_uint_eq(new.dropped - old.dropped, 2 * (nodes - 1));
+	ck_assert_uint_eq(new.all_taken - old.all_taken, 2);
+	ck_assert_uint_eq(new.all_dropped - old.all_dropped, 2 * (nodes - 1));
+}
+END_TEST
+
+/* Short frames for the group: kept or not, but never an error. */
+START_TEST(group_short)
+{
+	struct frame	 f[8], t;
+	uint8_t		 err[36] = { 3 }, err6[56] = { 1 }, mac[6];
+	size_t		 i, n = 0, len;
+
+	group(_i);
+	node_mac(0, mac);
+	f[n++] = udp4(mac, peer, HOST, VIP);
+	f[n++] = udp6(mac, peer, HOST6, VIP6);
+	f[n++] = ip4(mac, peer, HOST, VIP, 1, 64, err, sizeof(err));
+	f[n++] = ip6(mac, peer, HOST6, VIP6, 58, 64, err6, sizeof(err6));
+	f[n++] = arp(peer, 1, peer, HOST, VIP);
+	f[n++] = arp(own, 2, own, VIP, HOST);
+	f[n++] = nd(135, peer, HOST6, VIP6, 1, peer);
+	f[n++] = nd(136, own, VIP6, VIP6, 2, own);
+	for (i = 0; i < n; i++)
+		for (len = 34; len <= f[i].len; len++) {
+			if (f[i].b[12] == 0x86 && len < 54)
+				continue;
+			t = f[i];
+			t.len = len;
+			set_nodes(all_nodes(), STEER_STATE_ON);
+			(void)run(in, t);
+			(void)run(out, t);
+			(void)run_marked(out, &t, STEER_MARK);
+		}
+}
+END_TEST
+
+/* Neither fold nor leader: ND and ARP of others, and what is no IP. */
+START_TEST(group_everybodys)
+{
+	struct frame	 f[8];
+	size_t		 i, n = 0;
+
+	group(_i);
+	if (mode == BALANCE_ARP)
+		return;
+	f[n++] = nd(136, peer, HOST6, HOST6, 2, peer);
+	f[n++] = nd(135, peer, HOST6, PHYS6, 1, peer);
+	f[n++] = arp(peer, 2, peer, HOST, VIP);
+	f[n++] = arp(peer, 1, peer, HOST, PHYS);
+	f[n++] = ether(peer, peer, 0x88cc);
+	put(&f[n - 1], bcast, 6);
+	f[n++] = ip4(peer, peer, HOST, "224.0.1.1", 17, 1, bcast, 6);
+	f[n++] = ip4(peer, peer, HOST, "255.255.255.255", 17, 1, bcast, 6);
+	for (i = 0; i < n; i++) {
+		memcpy(f[i].b, group_mac, 6);
+		set_nodes(0, STEER_STATE_OFF);
+		ck_assert_msg(run(in, f[i]) == PASS, "frame %zu", i);
+	}
+	/* asked in this way as well, only the leader's MASTER answers */
+	for (i = 0; i < 2; i++) {
+		f[0] = i == 0 ? arp(peer, 1, peer, HOST, VIP) :
+		    nd(135, peer, HOST6, VIP6, 1, peer);
+		memcpy(f[0].b, group_mac, 6);
+		set_nodes(all_nodes() & ~1U, STEER_STATE_ON);
+		ck_assert_int_eq(run(in, f[0]), SHOT);
+		set_nodes(1, STEER_STATE_ON);
+		ck_assert_int_eq(run(in, f[0]), PASS);
+	}
+}
+END_TEST
+
+/* Who may ask, by the mode. */
+START_TEST(group_asked)
+{
+	struct frame	 long_option;
+	uint8_t		 mac[6], nonce[40] = { 135 };
+	uint32_t	 mask;
+	unsigned int	 i;
+	int		 want;
+
+	group(_i);
+	for (i = 0; i < 500; i++) {
+		random_mac(mac);
+		mask = (uint32_t)any_number(&seed) & all_nodes();
+		set_nodes(mask, STEER_STATE_ON);
+		want = in_mask(mask, mode == BALANCE_ARP ?
+		    (int)asker_node(mac) : 0) ? PASS : SHOT;
+		/* the Ethernet source is not what counts */
+		ck_assert_int_eq(run(in, arp(peer, 1, mac, HOST, VIP)), want);
+		ck_assert_int_eq(run(in, nd(135, peer, HOST6, VIP6, 1, mac)),
+		    want);
+		/* behind another option */
+		ck_assert_int_eq(inet_pton(AF_INET6, VIP6, nonce + 8), 1);
+		memcpy(nonce + 24, "\x0e\x01nonce!\x01\x01", 10);
+		memcpy(nonce + 34, mac, 6);
+		ck_assert_int_eq(run(in, icmp6(peer, HOST6, nonce,
+		    sizeof(nonce))), want);
+		/* to whom else is no matter */
+		ck_assert_int_eq(run(in, arp(peer, 1, mac, HOST, PHYS)), PASS);
+	}
+	set_nodes(all_nodes(), STEER_STATE_ON);
+	/* in mode arp nobody can answer who does not say from where */
+	ck_assert_int_eq(run(in, nd(135, peer, HOST6, VIP6, 0, mac)),
+	    mode == BALANCE_ARP ? SHOT : PASS);
+	long_option = nd(135, peer, HOST6, VIP6, 1, mac);
+	long_option.b[79] = 2;
+	ck_assert_int_eq(run(in, long_option),
+	    mode == BALANCE_ARP ? SHOT : PASS);
+	set_nodes(all_nodes(), STEER_STATE_DRAIN);
+	ck_assert_int_eq(run(in, arp(peer, 1, mac, HOST, VIP)), SHOT);
+	ck_assert_int_eq(run(in, nd(135, peer, HOST6, VIP6, 1, mac)), SHOT);
+}
+END_TEST
+
+/* An answer's MAC and Ethernet source, own being the real one. */
+static void
+check_said(struct frame *f, size_t at, int verdict, bool leave,
+    const uint8_t *mac, const uint8_t *source)
+{
+	ck_assert_int_eq(verdict, leave ? PASS : SHOT);
+	if (!leave)
+		return;
+	ck_assert(has_mac(f, at, mac));
+	ck_assert(has_mac(f, 6, source));
+	if (f->b[12] == 0x86)
+		ck_assert_uint_eq(sum6(f), 0xffff);
+}
+
+START_TEST(group_answers)
+{
+	struct frame	 f;
+	uint8_t		 to[6], mac[6];
+	const uint8_t	*source;
+	uint32_t	 mask;
+	unsigned int	 i, who;
+	int		 v;
+
+	group(_i);
+	for (i = 0; i < 500; i++) {
+		random_mac(to);
+		mask = (uint32_t)any_number(&seed) & all_nodes();
+		set_nodes(mask, STEER_STATE_ON);
+		who = mode == BALANCE_ARP ? asker_node(to) : 0;
+		node_mac(who, mac);
+		source = balance_real_source(mode) ? own : mac;
+		f = arp(own, 2, own, VIP, HOST);
+		memcpy(f.b, to, 6);
+		memcpy(f.b + 32, to, 6);
+		v = run_marked(out, &f, 0);
+		check_said(&f, 22, v, mask >> who & 1, mac, source);
+		f = nd(136, own, VIP6, VIP6, 2, own);
+		memcpy(f.b, to, 6);
+		v = run_marked(out, &f, 0);
+		check_said(&f, 80, v, mask >> who & 1, mac, source);
+	}
+	/* to all: only where all are told the same */
+	set_nodes(all_nodes(), STEER_STATE_ON);
+	f = nd(136, own, VIP6, VIP6, 2, own);
+	memcpy(f.b, "\x33\x33\x00\x00\x00\x01", 6);
+	ck_assert_int_eq(run(out, f), mode == BALANCE_ARP ? SHOT : PASS);
+	ck_assert_int_eq(run(out, arp(own, 1, own, VIP, VIP)), SHOT);
+	ck_assert_int_eq(run(out, arp(own, 2, own, VIP, VIP)), SHOT);
+	/* the physical address is its own */
+	f = arp(own, 2, own, PHYS, HOST);
+	ck_assert_int_eq(run_marked(out, &f, 0), PASS);
+	ck_assert(has_mac(&f, 22, own));
+}
+END_TEST
+
+/* What the kernel asks from the address: any node must, to forward at all. */
+START_TEST(group_asks)
+{
+	struct frame	 f;
+	uint8_t		 mac[6], rs[16] = { 133, 0, 0, 0, 0, 0, 0, 0, 1, 1 };
+	uint8_t		 ra[24] = { 134 };
+	const uint8_t	*source;
+	uint32_t	 mask;
+	unsigned int	 i, who;
+	int		 v;
+
+	group(_i);
+	memcpy(rs + 10, own, 6);
+	ra[16] = ra[17] = 1;
+	memcpy(ra + 18, own, 6);
+	for (i = 0; i < 500; i++) {
+		mask = i == 0 ? 0 : (uint32_t)any_number(&seed) & all_nodes();
+		set_nodes(mask, STEER_STATE_ON);
+		who = mask == 0 ? 0 : (unsigned int)__builtin_ctz(mask);
+		node_mac(who, mac);
+		source = mode == BALANCE_ARP || (mode == BALANCE_IP_UNICAST &&
+		    (mask & 1)) ? mac : own;
+		f = arp(own, 1, own, VIP, HOST);
+		v = run_marked(out, &f, 0);
+		check_said(&f, 22, v, mask != 0, mac, source);
+		f = nd(135, own, VIP6, HOST6, 1, own);
+		v = run_marked(out, &f, 0);
+		check_said(&f, 80, v, mask != 0, mac, source);
+		f = icmp6(own, VIP6, rs, sizeof(rs));
+		v = run_marked(out, &f, 0);
+		check_said(&f, 64, v, mask != 0, mac, source);
+		/* one router advertises */
+		node_mac(0, mac);
+		f = icmp6(own, VIP6, ra, sizeof(ra));
+		v = run_marked(out, &f, 0);
+		check_said(&f, 72, v, mask & 1, mac,
+		    balance_real_source(mode) ? own : mac);
+	}
+	set_nodes(all_nodes(), STEER_STATE_DRAIN);
+	ck_assert_int_eq(run(out, arp(own, 1, own, VIP, HOST)), SHOT);
+	/* for the address itself nobody here asks */
+	set_nodes(all_nodes(), STEER_STATE_ON);
+	ck_assert_int_eq(run(out, arp(own, 1, own, PHYS, VIP)), SHOT);
+	ck_assert_int_eq(run(out, nd(135, own, PHYS6, VIP6, 1, own)), SHOT);
+}
+END_TEST
+
+START_TEST(group_out_from)
+{
+	struct frame	 f4 = udp4(peer, own, VIP, HOST);
+	struct frame	 f6 = udp6(peer, own, VIP6, HOST6);
+	unsigned int	 i;
+
+	group(_i);
+	for (i = 0; i < nodes; i++) {
+		set_nodes(1U << i, i % 2 ? STEER_STATE_ON : STEER_STATE_DRAIN);
+		ck_assert_int_eq(run(out, f4), PASS);
+		ck_assert_int_eq(run(out, f6), PASS);
+	}
+	set_nodes(0, STEER_STATE_OFF);
+	ck_assert_int_eq(run(out, f4), SHOT);
+	ck_assert_int_eq(run(out, f6), SHOT);
+	ck_assert_int_eq(run(out, udp4(peer, own, PHYS, HOST)), PASS);
+	/* no virtual MAC as source but the engine's */
+	set_nodes(all_nodes(), STEER_STATE_ON);
+	memcpy(f4.b + 6, group_mac, 6);
+	ck_assert_int_eq(run(out, f4), SHOT);
+}
+END_TEST
+
+START_TEST(group_marked)
+{
+	struct frame	 f;
+	uint8_t		 mac[6];
+	unsigned int	 i;
+	int		 want;
+
+	group(_i);
+	set_nodes(all_nodes(), STEER_STATE_ON);
+	want = balance_real_source(mode) ? SHOT : PASS;
+	for (i = 0; i < nodes; i++) {
+		balance_mac(BALANCE_NONE, 1, vhid_of(i), mac);
+		f = carp4(mac, vhid_of(i), 255);
+		ck_assert_int_eq(run_marked(out, &f, STEER_MARK), want);
+		f = carp6(mac, vhid_of(i));
+		ck_assert_int_eq(run_marked(out, &f, STEER_MARK), want);
+		f = carp4(own, vhid_of(i), 255);
+		ck_assert_int_eq(run_marked(out, &f, STEER_MARK), PASS);
+		/* routed by the kernel, to one peer */
+		f = carp4(own, vhid_of(i), 255);
+		memcpy(f.b, peer, 6);
+		ck_assert_int_eq(run_marked(out, &f, STEER_MARK), PASS);
+		ck_assert(has_mac(&f, 6, balance_real_source(mode) ? own :
+		    mac));
+		f = arp(mac, 1, mac, VIP, VIP);
+		ck_assert_int_eq(run_marked(out, &f, STEER_MARK), SHOT);
+		f = arp(own, 1, mac, VIP, VIP);
+		ck_assert_int_eq(run_marked(out, &f, STEER_MARK), SHOT);
+		f = nd(136, own, PHYS6, VIP6, 2, mac);
+		ck_assert_int_eq(run_marked(out, &f, STEER_MARK), SHOT);
+	}
+	f = carp4(group_mac, 1, 255);
+	ck_assert_int_eq(run_marked(out, &f, STEER_MARK), want);
+	f = arp(own, 1, group_mac, VIP, VIP);
+	ck_assert_int_eq(run_marked(out, &f, STEER_MARK), SHOT);
+}
+END_TEST
+
+/* Stale slots of nodes 0 and 1: does this frame close them? */
+static void
+check_closes(const struct frame *f, bool first, bool second)
+{
+	unsigned int	 i;
+
+	for (i = 0; i < nodes; i++)
+		steer_slot_set(slots, vhid_of(i), STEER_STATE_ON, IVAL,
+		    monotime_add(monotime_now(), -1600 * MONOTIME_MSEC));
+	(void)run(in, *f);
+	ck_assert_int_eq(steer_slot_get(slots, 1) == STEER_STATE_OFF, first);
+	ck_assert_int_eq(steer_slot_get(slots, 3) == STEER_STATE_OFF, second);
+	for (i = 2; i < nodes; i++)
+		ck_assert_int_eq(steer_slot_get(slots, vhid_of(i)),
+		    STEER_STATE_ON);
+}
+
+START_TEST(group_closes)
+{
+	struct frame	 f;
+	bool		 alone;
+
+	group(_i);
+	if (nodes == 1)
+		return;
+	alone = mode == BALANCE_ARP;
+	f = carp4(peer, 1, 255);
+	check_closes(&f, true, false);
+	f = carp4(peer, 3, 255);
+	check_closes(&f, false, true);
+	f = carp6(peer, 3);
+	check_closes(&f, false, true);
+	/* several nodes may say these */
+	f = carp4(vmac1, 3, 255);
+	check_closes(&f, alone, true);
+	f = udp4(bcast, vmac3, HOST, "192.0.2.1");
+	check_closes(&f, false, alone);
+	f = arp(peer, 1, group_mac, VIP, HOST);
+	check_closes(&f, false, false);
+	f = arp(peer, 2, group_mac, VIP, HOST);
+	check_closes(&f, false, false);
+	f = nd(136, peer, PHYS6, VIP6, 2, group_mac);
+	check_closes(&f, false, false);
+	f = nd(135, peer, VIP6, HOST6, 1, group_mac);
+	check_closes(&f, false, false);
+}
+END_TEST
+
+/* Mode arp: each node has a MAC of its own, and gets all for it. */
+START_TEST(group_arp_macs)
+{
+	uint8_t		 mac[6];
+	unsigned int	 i;
+	uint32_t	 mask;
+	struct frame	 f;
+
+	group(_i);
+	if (mode != BALANCE_ARP)
+		return;
+	for (mask = 1; mask != 0 && mask <= all_nodes(); mask <<= 1)
+		for (i = 0; i < nodes; i++) {
+			node_mac(i, mac);
+			f = udp4(mac, peer, HOST, "192.0.2.1");
+			set_nodes(mask, STEER_STATE_ON);
+			ck_assert_int_eq(run(in, f), mask >> i & 1 ? PASS :
+			    SHOT);
+			set_nodes(mask, STEER_STATE_DRAIN);
+			ck_assert_int_eq(run(in, f), mask >> i & 1 ? PASS :
+			    SHOT);
+			ck_assert_int_eq(run(in, udp6(mac, peer, HOST6,
+			    PHYS6)), mask >> i & 1 ? PASS : SHOT);
+		}
+}
+END_TEST
+
 /* The filters' life. */
 
 static int
@@ -1255,6 +1917,34 @@ START_TEST(leftovers)
 }
 END_TEST
 
+START_TEST(leftover_group)
+{
+	struct seen	 seen = { .vhids = 0 };
+	uint8_t		 mac[6];
+
+	setup();
+	ck_assert_int_eq(set_group(BALANCE_IP, 2), 0);
+	memcpy(mac, group_mac, 6);
+	crash();
+	attach(1);
+	/* guarded as single vhids */
+	ck_assert_int_eq(run(in, udp4(mac, peer, HOST, PHYS)), SHOT);
+	ck_assert_int_eq(run(in, arp(peer, 1, peer, HOST, VIP)), SHOT);
+	ck_assert_int_eq(run(out, arp(own, 2, own, VIP, HOST)), SHOT);
+	ck_assert_int_eq(steer_add_vhid(st, 3, vmac3), 0);
+	steer_leftovers(st, see_vhid, see_addr, &seen);
+	ck_assert_int_eq(seen.vhids, 1);
+	ck_assert_mem_eq(seen.mac, mac, 6);
+	ck_assert_int_eq(run(in, udp4(mac, peer, HOST, PHYS)), PASS);
+	/* and is no group by itself */
+	configure();
+	ON();
+	ck_assert_int_eq(run(in, udp4(mac, peer, HOST, PHYS)), PASS);
+	ck_assert_int_eq(run(in, udp4(vmac1, peer, HOST, PHYS)), PASS);
+	teardown();
+}
+END_TEST
+
 START_TEST(many_leftovers)
 {
 	struct seen	 seen = { .vhids = 0 };
@@ -1339,7 +2029,20 @@ START_TEST(type_changes)
 	ON();
 	ck_assert_uint_eq(type_after(map, &ours), PACKET_HOST);
 	ck_assert_uint_eq(type_after(map, &theirs), PACKET_OTHERHOST);
+	/* a group's MAC is multicast, what is in it is not, or is */
+	ck_assert_int_eq(set_group(BALANCE_IP, 2), 0);
+	set_nodes(3, STEER_STATE_ON);
+	ours = udp4(group_mac, peer, HOST, PHYS);
+	ck_assert_uint_eq(type_after(map, &ours), PACKET_HOST);
+	ours = udp6(group_mac, peer, HOST6, PHYS6);
+	ck_assert_uint_eq(type_after(map, &ours), PACKET_HOST);
+	theirs = udp4(group_mac, peer, HOST, "224.0.1.1");
+	ck_assert_uint_eq(type_after(map, &theirs), PACKET_MULTICAST);
+	ck_assert_int_eq(set_group(BALANCE_IP_STEALTH, 2), 0);
+	ours = udp4(group_mac, peer, HOST, PHYS);
+	ck_assert_uint_eq(type_after(map, &ours), PACKET_HOST);
 	teardown();
+	ours = udp4(vmac1, peer, HOST, PHYS);
 	ck_assert_uint_eq(type_after(map, &ours), PACKET_OTHERHOST);
 	ck_assert_int_eq(clsact(false), 0);
 	close(map);
@@ -1368,6 +2071,42 @@ measure(const char *what, int prog, struct frame f)
 	    best);
 }
 
+static void
+measure_group(enum balance_mode m, unsigned int n)
+{
+	static const char *const what[] = { "taken", "taken, IPv6",
+	    "ICMP error taken", "another node's", "ARP for us" };
+	uint8_t		 err[36] = { 3 };
+	char		 name[5][48];
+	size_t		 i;
+
+	ck_assert_int_eq(set_group(m, n), 0);
+	set_nodes(all_nodes(), STEER_STATE_ON);
+	for (i = 0; i < n; i++)
+		steer_slot_set(slots, vhid_of((unsigned int)i), STEER_STATE_ON,
+		    65535, monotime_now());
+	for (i = 0; i < 5; i++)
+		(void)snprintf(name[i], sizeof(name[i]), "in: %s, %u nodes: "
+		    "%s", balance_mode_names[m], n, what[i]);
+	measure(name[0], in, udp4(group_mac, peer, HOST, PHYS));
+	measure(name[1], in, udp6(group_mac, peer, HOST6, PHYS6));
+	measure(name[2], in, ip4(group_mac, peer, HOST, VIP, 1, 64, err,
+	    sizeof(err)));
+	measure(name[4], in, arp(peer, 1, peer, HOST, VIP));
+	set_nodes(0, STEER_STATE_OFF);
+	measure(name[3], in, udp4(group_mac, peer, HOST, PHYS));
+}
+
+static void
+measure_groups(void)
+{
+	measure_group(BALANCE_ARP, 2);
+	measure_group(BALANCE_IP, 2);
+	measure_group(BALANCE_IP, 32);
+	measure_group(BALANCE_IP_STEALTH, 2);
+	measure_group(BALANCE_IP_UNICAST, 2);
+}
+
 START_TEST(bench)
 {
 	struct bpf_insn	 p[] = {
@@ -1387,6 +2126,7 @@ START_TEST(bench)
 	measure("out: from others", out, udp4(peer, own, HOST, PHYS));
 	measure("out: from others, IPv6", out, udp6(peer, own, HOST6, PHYS6));
 	measure("out: from us", out, udp4(peer, own, VIP, HOST));
+	measure_groups();
 	close(empty);
 }
 END_TEST
@@ -1439,12 +2179,30 @@ suite(bool measuring)
 	tcase_add_test(tc, many_addresses);
 	tcase_add_test(tc, unprivileged);
 	suite_add_tcase(s, tc);
+	tc = tcase_create("groups");
+	/* once: to attach takes long */
+	tcase_add_unchecked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, group_refused);
+	tcase_add_test(tc, group_changes);
+	tcase_add_loop_test(tc, group_share, 0, GROUPS);
+	tcase_add_loop_test(tc, group_exactly_one, 0, GROUPS);
+	tcase_add_loop_test(tc, group_short, 0, GROUPS);
+	tcase_add_loop_test(tc, group_everybodys, 0, GROUPS);
+	tcase_add_loop_test(tc, group_asked, 0, GROUPS);
+	tcase_add_loop_test(tc, group_answers, 0, GROUPS);
+	tcase_add_loop_test(tc, group_asks, 0, GROUPS);
+	tcase_add_loop_test(tc, group_out_from, 0, GROUPS);
+	tcase_add_loop_test(tc, group_marked, 0, GROUPS);
+	tcase_add_loop_test(tc, group_closes, 0, GROUPS);
+	tcase_add_loop_test(tc, group_arp_macs, 0, GROUPS);
+	suite_add_tcase(s, tc);
 	tc = tcase_create("life");
 	tcase_add_test(tc, clsact_ours);
 	tcase_add_test(tc, clsact_shared);
 	tcase_add_test(tc, foreign_place);
 	tcase_add_test(tc, check_reattaches);
 	tcase_add_test(tc, leftovers);
+	tcase_add_test(tc, leftover_group);
 	tcase_add_test(tc, many_leftovers);
 	tcase_add_test(tc, restore_record);
 	tcase_add_test(tc, no_interface);
@@ -1463,6 +2221,8 @@ main(int argc, char *argv[])
 		skip_because("needs root and a network namespace of its own");
 		return (0);
 	}
+	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
+	printf("steer_prog_test: seed %llu\n", (unsigned long long)seed);
 	sr = srunner_create(suite(argc > 1 && strcmp(argv[1], "bench") == 0));
 	srunner_set_fork_status(sr, CK_NOFORK);
 	srunner_run_all(sr, CK_NORMAL);

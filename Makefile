@@ -99,6 +99,7 @@ FUZZ_REPLAYS=	tests/fuzz/advert_fuzz.rp tests/fuzz/carp_fuzz.rp \
 		tests/fuzz/imsg_fuzz.rp tests/fuzz/trailer_fuzz.rp \
 		tests/fuzz/vhost_fuzz.rp tests/fuzz/import_fuzz.rp
 TEST_TOOLS=	tests/lab/stream tests/lab/flows tests/lab/witness \
+		tests/lab/steerer \
 		tests/shell/fakecarpd \
 		tests/shell/fakepfsyncd
 
@@ -240,6 +241,10 @@ tests/lab/flows: tests/lab/flows.c
 
 tests/lab/witness: tests/lab/witness.c
 	${CC} ${ALL_CFLAGS} -pthread ${ALL_LDFLAGS} -o $@ tests/lab/witness.c
+
+tests/lab/steerer: tests/lab/steerer.c carpd/libcarpd.a common/libcommon.a
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/steerer.c \
+	    carpd/libcarpd.a common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
 
 tests/lab/stream: tests/lab/stream.c
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/stream.c

@@ -624,7 +624,24 @@ get_mac(__u32 vhid, __u8 *mac)
 }
 
 /*
- * The MAC to say for an address of that group, to "to" if that is an answer.
+ * Mode arp, asking: who is asked takes the MAC for the address's, so that one
+ * should be its own node's.  Known only if it is asked alone (a probe).
+ */
+static __always_inline __u32
+asker(__u32 leader, const struct steer_group *g, const __u8 *to)
+{
+	__u32	 vhid;
+
+	if (g->mode == BALANCE_ARP && !(to[0] & 1)) {
+		vhid = node(g, balance_hash(&g->key, to));
+		if (state(vhid) == STEER_ON)
+			return (vhid);
+	}
+	return (first(leader, STEER_ON));
+}
+
+/*
+ * The MAC to say for an address of that group, to "to", a broadcast or one.
  * 1: the Ethernet source as well; 0: that stays the real one; -1: nothing may
  * be said.  In ip modes all nodes say the same, so that those who are not the
  * leader can ask, too; only in ip-unicast a switch may learn it, from the one
@@ -639,7 +656,7 @@ group_mac(__u32 leader, const __u8 *to, int why, __u8 *mac)
 	if (g == NULL)
 		return (-1);
 	if (why == SAY_ASK)
-		vhid = first(leader, STEER_ON);
+		vhid = asker(leader, g, to);
 	else if (why == SAY_ANSWER)
 		vhid = answerer(leader, to);
 	if (state(vhid) != STEER_ON)
@@ -674,14 +691,17 @@ out_arp_group(struct __sk_buff *skb, __u32 leader)
 {
 	__u8	*d = head(skb, ARP_LEN);
 	__u8	 mac[6], to[6];
-	int	 source;
+	int	 source, why = SAY_ANSWER;
 
 	if (d == NULL ||
 	    __builtin_memcmp(d + ARP_SPA, d + ARP_TPA, 4) == 0)
 		return (drop(STEER_STAT_OUT));
 	__builtin_memcpy(to, d + ARP_THA, 6);
-	source = group_mac(leader, to, get16(d + ARP_OP) == ARP_REQUEST ?
-	    SAY_ASK : SAY_ANSWER, mac);
+	if (get16(d + ARP_OP) == ARP_REQUEST) {
+		__builtin_memcpy(to, d, 6);
+		why = SAY_ASK;
+	}
+	source = group_mac(leader, to, why, mac);
 	if (source == -1 ||
 	    bpf_skb_store_bytes(skb, ARP_SHA, mac, 6, 0) != 0 ||
 	    (source && bpf_skb_store_bytes(skb, ETH_SRC, mac, 6, 0) != 0))

@@ -710,11 +710,13 @@ class NeighMonitor:
 class Capture:
     """tcpdump on an interface; its frames as [(ns since 1970, bytes)]."""
 
-    def __init__(self, lab, host, dev, expr="", way="in", path=None):
+    def __init__(self, lab, host, dev, expr="", way="in", path=None, snap=0):
+        """snap: bytes kept of each; with few, bursts find room."""
         self.path = Path(path or lab.dir / ("%s-%s-%d.pcap" % (
             host, dev, len(lab.processes))))
         self.proc = lab.spawn(host, "tcpdump", "-i", dev, "-Q", way, "-U",
-                              "-s0", "-nn", "--immediate-mode", "-Z", "root",
+                              "-s%d" % snap, "-nn", "--immediate-mode",
+                              "-Z", "root",
                               "--time-stamp-precision=nano",
                               "-w", str(self.path), *([expr] if expr else []))
         self.proc.wait_line("listening on")

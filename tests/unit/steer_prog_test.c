@@ -1479,8 +1479,8 @@ END_TEST
 START_TEST(group_asks)
 {
 	struct frame	 f;
-	uint8_t		 mac[6], rs[16] = { 133, 0, 0, 0, 0, 0, 0, 0, 1, 1 };
-	uint8_t		 ra[24] = { 134 };
+	uint8_t		 rs[16] = { 133, 0, 0, 0, 0, 0, 0, 0, 1, 1 };
+	uint8_t		 mac[6], to[6], ra[24] = { 134 };
 	const uint8_t	*source;
 	uint32_t	 mask;
 	unsigned int	 i, who;
@@ -1506,6 +1506,18 @@ START_TEST(group_asks)
 		f = icmp6(own, VIP6, rs, sizeof(rs));
 		v = run_marked(out, &f, 0);
 		check_said(&f, 64, v, mask != 0, mac, source);
+		/* a probe: in mode arp its node's, if that is here */
+		random_mac(to);
+		if (mode == BALANCE_ARP && (mask >> asker_node(to) & 1))
+			node_mac(asker_node(to), mac);
+		f = arp(own, 1, own, VIP, HOST);
+		memcpy(f.b, to, 6);
+		v = run_marked(out, &f, 0);
+		check_said(&f, 22, v, mask != 0, mac, source);
+		f = nd(135, own, VIP6, HOST6, 1, own);
+		memcpy(f.b, to, 6);
+		v = run_marked(out, &f, 0);
+		check_said(&f, 80, v, mask != 0, mac, source);
 		/* one router advertises */
 		node_mac(0, mac);
 		f = icmp6(own, VIP6, ra, sizeof(ra));

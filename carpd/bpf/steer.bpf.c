@@ -1017,7 +1017,14 @@ out_marked(struct __sk_buff *skb)
 		ok = marked_ip6(skb);
 	else if (type == TYPE_ARP)
 		ok = marked_arp(skb);
-	return (ok ? TC_ACT_UNSPEC : drop(STEER_STAT_MARKED));
+	if (!ok)
+		return (drop(STEER_STAT_MARKED));
+	/*
+	 * Of a VLAN's frame its parent, if that is a carpdev as well, is not to
+	 * judge anew: there it belongs to the VLAN.
+	 */
+	skb->mark = 0;
+	return (TC_ACT_UNSPEC);
 }
 
 SEC("tc")

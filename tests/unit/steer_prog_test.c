@@ -241,7 +241,7 @@ vlan(const struct frame *f, uint16_t vid)
 static int
 run_marked(int prog, struct frame *f, uint32_t mark)
 {
-	struct __sk_buff	 ctx;
+	struct __sk_buff	 ctx, after;
 	struct frame		 o;
 	struct bpf_test_run_opts opts;
 
@@ -253,10 +253,16 @@ run_marked(int prog, struct frame *f, uint32_t mark)
 	opts.data_size_out = FRAME_MAX;
 	opts.ctx_in = &ctx;
 	opts.ctx_size_in = sizeof(ctx);
+	opts.ctx_out = &after;
+	opts.ctx_size_out = sizeof(after);
 	memset(&ctx, 0, sizeof(ctx));
 	ctx.mark = mark;
 	ck_assert_int_eq(bpf_prog_test_run_opts(prog, &opts), 0);
 	ck_assert_uint_eq(opts.data_size_out, f->len);
+	/* the next device's classifier must not judge the frame again */
+	if (opts.retval != (uint32_t)SHOT)
+		ck_assert_uint_eq(after.mark, (mark == STEER_MARK &&
+		    prog == out) ? 0 : mark);
 	memcpy(f->b, o.b, f->len);
 	return ((int)opts.retval);
 }

@@ -18,7 +18,7 @@ build="gcc make pkg-config clang byacc libc6-dev linux-libc-dev libevent-dev
     libbpf-dev libjansson-dev"
 run="check iproute2 iputils-ping nftables tcpdump tshark ucarp keepalived
     conntrack
-    procps mandoc python3 python3-pytest python3-scapy"
+    procps mandoc spin python3 python3-pytest python3-scapy"
 bench="conntrackd"
 lint="bmake bison cppcheck shellcheck git"
 

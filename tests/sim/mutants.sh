@@ -8,7 +8,10 @@
 # scenarios saw it.  A mutation that no longer changes the source is a failure
 # too: it has to follow the source.
 #
-#	mutants.sh [NAME...]
+#	mutants.sh [-t | -s] [NAME...]
+#
+# With -t or -s not the simulation but tests/model/check.sh is asked: the table
+# of the model, or the table and spin.
 #
 # Environment: CC, SIM_SEEDS (random networks per mutant, default 200).
 
@@ -22,6 +25,10 @@ trap 'exit 130' INT TERM HUP
 CC=${CC:-cc}
 SIM_SEEDS=${SIM_SEEDS:-200}
 export SIM_SEEDS
+model=
+case ${1:-} in
+-t|-s)	model=$1; shift ;;
+esac
 only=" $* "
 bad=0 n=0
 
@@ -37,6 +44,18 @@ link() {
 	    $(pkg-config --libs check libbsd-overlay)
 }
 
+# The simulation itself, and that it finds nothing wrong with the source.
+sane() {
+	compile -c -o "$tmp/sim_test.o" tests/sim/sim_test.c &&
+	    compile -c -o "$tmp/demote.o" carpd/demote.c &&
+	    compile -c -o "$tmp/vhost.o" carpd/vhost.c &&
+	    link "$tmp/sim" "$tmp/vhost.o" || return 1
+	"$tmp/sim" >"$tmp/out" 2>&1 && return
+	cat "$tmp/out"
+	echo "not ok the simulation fails without any mutation"
+	return 1
+}
+
 # mutant NAME SED-SCRIPT
 mutant() {
 	[ "$only" = "  " ] || case $only in
@@ -48,6 +67,16 @@ mutant() {
 	if cmp -s carpd/vhost.c "$tmp/carpd/vhost.c"; then
 		echo "not ok $1: the mutation no longer applies"
 		bad=$((bad + 1))
+		return
+	fi
+	if [ -n "$model" ]; then
+		if by=$(sh tests/model/check.sh "$model" \
+		    "$tmp/carpd/vhost.c"); then
+			echo "not ok $1: survived"
+			bad=$((bad + 1))
+			return
+		fi
+		echo "ok $1: $by"
 		return
 	fi
 	if ! compile -c -o "$tmp/vhost.o" "$tmp/carpd/vhost.c" ||
@@ -68,17 +97,10 @@ mutant() {
 	echo "ok $1: ${by:-no answer}"
 }
 
-mkdir "$tmp/carpd" "$tmp/common"
-cp carpd/vhost.h "$tmp/carpd" && cp common/monotime.h "$tmp/common" &&
-    compile -c -o "$tmp/sim_test.o" tests/sim/sim_test.c &&
-    compile -c -o "$tmp/demote.o" carpd/demote.c &&
-    compile -c -o "$tmp/vhost.o" carpd/vhost.c &&
-    link "$tmp/sim" "$tmp/vhost.o" || exit 1
-if ! "$tmp/sim" >"$tmp/out" 2>&1; then
-	cat "$tmp/out"
-	echo "not ok the simulation fails without any mutation"
-	exit 1
-fi
+mkdir "$tmp/carpd" "$tmp/common" &&
+    cp carpd/vhost.h "$tmp/carpd" && cp common/monotime.h "$tmp/common" ||
+    exit 1
+[ -n "$model" ] || sane || exit 1
 
 # in the function that begins with this name: from its name to its end
 at() { echo "/^$1(/,/^}/$2"; }

@@ -78,10 +78,16 @@ ask() {
 safety="-DSAFETY -DCOLLAPSE"
 live="-DCOLLAPSE -DNFAIR=3"
 
-# Which question finds fault with the source whose table is in $tmp?
+# broken NAME DEFINITIONS: does a run break what must hold?
+broken() {
+	! model "$1" "$2" "$safety" "" &&
+	    grep -Eq '^pan:.*(assertion violated|invalid end)' "$tmp/$1.out"
+}
+
+# In which networks does the source whose table is in $tmp fail?
 noticed() {
-	model pair "-DN=2 -DFAULTS=2" "$safety" "" || printf ' a pair'
-	model three "-DN=3 -DFAULTS=0" "$safety" "" || printf ' three nodes'
+	! broken pair "-DN=2 -DFAULTS=2" || printf ' a pair'
+	! broken three "-DN=3 -DFAULTS=0" || printf ' three nodes'
 }
 
 case ${1:-} in

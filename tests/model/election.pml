@@ -465,6 +465,7 @@ inline fault(z)
 			g_fresh = fresh;
 			row_demote();
 			assert(o_demote == EVENT);
+			printf("node %d demoted by %d\n", z, d);
 			demote[z] = d;
 			done(z, follows[z], 0);
 			d = 0;

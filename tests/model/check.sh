@@ -131,7 +131,7 @@ ask three "-DN=3 -DFAULTS=1" "$safety" ""
 ask three-live "-DN=3 -DFAULTS=0 -DLIVE" "$live" "-a -f"
 if [ -n "${CHECK_LONG:-}" ]; then
 	ask pair-long "-DN=2 -DFAULTS=4 -DON_AIR=9" "$safety" ""
-	ask three-long "-DN=3 -DFAULTS=2 -DDEMOTE=1 -DON_AIR=9" \
+	ask three-long "-DN=3 -DFAULTS=2 -DDEMOTE=1 -DSETTLE=12 -DON_AIR=9" \
 	    "-DSAFETY -DBITSTATE" "-w31 -k3"
 	ask pair-live-long "-DN=2 -DFAULTS=3 -DON_AIR=9 -DLIVE" "$live" "-a -f"
 	ask three-live-long "-DN=3 -DFAULTS=1 -DON_AIR=9 -DLIVE" "$live" "-a -f"

@@ -77,5 +77,13 @@ void		 kif_free(struct kif *k);
 int		 kif_dump(struct kif *k);
 /* Read what is there and call back; on overrun KIF_OVERRUN and a new dump. */
 void		 kif_read(struct kif *k);
+/* Is no dump under way, so that everything there is has been told? */
+bool		 kif_idle(const struct kif *k);
+/*
+ * Every address known, by index of its interface, as KIF_ADDR_ADD of which
+ * ifindex, ifname, addr, proto and, of its interface, ethernet and macvlan are
+ * filled in.
+ */
+void		 kif_each_addr(struct kif *k, kif_cb cb, void *arg);
 
 #endif

@@ -49,6 +49,7 @@ struct thing {
 	int		 ifindex;
 	struct ipaddr	 addr;
 	char		 ifname[IF_NAMESIZE];	/* of a link */
+	bool		 ethernet, macvlan;	/* the same */
 	uint8_t		 proto;			/* of an address */
 	uint32_t	 seen;			/* in which dump */
 };
@@ -347,6 +348,8 @@ link_event(struct kif *k, const struct ifinfomsg *ifi, const struct attrs *a)
 	e.mtu = mnl_attr_get_u32(a->tb[IFLA_MTU]);
 	if (mac != NULL && mnl_attr_get_payload_len(mac) == sizeof(e.mac))
 		memcpy(e.mac, mnl_attr_get_payload(mac), sizeof(e.mac));
+	t->ethernet = e.ethernet;
+	t->macvlan = e.macvlan;
 	k->cb(&e, k->arg);
 }
 
@@ -632,4 +635,35 @@ kif_read(struct kif *k)
 		continue;
 	if (k->again && k->stage == STAGE_IDLE)
 		(void)kif_dump(k);
+}
+
+bool
+kif_idle(const struct kif *k)
+{
+	return (k->stage == STAGE_IDLE && !k->again);
+}
+
+void
+kif_each_addr(struct kif *k, kif_cb cb, void *arg)
+{
+	struct thing		*link = NULL, *t;
+	struct kif_event	 e;
+
+	RB_FOREACH(t, things, &k->things) {
+		if (t->addr.af == 0) {
+			link = t;
+			continue;
+		}
+		if (link == NULL || link->ifindex != t->ifindex)
+			continue;
+		memset(&e, 0, sizeof(e));
+		e.type = KIF_ADDR_ADD;
+		e.ifindex = t->ifindex;
+		memcpy(e.ifname, link->ifname, sizeof(e.ifname));
+		e.ethernet = link->ethernet;
+		e.macvlan = link->macvlan;
+		e.addr = t->addr;
+		e.proto = t->proto;
+		cb(&e, arg);
+	}
 }

@@ -63,3 +63,18 @@ kif_read(struct kif *k)
 {
 	(void)k;
 }
+
+bool
+kif_idle(const struct kif *k)
+{
+	(void)k;
+	return (true);
+}
+
+void
+kif_each_addr(struct kif *k, kif_cb cb, void *arg)
+{
+	(void)k;
+	(void)cb;
+	(void)arg;
+}

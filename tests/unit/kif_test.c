@@ -333,6 +333,66 @@ END_TEST
  * More than the buffer holds while nobody reads: what vanished and what came
  * meanwhile is told all the same.
  */
+static struct kif_event	 known[16];
+static size_t		 nknown;
+
+static void
+note_known(const struct kif_event *e, void *arg)
+{
+	ck_assert_ptr_eq(arg, known);
+	ck_assert_uint_lt(nknown, sizeof(known) / sizeof(known[0]));
+	if (e->addr.af == AF_INET)
+		known[nknown++] = *e;
+}
+
+START_TEST(each_addr)
+{
+	static const struct {
+		const char	*ifname, *addr;
+		bool		 ethernet, macvlan;
+		uint8_t		 proto;
+	} want[] = {
+		{ "lo", "127.0.0.1/8", false, false, 0 },
+		{ "v0", "192.0.2.1/24", true, false, 0 },
+		{ "v0", "192.0.2.3/32", true, false, KIF_PROTO_CARPD },
+		{ "mv", "192.0.2.4/24", true, true, 0 },
+	};
+	const size_t	 n = sizeof(want) / sizeof(want[0]);
+	struct ipaddr	 a;
+	size_t		 i, k, mv;
+
+	NETNS_RUN("ip addr add 192.0.2.1/24 dev v0");
+	NETNS_RUN("ip addr add 192.0.2.2/24 dev v0");
+	netns_marked("v0", "192.0.2.3/32", KIF_PROTO_CARPD);
+	mv = netns_try("ip link add mv link v0 type macvlan 2>/dev/null");
+	if (mv == 0)
+		printf("# no macvlan in this kernel: one line less is asked\n");
+	else
+		NETNS_RUN("ip addr add 192.0.2.4/24 dev mv");
+	ck_assert_int_eq(kif_dump(kif), 0);
+	ck_assert(!kif_idle(kif));
+	AWAIT_KIF(kif_idle(kif));
+	NETNS_RUN("ip addr del 192.0.2.2/24 dev v0");
+	AWAIT_KIF(last_addr(KIF_ADDR_DEL, "v0", "192.0.2.2/24") != NULL);
+	nknown = 0;
+	kif_each_addr(kif, note_known, known);
+	ck_assert_uint_eq(nknown, n - 1 + mv);
+	for (i = 0; i < n - 1 + mv; i++) {
+		ck_assert_int_eq(ipaddr_parse(want[i].addr, &a, NULL), 0);
+		for (k = 0; k < nknown; k++)
+			if (memcmp(&known[k].addr, &a, sizeof(a)) == 0)
+				break;
+		ck_assert_msg(k < nknown, "%s is missing", want[i].addr);
+		ck_assert_str_eq(known[k].ifname, want[i].ifname);
+		ck_assert_int_eq(known[k].ifindex,
+		    (int)if_nametoindex(want[i].ifname));
+		ck_assert_int_eq(known[k].ethernet, want[i].ethernet);
+		ck_assert_int_eq(known[k].macvlan, want[i].macvlan);
+		ck_assert_uint_eq(known[k].proto, want[i].proto);
+	}
+}
+END_TEST
+
 START_TEST(overrun)
 {
 	int	 i, size = 4096;
@@ -425,6 +485,7 @@ kif_case(void)
 	tcase_add_test(tc, macvlan_modes);
 	tcase_add_test(tc, port_of_a_bridge);
 	tcase_add_test(tc, traffic_control);
+	tcase_add_test(tc, each_addr);
 	tcase_add_test(tc, overrun);
 	tcase_add_test(tc, dump_twice);
 	tcase_add_test(tc, without_rights);

@@ -412,8 +412,8 @@ find_carpdev(struct import *im, struct import_carp *c)
 			return;
 		}
 	import_say(im, &c->at, c->i.name, "no carpdev, and no network of its "
-	    "addresses among the files; if carpd -n refuses it, write %s on "
-	    "CARPDEV", c->i.name);
+	    "addresses among the files: carpd looks for the interface that has "
+	    "it, unless it is named: %s on CARPDEV", c->i.name);
 }
 
 /* What stood in for a missing netmask for ever: class A, B, C. */

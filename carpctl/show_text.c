@@ -75,14 +75,21 @@ text_global(void *arg, const struct ctl_global *g)
 	    g->allow ? "" : ", disabled");
 }
 
+/* As ifconfig(8) says it. */
+static const char *
+carpdev(const struct show_iface *i)
+{
+	return (i->i.carpdev[0] != '\0' ? i->i.carpdev : "none");
+}
+
 static void
 print_head(const struct text *t, const struct show_iface *i)
 {
 	char	 mac[18];
 
 	fprintf(t->f, "%s: carpdev %s%s demotion %d\n", i->i.name,
-	    i->i.carpdev, !i->i.present ? " (missing)" :
-	    !i->i.link ? " (no link)" : "", i->i.demotion);
+	    carpdev(i), i->i.carpdev[0] == '\0' ? "" :
+	    !i->i.present ? " (missing)" : !i->i.link ? " (no link)" : "", i->i.demotion);
 	if (i->nvhids != 0)
 		fprintf(t->f, "\tlladdr %s\n",
 		    show_mac(i->vhids[0].lladdr, mac));
@@ -135,7 +142,7 @@ print_vhid(const struct text *t, const struct show_iface *i,
     const struct ctl_vhid *v)
 {
 	fprintf(t->f, "\tcarp: %s carpdev %s vhid %u advbase %u advskew %u",
-	    show_state(v->state), i->i.carpdev, v->vhid, v->advbase,
+	    show_state(v->state), carpdev(i), v->vhid, v->advbase,
 	    v->advskew);
 	print_peers(t, i);
 }
@@ -146,7 +153,7 @@ print_vhids(const struct text *t, const struct show_iface *i)
 	const struct ctl_vhid	*v;
 
 	fprintf(t->f, "\tcarp: carpdev %s advbase %u balancing %s",
-	    i->i.carpdev, i->vhids[0].advbase, show_balancing(i->i.balancing));
+	    carpdev(i), i->vhids[0].advbase, show_balancing(i->i.balancing));
 	print_peers(t, i);
 	for (v = i->vhids; v < i->vhids + i->nvhids; v++) {
 		fprintf(t->f, "\t\tstate %s vhid %u advskew %u ",

@@ -37,6 +37,7 @@
 #include "../common/wire/frame.h"
 #include "bpf/steer_map.h"
 #include "carpd.h"
+#include "choose.h"
 #include "config.h"
 #include "msgs.h"
 #include "os/frameio.h"
@@ -79,9 +80,12 @@ struct pif {
 	struct bowout	*bowouts;	/* of each vhid: GROUPS and npeers */
 	bool		 on;
 	bool		 stale;		/* gone from the configuration */
+	bool		 chosen;	/* dev: not by the file */
+	bool		 told;		/* what was chosen: to the log */
+	char		 why[CHOOSE_WHY_MAX];	/* dev has no name: so it was */
 };
 
-/* A carpdev. */
+/* A carpdev.  Interfaces that have none are on one whose name is "". */
 struct pdev {
 	TAILQ_ENTRY(pdev) entry;
 	char		 name[IF_NAMESIZE];
@@ -110,7 +114,7 @@ struct parent {
 	struct channel	*chan;
 	struct kif	*kif;
 	int		 kif_fd;
-	struct ev_timer	*refresh, *retry, *deadline;
+	struct ev_timer	*refresh, *retry, *deadline, *choose;
 	TAILQ_HEAD(, pdev) devs;
 	TAILQ_HEAD(, pif) ifs;
 	uint64_t	 count[PARENT_COUNTERS];
@@ -120,6 +124,7 @@ struct parent {
 };
 
 static void	 pdev_attach(struct parent *, struct pdev *);
+static void	 choose_soon(struct parent *);
 
 static void
 vmac_of(uint8_t vhid, uint8_t mac[6])
@@ -560,6 +565,7 @@ pdev_gone(struct parent *p, struct pdev *d, bool renamed)
 	size_t i;
 
 	d->present = d->master = 0;
+	choose_soon(p);
 	if (d->ifindex == 0)
 		return;
 	/* under its new name it must have nothing of ours */
@@ -777,6 +783,8 @@ kif_event(const struct kif_event *k, void *arg)
 	struct parent *p = arg;
 	struct pdev *d;
 
+	if (k->type == KIF_ADDR_ADD && k->proto != KIF_PROTO_CARPD)
+		choose_soon(p);
 	if (k->type == KIF_LINK) {
 		if ((d = pdev_find(p, k->ifname)) != NULL)
 			link_event(p, d, k);
@@ -863,6 +871,7 @@ pif_new(struct parent *p, const struct config_iface *c)
 		fatal("calloc");
 	(void)strlcpy(f->name, c->name, sizeof(f->name));
 	f->dev = pdev_get(p, c->carpdev);
+	f->chosen = c->chosen != 0;
 	f->nvhids = c->nvhids;
 	for (i = 0; i < c->nvhids; i++)
 		f->vhids[i] = c->vhids[i].vhid;
@@ -876,23 +885,32 @@ pif_new(struct parent *p, const struct config_iface *c)
 	return (f);
 }
 
+static bool
+pif_same_addrs(const struct pif *f, const struct config_iface *c)
+{
+	size_t i;
+
+	if (f->naddrs != c->naddrs)
+		return (false);
+	for (i = 0; i < f->naddrs; i++)
+		if (memcmp(&f->addrs[i].addr, &c->addrs[i],
+		    sizeof(struct ipaddr)) != 0)
+			return (false);
+	return (true);
+}
+
 /* Same carpdev, vhids and addresses: nothing of ours changes. */
 static bool
 pif_same(const struct pif *f, const struct config_iface *c)
 {
 	size_t i;
 
-	if (strcmp(f->dev->name, c->carpdev) != 0 ||
-	    f->nvhids != c->nvhids || f->naddrs != c->naddrs)
+	if (strcmp(f->dev->name, c->carpdev) != 0 || f->nvhids != c->nvhids)
 		return (false);
 	for (i = 0; i < f->nvhids; i++)
 		if (f->vhids[i] != c->vhids[i].vhid)
 			return (false);
-	for (i = 0; i < f->naddrs; i++)
-		if (memcmp(&f->addrs[i].addr, &c->addrs[i],
-		    sizeof(struct ipaddr)) != 0)
-			return (false);
-	return (true);
+	return (pif_same_addrs(f, c));
 }
 
 /* Does an interface that stays use this vhid of d? */
@@ -1006,7 +1024,8 @@ warn_missing(struct parent *p)
 	struct pif *f;
 
 	TAILQ_FOREACH(d, &p->devs, entry) {
-		if (d->present != 0 || if_nametoindex(d->name) != 0)
+		if (d->name[0] == '\0' || d->present != 0 ||
+		    if_nametoindex(d->name) != 0)
 			continue;
 		TAILQ_FOREACH(f, &p->ifs, entry)
 			if (f->dev == d && !f->stale)
@@ -1038,6 +1057,250 @@ wait_links(struct parent *p)
 	}
 }
 
+/* ---- carpdevs that the file does not name ---- */
+
+struct nets {
+	struct choose_net *net;
+	size_t		 n, room;
+};
+
+/* Virtual addresses say nothing of networks; a link has each its own. */
+static void
+note_net(const struct kif_event *k, void *arg)
+{
+	struct nets *nets = arg;
+	struct choose_net *net;
+
+	if (!k->ethernet || k->macvlan || k->proto == KIF_PROTO_CARPD ||
+	    ipaddr_is_linklocal(&k->addr))
+		return;
+	if (nets->n == nets->room) {
+		nets->room = nets->room == 0 ? 16 : 2 * nets->room;
+		nets->net = reallocarray(nets->net, nets->room,
+		    sizeof(*nets->net));
+		if (nets->net == NULL)
+			fatal("reallocarray");
+	}
+	net = &nets->net[nets->n++];
+	net->ifindex = k->ifindex;
+	memcpy(net->ifname, k->ifname, sizeof(net->ifname));
+	net->addr = k->addr;
+}
+
+/* All that there is has been told, or LINKS_TIME is over. */
+static void
+wait_idle(struct parent *p)
+{
+	monotime_t end = monotime_add(monotime_now(),
+	    LINKS_TIME * MONOTIME_MSEC);
+	struct pollfd pfd = { .fd = p->kif_fd, .events = POLLIN };
+
+	while (!kif_idle(p->kif) && monotime_cmp(monotime_now(), end) < 0) {
+		(void)poll(&pfd, 1, 10);
+		kif_read(p->kif);	/* asks again where it could not */
+	}
+}
+
+/*
+ * Give those interfaces of c a carpdev that the file gives none.  What was
+ * chosen stays while that is there and the addresses are the same.  Returns
+ * for each interface why it has none, to be freed; NULL: all is in the file.
+ */
+static char (*
+choose(struct parent *p, struct config *c))[CHOOSE_WHY_MAX]
+{
+	struct nets nets = { NULL, 0, 0 };
+	char (*why)[CHOOSE_WHY_MAX] = NULL;
+	struct config_iface *i;
+	struct pif *f;
+	bool any = false;
+
+	for (i = c->ifaces; i < c->ifaces + c->nifaces; i++) {
+		if (!i->chosen)
+			continue;
+		any = true;
+		memset(i->carpdev, 0, sizeof(i->carpdev));
+		f = pif_find(p, i->name);
+		if (f != NULL && f->chosen && f->dev->present != 0 &&
+		    pif_same_addrs(f, i))
+			(void)strlcpy(i->carpdev, f->dev->name,
+			    sizeof(i->carpdev));
+	}
+	if (!any)
+		return (NULL);
+	if ((why = calloc(c->nifaces, sizeof(*why))) == NULL)
+		fatal("calloc");
+	if (p->generation == 0 && kif_dump(p->kif) == -1)
+		log_warn("interface dump");
+	wait_idle(p);
+	kif_each_addr(p->kif, note_net, &nets);
+	choose_carpdevs(c, nets.net, nets.n, why);
+	free(nets.net);
+	return (why);
+}
+
+static void
+tell_chosen(struct parent *p, const struct pif *f)
+{
+	struct msg_chosen m;
+
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.name, f->name, sizeof(m.name));
+	(void)strlcpy(m.carpdev, f->dev->name, sizeof(m.carpdev));
+	(void)strlcpy(m.why, f->why, sizeof(m.why));
+	if (p->chan != NULL && channel_send(p->chan, IMSG_CHOSEN,
+	    ++p->generation, -1, &m, sizeof(m)) == -1)
+		log_warn("message to the engine");
+}
+
+/*
+ * Say what was chosen, once, and tell the engine, which after a configuration
+ * knows all carpdevs but not why there is none.
+ */
+static void
+say_chosen(struct parent *p, const struct config *c,
+    char (*why)[CHOOSE_WHY_MAX], bool configured)
+{
+	const struct config_iface *i;
+	struct pif *f;
+	bool same;
+
+	for (i = c->ifaces; i < c->ifaces + c->nifaces; i++, why++) {
+		if (!i->chosen || (f = pif_find(p, i->name)) == NULL)
+			continue;
+		same = f->told && strcmp(f->why, *why) == 0;
+		(void)strlcpy(f->why, *why, sizeof(f->why));
+		if (!same && f->dev->name[0] == '\0')
+			log_warnx("%s: no carpdev: %s", f->name, f->why);
+		else if (!same)
+			log_info("%s: carpdev is %s", f->name, f->dev->name);
+		f->told = true;
+		if (configured ? f->dev->name[0] == '\0' : !same)
+			tell_chosen(p, f);
+	}
+}
+
+/* The interfaces as they are, for a choice. */
+static struct config *
+current(struct parent *p)
+{
+	struct config *c = config_new();
+	struct config_iface i;
+	struct pif *f;
+	size_t k;
+
+	TAILQ_FOREACH(f, &p->ifs, entry) {
+		if (f->stale)
+			continue;
+		memset(&i, 0, sizeof(i));
+		(void)strlcpy(i.name, f->name, sizeof(i.name));
+		(void)strlcpy(i.carpdev, f->dev->name, sizeof(i.carpdev));
+		i.chosen = f->chosen;
+		i.nvhids = (uint8_t)f->nvhids;
+		for (k = 0; k < f->nvhids; k++)
+			i.vhids[k].vhid = f->vhids[k];
+		i.naddrs = (uint16_t)f->naddrs;
+		for (k = 0; k < f->naddrs; k++)
+			i.addrs[k] = f->addrs[k].addr;
+		(void)config_add_iface(c, &i);
+	}
+	return (c);
+}
+
+static void	 settle_devs(struct parent *);
+
+/* The same interface elsewhere; where it was it has nothing any more. */
+static void
+pif_move(struct parent *p, struct pif *f, const char *carpdev)
+{
+	struct pif *n;
+	size_t i;
+
+	if ((n = calloc(1, sizeof(*n))) == NULL)
+		fatal("calloc");
+	*n = *f;
+	n->addrs = calloc(n->naddrs, sizeof(*n->addrs));
+	n->bowouts = calloc(n->nvhids, (GROUPS + n->npeers) *
+	    sizeof(*n->bowouts));
+	if (n->addrs == NULL || n->bowouts == NULL)
+		fatal("calloc");
+	for (i = 0; i < n->naddrs; i++) {
+		n->addrs[i].addr = f->addrs[i].addr;
+		n->addrs[i].shown = 255;
+	}
+	n->on = n->told = false;
+	n->dev = pdev_get(p, carpdev);
+	f->stale = true;
+	TAILQ_INSERT_AFTER(&p->ifs, f, n, entry);
+	if (n->dev->ifindex != 0)
+		pif_declare(n);
+}
+
+static bool
+move_chosen(struct parent *p, const struct config *c)
+{
+	const struct config_iface *i;
+	struct pif *f;
+	bool moved = false;
+
+	for (i = c->ifaces; i < c->ifaces + c->nifaces; i++) {
+		f = pif_find(p, i->name);
+		if (f == NULL || strcmp(f->dev->name, i->carpdev) == 0)
+			continue;
+		pif_move(p, f, i->carpdev);
+		moved = true;
+	}
+	return (moved);
+}
+
+/* Something came or went: who has no carpdev, or lost it, may find one. */
+static void
+choose_cb(void *arg)
+{
+	struct parent *p = arg;
+	char (*why)[CHOOSE_WHY_MAX];
+	struct config *c;
+	struct pif *f;
+
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		if (f->chosen && !f->stale && f->dev->present == 0)
+			break;
+	if (f == NULL || p->stopping)
+		return;
+	c = current(p);
+	if ((why = choose(p, c)) != NULL) {
+		/* only then: it has interfaces dumped, which brings us here */
+		if (move_chosen(p, c))
+			settle_devs(p);
+		say_chosen(p, c, why, false);
+		free(why);
+	}
+	config_free(c);
+}
+
+/* When the events that are here now have been read. */
+static void
+choose_soon(struct parent *p)
+{
+	ev_timer_at(p->choose, monotime_now());
+}
+
+/* ---- a configuration comes into force ---- */
+
+/* What is wanted of carpdevs has changed. */
+static void
+settle_devs(struct parent *p)
+{
+	struct pdev *d;
+
+	TAILQ_FOREACH(d, &p->devs, entry)
+		if (d->vaddr != NULL)
+			vaddr_settle(d->vaddr);
+	wait_links(p);
+	TAILQ_FOREACH(d, &p->devs, entry)
+		pdev_attach(p, d);
+}
+
 /*
  * Additions first, then the engine moves over, then (READY) what it left is
  * undone: at no moment does it run on something that is not there.
@@ -1045,18 +1308,22 @@ wait_links(struct parent *p)
 static void
 apply_config(struct parent *p, struct config *c)
 {
+	char (*why)[CHOOSE_WHY_MAX];
 	const struct config_iface *i;
 	struct pif *f, *next;
-	struct pdev *d;
 	size_t k;
 
 	kif_read(p->kif);	/* the host's addresses as they are now */
+	why = choose(p, c);
 	TAILQ_FOREACH_SAFE(f, &p->ifs, entry, next) {
 		i = config_find_iface(c, f->name);
 		if (i == NULL || !pif_same(f, i))
 			f->stale = true;
-		else if (!f->stale)
+		else if (!f->stale) {
 			pif_peers(f, i);
+			f->told = f->told || f->chosen != (i->chosen != 0);
+			f->chosen = i->chosen != 0;
+		}
 	}
 	for (k = 0; k < c->nifaces; k++)
 		if (pif_find(p, c->ifaces[k].name) == NULL) {
@@ -1064,14 +1331,18 @@ apply_config(struct parent *p, struct config *c)
 			if (f->dev->ifindex != 0)
 				pif_declare(f);
 		}
-	TAILQ_FOREACH(d, &p->devs, entry)
-		if (d->vaddr != NULL)
-			vaddr_settle(d->vaddr);
-	wait_links(p);
+	for (k = 0; why != NULL && k < c->nifaces; k++) {
+		/* in the order of the file, which later choices keep to */
+		f = pif_find(p, c->ifaces[k].name);
+		TAILQ_REMOVE(&p->ifs, f, entry);
+		TAILQ_INSERT_TAIL(&p->ifs, f, entry);
+	}
+	settle_devs(p);
 	warn_missing(p);
-	TAILQ_FOREACH(d, &p->devs, entry)
-		pdev_attach(p, d);
 	send_config(p, c);
+	if (why != NULL)
+		say_chosen(p, c, why, true);
+	free(why);
 }
 
 static struct config *
@@ -1469,6 +1740,7 @@ parent_setup(struct parent *p, struct config *c)
 	p->refresh = ev_timer_new(refresh_cb, p);
 	p->retry = ev_timer_new(retry_cb, p);
 	p->deadline = ev_timer_new(finish_cb, p);
+	p->choose = ev_timer_new(choose_cb, p);
 	daemon_signals(signal_cb, p);
 	if ((fd = kif_open(true)) == -1 ||
 	    (p->kif = kif_from_fd(fd, kif_event, p)) == NULL)

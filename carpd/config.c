@@ -253,7 +253,8 @@ config_iface_ok(const struct config_iface *i)
 	    !config_is_carp_name(i->name))
 		return (false);
 	if (!config_has_end(i->carpdev, sizeof(i->carpdev)) ||
-	    !config_ifname_ok(i->carpdev))
+	    !(config_ifname_ok(i->carpdev) ||
+	    (i->chosen && i->carpdev[0] == '\0')))
 		return (false);
 	if (i->digest > DIGEST_FREEBSD || i->style > STYLE_BOTH ||
 	    i->balancing > BALANCING_NONE)
@@ -544,14 +545,20 @@ iface_name_ok(struct config_run *r, const struct config_tok *name)
 	return (first == NULL);
 }
 
-void
-config_iface_begin(struct config_run *r, const struct config_tok *name,
-    const struct config_tok *carpdev)
+static void
+iface_open(struct config_run *r, const struct config_tok *name)
 {
 	forget_once(r, ONCE_IFACE);
 	explicit_bzero(&r->own->i, sizeof(r->own->i));
 	r->name = *name;
 	r->own->refused = r->own->muted = false;
+}
+
+void
+config_iface_begin(struct config_run *r, const struct config_tok *name,
+    const struct config_tok *carpdev)
+{
+	iface_open(r, name);
 	if (carpdev == NULL) {
 		r->own->refused = true;
 		return;
@@ -570,6 +577,21 @@ config_iface_begin(struct config_run *r, const struct config_tok *name,
 }
 
 void
+config_iface_anywhere(struct config_run *r, const struct config_tok *name)
+{
+	iface_open(r, name);
+	if (!config_is_carp_name(name->text)) {
+		config_unknown(r, name, CONFIG_CTX_TOP);
+		r->own->refused = r->own->muted = true;
+		config_quiet(r, true);
+		return;
+	}
+	r->own->refused = !iface_name_ok(r, name);
+	strlcpy(r->own->i.name, name->text, sizeof(r->own->i.name));
+	r->own->i.chosen = 1;
+}
+
+void
 config_iface_head(struct config_run *r, const struct config_tok *name,
     const struct config_tok *next, bool block)
 {
@@ -579,11 +601,10 @@ config_iface_head(struct config_run *r, const struct config_tok *name,
 		;
 	else if (!carp)
 		unknown(r, name, CONFIG_CTX_TOP);
-	else if (next->text == NULL)
-		config_fail(r, name, "%s without on CARPDEV is not available "
-		    "in this version; write %s on CARPDEV {, CARPDEV being the "
-		    "interface that its addresses belong to", name->text,
-		    name->text);
+	else if (next == NULL)
+		config_fail(r, name, "the end of the line found, expected %s "
+		    "on CARPDEV {, or %s { for the interface that has the "
+		    "network of its address", name->text, name->text);
 	else
 		config_fail(r, next, "\"%.40s\" found, expected %s on CARPDEV "
 		    "{", next->text, name->text);
@@ -687,21 +708,40 @@ config_iface_end(struct config_run *r)
 
 /* statements of an interface */
 
+/*
+ * Where vhids and addresses are unique: on a carpdev.  One that is chosen by
+ * the system is not known here: then in the block, by a name that no carpdev
+ * has.  NULL: of a block that is refused nothing.
+ */
+static const char *
+scope(const struct config_run *r, char buf[static IF_NAMESIZE + 1])
+{
+	const struct config_iface	*i = &r->own->i;
+
+	if (!i->chosen)
+		return (i->carpdev[0] == '\0' ? NULL : i->carpdev);
+	snprintf(buf, IF_NAMESIZE + 1, "/%s", i->name);
+	return (buf);
+}
+
 static void
 claim_vhid(struct config_run *r, const struct config_tok *val)
 {
-	const struct mark	*first;
-	char			 buf[CONFIG_WHERE_MAX], key[8];
+	const struct config_iface	*i = &r->own->i;
+	const struct mark		*first;
+	char				 where[CONFIG_WHERE_MAX], key[8];
+	char				 buf[IF_NAMESIZE + 1];
+	const char			*on = scope(r, buf);
 
-	if (r->own->i.carpdev[0] == '\0')
+	if (on == NULL)
 		return;
 	snprintf(key, sizeof(key), "%d", (int)val->num);
-	first = claim(r, MARK_VHID, r->own->i.carpdev, key, r->name.text, val);
+	first = claim(r, MARK_VHID, on, key, r->name.text, val);
 	if (first != NULL)
-		config_fail(r, val, "vhid %s on %s is already that of %s, %s; "
+		config_fail(r, val, "vhid %s%s%s is already that of %s, %s; "
 		    "every vhid on a carpdev needs its own number", key,
-		    r->own->i.carpdev, first->owner,
-		    config_where(&first->at, val, buf));
+		    i->chosen ? "" : " on ", i->carpdev, first->owner,
+		    config_where(&first->at, val, where));
 }
 
 void
@@ -877,18 +917,21 @@ static bool
 claim_address(struct config_run *r, const struct config_tok *val,
     const struct ipaddr *a)
 {
-	const struct mark	*first;
-	char			 buf[CONFIG_WHERE_MAX], text[IPADDR_STRLEN];
+	const struct config_iface	*i = &r->own->i;
+	const struct mark		*first;
+	char				 where[CONFIG_WHERE_MAX];
+	char				 text[IPADDR_STRLEN];
+	char				 buf[IF_NAMESIZE + 1];
+	const char			*on = scope(r, buf);
 
-	if (r->own->i.carpdev[0] == '\0')
+	if (on == NULL)
 		return (true);
 	ipaddr_print(a, text, sizeof(text));
-	first = claim(r, MARK_ADDRESS, r->own->i.carpdev, text, r->name.text,
-	    val);
+	first = claim(r, MARK_ADDRESS, on, text, r->name.text, val);
 	if (first != NULL)
-		config_fail(r, val, "address %s on %s is already that of %s, "
-		    "%s", text, r->own->i.carpdev, first->owner,
-		    config_where(&first->at, val, buf));
+		config_fail(r, val, "address %s%s%s is already that of %s, "
+		    "%s", text, i->chosen ? "" : " on ", i->carpdev,
+		    first->owner, config_where(&first->at, val, where));
 	return (first == NULL);
 }
 

@@ -52,7 +52,7 @@ struct config_vhid {
 /* One carp interface.  Zeroed first, so that memcmp() compares it. */
 struct config_iface {
 	char		 name[IF_NAMESIZE];	/* carp0 */
-	char		 carpdev[IF_NAMESIZE];	/* eth0 */
+	char		 carpdev[IF_NAMESIZE];	/* eth0; "": none yet */
 	uint8_t		 digest;		/* enum config_digest */
 	uint8_t		 style;			/* enum config_style */
 	uint8_t		 balancing;		/* enum config_balancing */
@@ -61,7 +61,8 @@ struct config_iface {
 	uint8_t		 passlen;
 	uint16_t	 naddrs;
 	uint16_t	 npeers;
-	uint16_t	 pad;
+	uint8_t		 chosen;		/* carpdev: not by the file */
+	uint8_t		 pad;
 	struct config_vhid vhids[CONFIG_VHIDS_MAX];	/* sorted by vhid */
 	char		 pass[CONFIG_PASS_MAX + 1];
 	char		 groups[CONFIG_GROUPS_MAX][CONFIG_GROUPNAME_MAX];

@@ -284,7 +284,8 @@ log_status(struct engine *e)
 
 			log_info("%s: %s carpdev %s vhid %d advbase %d "
 			    "advskew %d demotion %d (%s)", f->c.name,
-			    vhost_state_names[n->v.state], f->c.carpdev,
+			    vhost_state_names[n->v.state],
+			    f->c.carpdev[0] != '\0' ? f->c.carpdev : "none",
 			    n->conf.vhid, n->conf.advbase, n->conf.advskew,
 			    n->v.demotion, vhost_cause_names[n->v.cause]);
 		}
@@ -314,6 +315,9 @@ parent_msg(struct channel *c, struct imsg *im, void *arg)
 		if ((e->kif = kif_from_fd(fd, dev_kif_event, e)) == NULL)
 			fatal("kif_from_fd");
 		e->kif_ev = ev_fd_new(fd, EV_IN, kif_readable, e);
+		return;
+	case IMSG_CHOSEN:
+		vif_chosen(e, im->data, im->id);
 		return;
 	case IMSG_CARPDEV:
 		dev_opened(e, im->data, fd);

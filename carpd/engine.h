@@ -106,7 +106,7 @@ struct node {
 	bool			 spoke;		/* sent since it was cleared */
 };
 
-/* One carpdev. */
+/* One carpdev.  Interfaces that have none are on one whose name is "". */
 struct dev {
 	TAILQ_ENTRY(dev)	 entry;
 	struct engine		*eng;
@@ -146,6 +146,7 @@ struct vif {
 	size_t			 nnodes;
 	bool			 down;		/* by the operator */
 	bool			 dying;		/* freed when drained */
+	char			 why[CHOOSE_WHY_MAX];	/* no carpdev */
 	struct ctl_addr		 shown[CONFIG_ADDRS_MAX];
 };
 
@@ -347,6 +348,8 @@ int		 ledger_vif(const struct vif *f);	/* 0..255 */
 void		 ledger_tell(struct vif *f);
 /* Hold or release what the loss of d holds. */
 void		 ledger_dev(struct dev *d);
+/* The same where f has gone from one carpdev to another. */
+void		 ledger_move(const struct vif *f, struct dev *from);
 /*
  * Release the startup demotion when everything has been looked at, and with
  * `sync wait` pfsyncd has the states.
@@ -399,6 +402,9 @@ void		 vif_changed(struct vif *f, bool timers);
 void		 vif_stop(struct vif *f, enum vhost_cause cause);
 bool		 vif_draining(const struct vif *f);
 void		 vif_free(struct vif *f);
+/* The parent has chosen a carpdev, or none, where the file names none. */
+void		 vif_chosen(struct engine *e, const struct msg_chosen *m,
+		    uint32_t generation);
 /* Bring a complete configuration into force. */
 void		 vif_apply(struct engine *e, const struct config *c);
 

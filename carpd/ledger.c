@@ -143,6 +143,13 @@ dev_speaks(const struct dev *d)
 	return (false);
 }
 
+/* Who holds it; no interface has a blank in its name. */
+static const char *
+dev_owner(const struct dev *d)
+{
+	return (d->name[0] != '\0' ? d->name : "carpdev none");
+}
+
 /*
  * What carpdev's loss holds against the groups of the interfaces on it: one
  * for each interface (ip_carp.c: carp_carpdev_state).  A link that is back is
@@ -154,6 +161,7 @@ void
 ledger_dev(struct dev *d)
 {
 	struct engine *e = d->eng;
+	const char *owner = dev_owner(d);
 	bool lost = d->ifindex == 0 || (d->link_known && !d->link);
 	bool unsure = !lost && !d->proven && dev_speaks(d);
 	struct vif *f;
@@ -163,18 +171,39 @@ ledger_dev(struct dev *d)
 	for (i = 0; i < e->ledger.size; i++) {
 		struct demote_entry old = e->ledger.e[i];
 
-		if (old.amount != 0 && strcmp(old.owner, d->name) == 0 &&
+		if (old.amount != 0 && strcmp(old.owner, owner) == 0 &&
 		    strcmp(old.reason, "carpdev") == 0 &&
 		    dev_group_size(d, old.group) == 0)
-			(void)ledger_set(e, d->name, old.group, "carpdev",
+			(void)ledger_set(e, owner, old.group, "carpdev",
 			    0, 0);
 	}
 	TAILQ_FOREACH(f, &e->vifs, entry)
 		for (i = 0; f->dev == d && !f->dying && i < f->c.ngroups; i++)
-			(void)ledger_set(e, d->name, f->c.groups[i],
+			(void)ledger_set(e, owner, f->c.groups[i],
 			    "carpdev", lost || (unsure && demote_get(
-			    &e->ledger, d->name, f->c.groups[i], "carpdev") >
+			    &e->ledger, owner, f->c.groups[i], "carpdev") >
 			    0) ? dev_group_size(d, f->c.groups[i]) : 0, 0);
+}
+
+/* The new one is not yet a way, either; it holds before the old one lets go. */
+void
+ledger_move(const struct vif *f, struct dev *from)
+{
+	struct engine *e = f->eng;
+	struct dev *to = f->dev;
+	const char *group;
+	size_t i;
+
+	for (i = 0; i < f->c.ngroups; i++) {
+		group = f->c.groups[i];
+		if (demote_get(&e->ledger, dev_owner(from), group,
+		    "carpdev") > 0 && demote_get(&e->ledger, dev_owner(to),
+		    group, "carpdev") == 0)
+			(void)ledger_set(e, dev_owner(to), group, "carpdev",
+			    1, 0);
+	}
+	ledger_dev(to);
+	ledger_dev(from);
 }
 
 static bool

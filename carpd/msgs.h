@@ -16,6 +16,7 @@
 
 #include "../common/ipaddr.h"
 #include "../common/msgtab.h"
+#include "choose.h"
 #include "config.h"
 #include "demote.h"
 
@@ -55,6 +56,12 @@ struct msg_ipv6 {		/* of a carpdev, at a change or when asked */
 
 struct msg_name {
 	char		 name[IF_NAMESIZE];
+};
+
+struct msg_chosen {		/* of a carp interface without `on' */
+	char		 name[IF_NAMESIZE];
+	char		 carpdev[IF_NAMESIZE];	/* "": none */
+	char		 why[CHOOSE_WHY_MAX];	/* then what is wrong */
 };
 
 struct msg_vaddr {		/* addresses of a carp interface on or off */
@@ -186,7 +193,7 @@ struct ctl_vhid {		/* follows its ctl_iface */
 	uint8_t		 variant;	/* enum advert_variant sent */
 	uint64_t	 since_ms;	/* milliseconds since 1970 */
 	uint64_t	 transitions;
-	char		 why[64];	/* INIT: what is missing */
+	char		 why[CHOOSE_WHY_MAX];	/* INIT: what is missing */
 	uint8_t		 lladdr[6];	/* virtual MAC */
 	uint8_t		 pad[2];
 	struct ipaddr	 master;	/* whom we heard last; af 0: nobody */
@@ -269,6 +276,7 @@ struct ctl_history {
 	X(CONF_IFACE,	MSG_FROM_PARENT, struct config_iface, 0, 0)	\
 	X(CONF_GROUP,	MSG_FROM_PARENT, struct config_group, 0, 0)	\
 	X(CONF_END,	MSG_FROM_PARENT, struct msg_none, 0, 0)		\
+	X(CHOSEN,	MSG_FROM_PARENT, struct msg_chosen, 0, 0)	\
 	X(CARPDEV,	MSG_FROM_PARENT, struct msg_carpdev, 1, 0)	\
 	X(UNICAST,	MSG_FROM_PARENT, struct msg_unicast, 1, 0)	\
 	X(SLOTS,	MSG_FROM_PARENT, struct msg_name, 1, 0)		\

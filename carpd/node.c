@@ -481,6 +481,8 @@ node_missing(const struct node *n, enum vhost_cause *cause)
 	const struct dev *d = n->vif->dev;
 
 	*cause = VHOST_CAUSE_CARPDEV_GONE;
+	if (d->name[0] == '\0')
+		return (n->vif->why);
 	if (d->ifindex == 0)
 		return ("carpdev does not exist, or cannot be used");
 	*cause = VHOST_CAUSE_LINK;

@@ -57,7 +57,13 @@ void	 config_group_end(struct config_run *r);
 /* carpdev NULL: that is wrong, the block is read for its own mistakes. */
 void	 config_iface_begin(struct config_run *r,
 	    const struct config_tok *name, const struct config_tok *carpdev);
-/* NAME without on: says what is right and, with a block, begins it. */
+/* NAME {: its carpdev is chosen later. */
+void	 config_iface_anywhere(struct config_run *r,
+	    const struct config_tok *name);
+/*
+ * NAME and something else than on, next, or the end of the line, NULL: says
+ * what is right and, with a block, begins it.
+ */
 void	 config_iface_head(struct config_run *r,
 	    const struct config_tok *name, const struct config_tok *next,
 	    bool block);

@@ -57,6 +57,8 @@ stmt	: PREEMPT arg		{ config_preempt(run, &$1, &$2); }
 		config_group_end(run);
 	}
 	| ifhead '{' ifopts '}'	{ config_iface_end(run); }
+	| word '{'		{ config_iface_anywhere(run, &$1); }
+	  ifopts '}'		{ config_iface_end(run); }
 	;
 
 wrong	: PREEMPT error '\n' {
@@ -91,6 +93,7 @@ wrong	: PREEMPT error '\n' {
 	} ifopts '}' {
 		config_iface_end(run);
 	}
+	| word '\n'		{ config_iface_head(run, &$1, NULL, false); }
 	| word junk '\n'	{ config_iface_head(run, &$1, &$2, false); }
 	| word junk '{'		{ config_iface_head(run, &$1, &$2, true); }
 	  ifopts '}'		{ config_iface_end(run); }
@@ -230,9 +233,9 @@ arg	: WORD
 	| NUMBER
 	;
 
-/* The first of what follows on the line; text is NULL when nothing does. */
-junk	: /* empty */		{ memset(&$$, 0, sizeof($$)); }
-	| junk arg		{ $$ = $1.text != NULL ? $1 : $2; }
+/* The first of what follows on the line. */
+junk	: arg
+	| junk arg		{ $$ = $1; }
 	;
 
 /* A block that nothing is wanted of. */

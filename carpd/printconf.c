@@ -36,8 +36,11 @@ print_iface(const struct config_iface *i, bool secrets, FILE *f)
 	char	 buf[IPADDR_STRLEN];
 	size_t	 n;
 
-	fprintf(f, "\n%s on ", i->name);
-	print_name(i->carpdev, f);
+	fprintf(f, "\n%s", i->name);
+	if (!i->chosen) {
+		fprintf(f, " on ");
+		print_name(i->carpdev, f);
+	}
 	fprintf(f, " {\n");
 	for (n = 0; n < i->nvhids; n++)
 		fprintf(f, "\tvhid %u { advbase %u advskew %u }\n",

@@ -33,7 +33,7 @@ vif_has_peers(const struct vif *f, uint8_t af)
 	return (false);
 }
 
-static void
+static struct vif *
 vif_new(struct engine *e, const struct config_iface *c)
 {
 	struct vif *f;
@@ -46,9 +46,11 @@ vif_new(struct engine *e, const struct config_iface *c)
 	f->dev = dev_get(e, c->carpdev);
 	for (i = 0; i < c->naddrs; i++)
 		f->shown[i].plen = 255;
+	(void)strlcpy(f->why, "carpdev is looked for", sizeof(f->why));
 	TAILQ_INSERT_TAIL(&e->vifs, f, entry);
 	for (i = 0; i < c->nvhids; i++)
 		node_new(f, &c->vhids[i]);
+	return (f);
 }
 
 void
@@ -153,7 +155,44 @@ apply_iface(struct engine *e, const struct config_iface *c)
 		}
 		vif_kill(f);
 	}
-	vif_new(e, c);
+	(void)vif_new(e, c);
+}
+
+/* To another carpdev, with all that carpctl changed. */
+static struct vif *
+vif_move(struct vif *f, const char *carpdev)
+{
+	struct engine *e = f->eng;
+	struct config_iface c = f->c;
+	struct dev *old = f->dev;
+	bool down = f->down;
+
+	(void)strlcpy(c.carpdev, carpdev, sizeof(c.carpdev));
+	vif_kill(f);
+	f = vif_new(e, &c);
+	f->down = down;
+	hmac_wipe(c.pass, sizeof(c.pass));
+	ledger_move(f, old);
+	ctl_changed(e);
+	if (kif_dump(e->kif) == -1)
+		log_warn("interface dump");
+	return (f);
+}
+
+void
+vif_chosen(struct engine *e, const struct msg_chosen *m, uint32_t generation)
+{
+	struct vif *f = vif_find(e, m->name);
+
+	e->generation = generation;
+	e->want_ready = true;
+	engine_sweep(e);
+	if (f == NULL)
+		return;
+	if (strcmp(f->c.carpdev, m->carpdev) != 0)
+		f = vif_move(f, m->carpdev);
+	(void)strlcpy(f->why, m->why, sizeof(f->why));
+	dev_eval(f->dev);
 }
 
 /* Does c want a vhid of f's carpdev that f has? */

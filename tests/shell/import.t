@@ -120,6 +120,7 @@ same minnie conf/pfsyncd.conf.sample 's/^syncdev.*/syncdev rl2/' \
     "$pfsyncd" pfsyncd.conf
 
 accepted freebsd all
+accepted nodev all
 for f in donald daisy hostname limits shared; do
 	accepted $f ''
 done

@@ -552,6 +552,92 @@ START_TEST(random_pairs)
 }
 END_TEST
 
+/* ---- a carpdev that the parent chooses ---- */
+
+static struct vif *
+must_be_on(struct bench *b, const char *name, const char *dev)
+{
+	struct vif	*f = vif_find(b->e, name);
+
+	ck_assert_ptr_nonnull(f);
+	ck_assert_str_eq(f->c.carpdev, dev);
+	ck_assert_str_eq(f->dev->name, dev);
+	ck_assert_ptr_eq(f->dev->byvhid[1], f->nodes[0]);
+	if (dev[0] == '\0') {
+		ck_assert_int_eq(f->nodes[0]->v.state, VHOST_INIT);
+		ck_assert_str_eq(f->nodes[0]->why, "for a reason");
+	} else
+		ck_assert_int_ne(f->nodes[0]->v.state, VHOST_INIT);
+	return (f);
+}
+
+static void
+chosen(struct bench *b, const char *name, const char *dev)
+{
+	static uint32_t		 generation;
+	struct msg_chosen	 m;
+
+	memset(&m, 0, sizeof(m));
+	(void)strlcpy(m.name, name, sizeof(m.name));
+	(void)strlcpy(m.carpdev, dev, sizeof(m.carpdev));
+	(void)strlcpy(m.why, dev[0] == '\0' ? "for a reason" : "",
+	    sizeof(m.why));
+	b->e->want_ready = false;
+	vif_chosen(b->e, &m, ++generation);
+	ck_assert(b->e->want_ready);
+	ck_assert_uint_eq(b->e->generation, generation);
+	bench_sweep(b);
+}
+
+START_TEST(carpdev_chosen)
+{
+	static const char	 text[] = "carp0 { vhid 1 pass \"a\" "
+	    "address 10.0.0.1/24 }\ncarp1 on dev1 { vhid 1 pass \"b\" "
+	    "address 10.0.1.1/24 }\n";
+	struct bench		*b = bench_new();
+	struct config		*c = config_load_mem("text", text,
+				    strlen(text), quiet, quiet, NULL);
+	struct said		 said;
+	struct vif		*f;
+
+	ck_assert_ptr_nonnull(c);
+	ck_assert(config_iface_ok(&c->ifaces[0]));
+	vif_apply(b->e, c);
+	chosen(b, "carp0", "");
+	must_be_on(b, "carp0", "");
+	f = must_be_on(b, "carp1", "dev1");
+	ck_assert_int_eq(ledger_vif(f), 1);
+	listen_to(b, NULL);
+	chosen(b, "carp0", "dev0");
+	f = must_be_on(b, "carp0", "dev0");
+	ck_assert_str_eq(f->c.pass, "a");
+	ck_assert_int_eq(ledger_vif(f), 0);
+	listen_to(b, &said);
+	ck_assert(!said.frame[1][1] && !said.bowout[1][1] && !said.vaddr[1]);
+	ck_assert(said.bowout[0][1]);
+	f->c.vhids[0].advskew = 9;	/* as carpctl sets it */
+	f->down = true;
+	chosen(b, "carp0", "");
+	f = must_be_on(b, "carp0", "");
+	ck_assert(f->down && f->c.vhids[0].advskew == 9);
+	/* a way that was not proven yet is still held against it */
+	dev_get(b->e, "dev0")->proven = false;
+	f->down = false;
+	chosen(b, "carp0", "dev0");
+	f = must_be_on(b, "carp0", "dev0");
+	ck_assert_int_eq(ledger_vif(f), 1);
+	dev_prove(f->dev);
+	ck_assert_int_eq(ledger_vif(f), 0);
+	/* twice the same, and nobody's */
+	f->nodes[0]->spoke = true;
+	chosen(b, "carp0", "dev0");
+	chosen(b, "carp7", "dev0");
+	ck_assert(vif_find(b->e, "carp0") == f && f->nodes[0]->spoke);
+	config_free(c);
+	bench_free(b);
+}
+END_TEST
+
 static void
 no_log(int pri, const char *line, void *arg)
 {
@@ -572,6 +658,7 @@ main(void)
 	hmac_setup();
 	ev_init();
 	tcase_add_test(tc, random_pairs);
+	tcase_add_test(tc, carpdev_chosen);
 	tcase_set_timeout(tc, 120);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

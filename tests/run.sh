@@ -143,10 +143,14 @@ configs() {
 	echo "ok    $2: $((passed - before))"
 }
 
-# syncmutants.t takes the longest: first.
-shell_tests() {
-	printf '%s\n' tests/shell/*.t | sort -r | beside sh
-	for t in tests/shell/*.t; do
+shell_tests() {	# shell_tests HOW TEST...
+	how=$1
+	shift
+	printf '%s\n' "$@" | beside "$how"
+}
+
+shell_results() {
+	for t in "$@"; do
 		shell_test "$t"
 	done
 }
@@ -228,10 +232,12 @@ namespaces() {
 	fi
 	# shellcheck disable=SC2086
 	worker $files &
+	other=$!
 	# shellcheck disable=SC2086
 	worker $files
-	wait
-	if [ -n "${CHECK_LONG:-}" ]; then	# these measure: one at a time
+	wait "$other"
+	if [ -n "${CHECK_LONG:-}" ]; then	# these measure: alone
+		wait
 		for t in tests/long/test_*.py; do
 			worker "$t"
 			files="$files $t"
@@ -245,8 +251,19 @@ namespaces() {
 [ $# = 0 ] || units "$@"
 configs carpd tests/config 's/^\(	pass\) ".*"$/\1 "***"/'
 configs pfsyncd tests/config/pfsyncd 's/^key "[^"]*"/key "***"/'
-shell_tests
-[ $unit_only = yes ] || namespaces
+quick=$(echo tests/shell/*.t | tr ' ' '\n' | grep -v -e mutants -e model)
+# these compute all the time, and the namespace tests hardly
+slow="tests/shell/syncmutants.t tests/shell/model.t tests/shell/mutants.t
+    tests/shell/modelmutants.t"
+# shellcheck disable=SC2086 # lists of words
+{
+	shell_tests sh $quick
+	shell_results $quick
+	shell_tests "nice -n 19 sh" $slow &
+	[ $unit_only = yes ] || namespaces
+	wait
+	shell_results $slow
+}
 
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

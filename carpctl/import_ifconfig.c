@@ -354,13 +354,6 @@ take_node(struct command *c, const char *text)
 }
 
 static void
-shares(struct command *c, const char *word)
-{
-	c->carp->share_at = c->im->at;
-	c->carp->share_word = word;
-}
-
-static void
 take_carpnodes(struct command *c, const char *arg)
 {
 	char	 copy[IMPORT_LINE_MAX + 1], *p = copy, *node;
@@ -368,7 +361,6 @@ take_carpnodes(struct command *c, const char *arg)
 	strlcpy(copy, arg, sizeof(copy));
 	c->carp->nnodes = 0;
 	memset(c->carp->nodes, 0, sizeof(c->carp->nodes));
-	shares(c, "carpnodes");
 	while ((node = strsep(&p, ", \t")) != NULL)
 		if (*node != '\0' && take_node(c, node) == -1)
 			return;
@@ -393,7 +385,6 @@ take_balancing(struct command *c, const char *arg)
 	if ((c->carp->balancing = modes[n]) == NULL)
 		import_error(c->im, "balancing %.40s is unknown; expected "
 		    "none, arp, ip, ip-stealth or ip-unicast", arg);
-	shares(c, "balancing");
 }
 
 static void

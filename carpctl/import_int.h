@@ -50,8 +50,6 @@ struct import_carp {
 	TAILQ_ENTRY(import_carp) entry;
 	struct config_iface i;
 	struct import_at at;		/* first mention */
-	struct import_at share_at;	/* of carpnodes or balancing */
-	const char	*share_word;
 	const char	*balancing;	/* NULL: none */
 	struct config_vhid nodes[CONFIG_VHIDS_MAX];
 	size_t		 nnodes;

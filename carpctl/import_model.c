@@ -482,10 +482,6 @@ check_carp(struct import *im, struct import_carp *c)
 	if (c->i.naddrs == 0)
 		carp_error(im, c, "%s has no address; write the lines that "
 		    "give it one, too", c->i.name);
-	if (c->share_word != NULL && (c->i.nvhids > 1 || c->balancing != NULL))
-		import_say(im, &c->share_at, c->share_word, "is written, but "
-		    "needs a carpd with balancing; carpd -n says whether this "
-		    "one has it");
 }
 
 static bool

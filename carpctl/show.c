@@ -298,7 +298,7 @@ show_style(uint8_t style)
 const char *
 show_balancing(uint8_t balancing)
 {
-	return (word(config_balancing_names, BALANCING_NONE + 1, balancing));
+	return (word(balance_mode_names, BALANCE_IP_UNICAST + 1, balancing));
 }
 
 const char *

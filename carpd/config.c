@@ -33,7 +33,6 @@ const char *const config_digest_names[] = { "auto", "openbsd", "freebsd",
 	NULL };
 const char *const config_style_names[] = { "auto", "byte", "skew", "both",
 	NULL };
-const char *const config_balancing_names[] = { "none", NULL };
 
 /* lifetime */
 
@@ -225,10 +224,11 @@ vhids_ok(const struct config_iface *i)
 		if (v->vhid == 0 || v->advbase > ADVBASE_MAX ||
 		    v->advskew > ADVSKEW_MAX)
 			return (false);
-		if (n > 0 && i->vhids[n - 1].vhid >= v->vhid)
+		if (n > 0 && (i->vhids[n - 1].vhid >= v->vhid ||
+		    i->vhids[n - 1].advbase != v->advbase))
 			return (false);
 	}
-	return (true);
+	return ((i->nvhids > 1) == (i->balancing != BALANCE_NONE));
 }
 
 static bool
@@ -257,7 +257,7 @@ config_iface_ok(const struct config_iface *i)
 	    (i->chosen && i->carpdev[0] == '\0')))
 		return (false);
 	if (i->digest > DIGEST_FREEBSD || i->style > STYLE_BOTH ||
-	    i->balancing > BALANCING_NONE)
+	    i->balancing > BALANCE_IP_UNICAST)
 		return (false);
 	if (i->passlen > CONFIG_PASS_MAX ||
 	    !config_has_end(i->pass, sizeof(i->pass)) ||
@@ -298,6 +298,8 @@ struct config_own {
 	/* the block that is open; its name is config_run's */
 	bool		 refused;	/* read for its mistakes only */
 	bool		 muted;		/* not even for those */
+	struct config_tok advbase;	/* of its vhids; file NULL: default */
+	struct config_tok balancing;	/* file NULL: not said */
 	struct config_iface i;
 	struct config_group g;
 };
@@ -381,8 +383,7 @@ static const struct config_place places[] = {
 static const struct config_habit habits[] = {
 	{ "alias", "write address ADDRESS/LENGTH" },
 	{ "carpdev", "write NAME on CARPDEV {" },
-	{ "carpnodes", "write vhid N { advskew N }; several nodes in one "
-	    "interface are not available in this version" },
+	{ "carpnodes", "write vhid N { advskew N } for each of the nodes" },
 	{ "carppeer", "write peer ADDRESS" },
 	{ "inet", "write address ADDRESS/LENGTH" },
 	{ "inet6", "write address ADDRESS/LENGTH" },
@@ -550,6 +551,8 @@ iface_open(struct config_run *r, const struct config_tok *name)
 {
 	forget_once(r, ONCE_IFACE);
 	explicit_bzero(&r->own->i, sizeof(r->own->i));
+	memset(&r->own->advbase, 0, sizeof(r->own->advbase));
+	memset(&r->own->balancing, 0, sizeof(r->own->balancing));
 	r->name = *name;
 	r->own->refused = r->own->muted = false;
 }
@@ -641,6 +644,49 @@ cmp_addr(const void *a, const void *b)
 	return (ipaddr_cmp(a, b));
 }
 
+static int
+cmp_vhid(const void *a, const void *b)
+{
+	const struct config_vhid	*x = a, *y = b;
+
+	return (x->vhid - y->vhid);
+}
+
+/* As in carp(4): several nodes are balanced, one has nothing to share. */
+static void
+settle_balancing(struct config_run *r)
+{
+	const struct config_tok	*said = &r->own->balancing;
+	struct config_iface	*i = &r->own->i;
+
+	if (i->nvhids > 1 && i->balancing == BALANCE_NONE) {
+		i->balancing = BALANCE_IP;
+		if (said->file != NULL)
+			config_warn(r, said, "balancing none with %u vhids is "
+			    "balancing ip, as on OpenBSD; write that, or one "
+			    "interface for each vhid", i->nvhids);
+	}
+	if (i->nvhids <= 1 && i->balancing != BALANCE_NONE) {
+		config_warn(r, said, "balancing %s with one vhid is balancing "
+		    "none; write vhid N { advskew N } for each of the nodes",
+		    balance_mode_names[i->balancing]);
+		i->balancing = BALANCE_NONE;
+	}
+}
+
+static void
+settle_vhids(struct config_run *r)
+{
+	struct config_iface	*i = &r->own->i;
+	size_t			 n;
+
+	for (n = 0; n < i->nvhids; n++)
+		i->vhids[n].advbase = r->own->advbase.file == NULL ?
+		    ADVBASE_DEFAULT : (uint8_t)r->own->advbase.num;
+	qsort(i->vhids, i->nvhids, sizeof(i->vhids[0]), cmp_vhid);
+	settle_balancing(r);
+}
+
 /* What an interface cannot do without. */
 static void
 check_complete(struct config_run *r)
@@ -692,6 +738,7 @@ config_iface_end(struct config_run *r)
 {
 	check_complete(r);
 	check_peers(r);
+	settle_vhids(r);
 	if (!r->own->refused) {
 		qsort(r->own->i.addrs, r->own->i.naddrs,
 		    sizeof(r->own->i.addrs[0]), cmp_addr);
@@ -744,28 +791,30 @@ claim_vhid(struct config_run *r, const struct config_tok *val)
 		    config_where(&first->at, val, where));
 }
 
+/* The one whose block is open. */
+static struct config_vhid *
+this_vhid(struct config_run *r)
+{
+	return (&r->own->i.vhids[r->own->i.nvhids - 1]);
+}
+
 void
 config_vhid(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	struct config_tok	*first = &r->once[ONCE_VHID];
-	struct config_vhid	*v = &r->own->i.vhids[0];
-	char			 buf[CONFIG_WHERE_MAX];
+	struct config_iface	*i = &r->own->i;
 
 	memset(&r->once[ONCE_ADVBASE], 0, sizeof(r->once[0]));
 	memset(&r->once[ONCE_ADVSKEW], 0, sizeof(r->once[0]));
-	if (first->file != NULL) {
-		config_fail(r, key, "a second vhid in %.40s (the first is at "
-		    "%s) is not available in this version; write one interface "
-		    "for each vhid", r->name.text,
-		    config_where(first, key, buf));
+	r->once[ONCE_VHID] = *key;
+	if (i->nvhids == CONFIG_VHIDS_MAX) {
+		config_fail(r, key, "more than %d vhids in %.40s",
+		    CONFIG_VHIDS_MAX, r->name.text);
 		return;
 	}
-	*first = *key;
-	r->own->i.nvhids = 1;
-	v->advbase = ADVBASE_DEFAULT;
+	i->nvhids++;
 	if (val != NULL && config_in_range(r, key, val, 1, VHID_MAX)) {
-		v->vhid = (uint8_t)val->num;
+		this_vhid(r)->vhid = (uint8_t)val->num;
 		claim_vhid(r, val);
 	}
 }
@@ -774,9 +823,18 @@ void
 config_advbase(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	if (config_once(r, ONCE_ADVBASE, key) &&
-	    config_in_range(r, key, val, 0, ADVBASE_MAX))
-		r->own->i.vhids[0].advbase = (uint8_t)val->num;
+	struct config_tok	*first = &r->own->advbase;
+	char			 buf[CONFIG_WHERE_MAX];
+
+	if (!config_once(r, ONCE_ADVBASE, key) ||
+	    !config_in_range(r, key, val, 0, ADVBASE_MAX))
+		return;
+	if (first->file == NULL)
+		*first = *val;
+	else if (first->num != val->num)
+		config_fail(r, val, "advbase %d, but %d at %s; the vhids of an "
+		    "interface share one", (int)val->num, (int)first->num,
+		    config_where(first, val, buf));
 }
 
 void
@@ -785,7 +843,7 @@ config_advskew(struct config_run *r, const struct config_tok *key,
 {
 	if (config_once(r, ONCE_ADVSKEW, key) &&
 	    config_in_range(r, key, val, 0, ADVSKEW_MAX))
-		r->own->i.vhids[0].advskew = (uint8_t)val->num;
+		this_vhid(r)->advskew = (uint8_t)val->num;
 }
 
 /* len bytes at s, from the file or from a file of their own. */
@@ -1008,20 +1066,13 @@ void
 config_balancing(struct config_run *r, const struct config_tok *key,
     const struct config_tok *val)
 {
-	static const char *const	 later[] = { "arp", "ip",
-		"ip-stealth", "ip-unicast" };
-	size_t				 n;
+	int	 v;
 
-	if (!config_once(r, ONCE_BALANCING, key))
+	if (!config_once(r, ONCE_BALANCING, key) ||
+	    (v = config_choose(r, key, val, balance_mode_names, NULL)) == -1)
 		return;
-	for (n = 0; n < sizeof(later) / sizeof(later[0]); n++)
-		if (strcmp(val->text, later[n]) == 0) {
-			config_fail(r, val, "balancing %s is not available in "
-			    "this version; write balancing none", later[n]);
-			return;
-		}
-	if (config_choose(r, key, val, config_balancing_names, NULL) != -1)
-		r->own->i.balancing = BALANCING_NONE;
+	r->own->balancing = *val;
+	r->own->i.balancing = (uint8_t)v;
 }
 
 /* An address of another host, without a prefix length. */

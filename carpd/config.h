@@ -16,8 +16,9 @@
 #include <stdio.h>
 
 #include "../common/ipaddr.h"
+#include "balance.h"
 
-#define CONFIG_VHIDS_MAX	32	/* carpnodes of one interface */
+#define CONFIG_VHIDS_MAX	BALANCE_NODES	/* carpnodes of one interface */
 #define CONFIG_ADDRS_MAX	128	/* addresses of one interface */
 #define CONFIG_PEERS_MAX	16	/* unicast peers of one interface */
 #define CONFIG_GROUPS_MAX	8	/* groups of one interface, with "carp" */
@@ -27,7 +28,6 @@
 
 enum config_digest { DIGEST_AUTO, DIGEST_OPENBSD, DIGEST_FREEBSD };
 enum config_style { STYLE_AUTO, STYLE_BYTE, STYLE_SKEW, STYLE_BOTH };
-enum config_balancing { BALANCING_NONE };
 
 struct config_global {
 	uint8_t		 preempt;
@@ -55,7 +55,7 @@ struct config_iface {
 	char		 carpdev[IF_NAMESIZE];	/* eth0; "": none yet */
 	uint8_t		 digest;		/* enum config_digest */
 	uint8_t		 style;			/* enum config_style */
-	uint8_t		 balancing;		/* enum config_balancing */
+	uint8_t		 balancing;		/* enum balance_mode */
 	uint8_t		 nvhids;
 	uint8_t		 ngroups;
 	uint8_t		 passlen;
@@ -63,7 +63,8 @@ struct config_iface {
 	uint16_t	 npeers;
 	uint8_t		 chosen;		/* carpdev: not by the file */
 	uint8_t		 pad;
-	struct config_vhid vhids[CONFIG_VHIDS_MAX];	/* sorted by vhid */
+	struct config_vhid vhids[CONFIG_VHIDS_MAX];	/* sorted by vhid,
+							   one advbase */
 	char		 pass[CONFIG_PASS_MAX + 1];
 	char		 groups[CONFIG_GROUPS_MAX][CONFIG_GROUPNAME_MAX];
 	struct ipaddr	 addrs[CONFIG_ADDRS_MAX];	/* sorted, unique */
@@ -130,6 +131,5 @@ void		 config_print(const struct config *c, bool secrets, FILE *f);
 
 extern const char *const config_digest_names[];
 extern const char *const config_style_names[];
-extern const char *const config_balancing_names[];
 
 #endif

@@ -174,7 +174,8 @@ ifwrong	: VHID error {
 		config_expected(run, "demote-style auto, byte, skew or both");
 	}
 	| BALANCING error {
-		config_expected(run, "balancing none");
+		config_expected(run, "balancing none, arp, ip, "
+		    "ip-stealth or ip-unicast");
 	}
 	| PEER error {
 		config_expected(run, "peer ADDRESS");

@@ -62,7 +62,7 @@ print_iface(const struct config_iface *i, bool secrets, FILE *f)
 	fprintf(f, "\tdigest %s\n", config_digest_names[i->digest]);
 	fprintf(f, "\tdemote-style %s\n", config_style_names[i->style]);
 	fprintf(f, "\tbalancing %s\n}\n",
-	    config_balancing_names[i->balancing]);
+	    balance_mode_names[i->balancing]);
 }
 
 void

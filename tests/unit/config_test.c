@@ -259,7 +259,7 @@ START_TEST(defaults)
 	ck_assert_uint_eq(i->vhids[0].advskew, 0);
 	ck_assert_uint_eq(i->digest, DIGEST_AUTO);
 	ck_assert_uint_eq(i->style, STYLE_AUTO);
-	ck_assert_uint_eq(i->balancing, BALANCING_NONE);
+	ck_assert_uint_eq(i->balancing, BALANCE_NONE);
 	ck_assert_uint_eq(i->ngroups, 1);
 	ck_assert_str_eq(i->groups[0], "carp");
 	ck_assert_uint_eq(i->passlen, 1);
@@ -586,7 +586,7 @@ hostile(struct config_iface *i, int what)
 	case 5: strlcpy(i->carpdev, "a/b", sizeof(i->carpdev)); break;
 	case 6: i->digest = DIGEST_FREEBSD + 1; break;
 	case 7: i->style = STYLE_BOTH + 1; break;
-	case 8: i->balancing = BALANCING_NONE + 1; break;
+	case 8: i->balancing = BALANCE_IP_UNICAST + 1; break;
 	case 9: i->nvhids = 0; break;
 	case 10: i->nvhids = CONFIG_VHIDS_MAX + 1; break;
 	case 11: i->nvhids = 2; break;
@@ -613,11 +613,18 @@ hostile(struct config_iface *i, int what)
 	case 33: i->npeers = 1; i->peers[0] = i->addrs[0];
 		 i->peers[0].plen = 33; break;
 	case 34: i->npeers = 2; i->peers[0] = i->peers[1] = i->addrs[0]; break;
-	case 30: i->nvhids = 2; i->vhids[1] = i->vhids[0]; break;
+	case 30: i->nvhids = 2; i->vhids[1] = i->vhids[0];
+		 i->balancing = BALANCE_IP; break;
+	case 35: i->balancing = BALANCE_IP; break;
+	case 36: i->nvhids = 2; i->vhids[1] = i->vhids[0];
+		 i->vhids[1].vhid++; break;
+	case 37: i->nvhids = 2; i->vhids[1] = i->vhids[0];
+		 i->vhids[1].vhid++; i->vhids[1].advbase++;
+		 i->balancing = BALANCE_IP; break;
 	default: ck_abort();
 	}
 }
-#define HOSTILE	35
+#define HOSTILE	38
 
 START_TEST(iface_ok)
 {

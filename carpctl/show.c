@@ -203,15 +203,16 @@ show_feed(struct show *s, const struct imsg *im)
 enum vhost_state
 show_iface_state(const struct show_iface *i)
 {
-	enum vhost_state	 state = VHOST_MASTER;
+	enum vhost_state	 state = VHOST_BACKUP;
 	size_t			 n;
 
-	if (i->nvhids == 0)
-		return (VHOST_INIT);
-	for (n = 0; n < i->nvhids; n++)
-		if (i->vhids[n].state < state)
-			state = (enum vhost_state)i->vhids[n].state;
-	return (state);
+	for (n = 0; n < i->nvhids; n++) {
+		if (i->vhids[n].state == VHOST_MASTER)
+			return (VHOST_MASTER);
+		if (i->vhids[n].state == VHOST_INIT)
+			state = VHOST_INIT;
+	}
+	return (i->nvhids == 0 ? VHOST_INIT : state);
 }
 
 static const char *

@@ -67,7 +67,10 @@ int		 show_end(struct show *s);
 
 /* -- words and numbers that writers share -- */
 
-/* All MASTER, any INIT, else BACKUP; INIT without a vhid. */
+/*
+ * As carp(4): MASTER when it is that of any of its vhids; else INIT if any is
+ * (or there is none), else BACKUP.
+ */
 enum vhost_state show_iface_state(const struct show_iface *i);
 const char	*show_state(uint8_t state);
 const char	*show_cause(uint8_t cause);

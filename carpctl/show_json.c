@@ -84,11 +84,17 @@ put_master(json_t *o, const struct ctl_vhid *v)
 }
 
 static void
-put_vhid(json_t *vhids, const struct ctl_vhid *v)
+put_vhid(json_t *vhids, const struct ctl_vhid *v, bool balanced)
 {
+	size_t	 node = json_array_size(vhids);
 	json_t	*o = put_append(vhids);
 
 	put_int(o, "vhid", v->vhid);
+	if (balanced) {
+		put_u64(o, "carpnode", node);
+		put_u64(o, "taken", v->taken);
+		put_u64(o, "dropped", v->dropped);
+	}
 	put_str(o, "state", show_state(v->state));
 	put_int(o, "advbase", v->advbase);
 	put_int(o, "advskew", v->advskew);
@@ -181,7 +187,8 @@ json_iface(void *arg, const struct show_iface *i)
 		put_append_str(array, i->i.groups[n]);
 	array = put_array(o, "vhids");
 	for (n = 0; n < i->nvhids; n++)
-		put_vhid(array, &i->vhids[n]);
+		put_vhid(array, &i->vhids[n],
+		    i->i.balancing != BALANCE_NONE);
 }
 
 static void

@@ -160,6 +160,10 @@ print_vhids(const struct text *t, const struct show_iface *i)
 		    show_state(v->state), v->vhid, v->advskew);
 		print_since(t, v->since_ms);
 		fprintf(t->f, ", %s\n", show_cause(v->cause));
+		if (i->i.balancing != BALANCE_NONE)
+			fprintf(t->f, "\t\t\tnode %td: %" PRIu64 " packets "
+			    "taken, %" PRIu64 " dropped\n", v - i->vhids,
+			    v->taken, v->dropped);
 		print_why(t, v, "\t\t\t");
 		print_master(t, v, "\t\t\t");
 	}

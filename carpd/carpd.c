@@ -35,6 +35,7 @@
 #include "../common/os/sandbox.h"
 #include "../common/wire/carp.h"
 #include "../common/wire/frame.h"
+#include "balance.h"
 #include "bpf/steer_map.h"
 #include "carpd.h"
 #include "choose.h"
@@ -73,6 +74,9 @@ struct pif {
 	struct pdev	*dev;
 	uint8_t		 vhids[CONFIG_VHIDS_MAX];
 	size_t		 nvhids;
+	enum balance_mode mode;
+	bool		 grouped;	/* the classifier has its group */
+	struct balance_key key;		/* of balancing arp */
 	struct paddr	*addrs;
 	size_t		 naddrs;
 	struct ipaddr	 peers[CONFIG_PEERS_MAX];
@@ -129,10 +133,14 @@ static void	 choose_soon(struct parent *);
 static void
 vmac_of(uint8_t vhid, uint8_t mac[6])
 {
-	static const uint8_t prefix[5] = { 0, 0, 0x5e, 0, 1 };
+	balance_mac(BALANCE_NONE, vhid, vhid, mac);
+}
 
-	memcpy(mac, prefix, sizeof(prefix));
-	mac[5] = vhid;
+/* The MAC to which hosts send what is for the i'th vhid. */
+static void
+pif_mac(const struct pif *f, size_t i, uint8_t mac[6])
+{
+	balance_mac(f->mode, f->vhids[0], f->vhids[i], mac);
 }
 
 static void
@@ -238,7 +246,7 @@ pif_macs(struct pif *f, bool on)
 	size_t i;
 
 	for (i = 0; i < f->nvhids; i++) {
-		vmac_of(f->vhids[i], mac);
+		pif_mac(f, i, mac);
 		if (vaddr_mac(f->dev->vaddr, mac, on) == -1)
 			log_warn("%s: %s does not take the virtual MAC",
 			    f->name, f->dev->name);
@@ -350,9 +358,49 @@ declare_addr(struct pif *f, struct paddr *a)
 		    "goes with MASTER now", f->name, buf, f->dev->name);
 }
 
+static bool
+pif_has_vhid(const struct pif *f, uint8_t vhid)
+{
+	return (memchr(f->vhids, vhid, f->nvhids) != NULL);
+}
+
+/* Vhids of f are in the group of an interface that goes: no longer. */
+static void
+leave_groups(struct parent *p, const struct pif *f)
+{
+	struct pif *old;
+	size_t i;
+
+	TAILQ_FOREACH(old, &p->ifs, entry) {
+		if (!old->stale || old->dev != f->dev || !old->grouped)
+			continue;
+		for (i = 0; i < f->nvhids; i++)
+			if (pif_has_vhid(old, f->vhids[i]))
+				break;
+		if (i == f->nvhids)
+			continue;
+		/* with the same leader the new group replaces it, at once */
+		if (f->mode == BALANCE_NONE || f->vhids[0] != old->vhids[0])
+			steer_remove_group(f->dev->steer, old->vhids[0]);
+		old->grouped = false;
+	}
+}
+
+static void
+pif_group(struct pif *f)
+{
+	if (f->mode == BALANCE_NONE || f->dev->steer == NULL)
+		return;
+	if (steer_set_group(f->dev->steer, f->vhids[0], f->mode, f->vhids,
+	    f->nvhids, f->mode == BALANCE_ARP ? &f->key : NULL) == -1)
+		log_warn("%s: cannot balance", f->name);
+	else
+		f->grouped = true;
+}
+
 /* Put a carp interface into the maps of its carpdev. */
 static void
-pif_declare(struct pif *f)
+pif_declare(struct parent *p, struct pif *f)
 {
 	uint8_t mac[6];
 	size_t i;
@@ -365,6 +413,8 @@ pif_declare(struct pif *f)
 			log_warn("%s: cannot steer vhid %d", f->name,
 			    f->vhids[i]);
 	}
+	leave_groups(p, f);
+	pif_group(f);
 	if (!f->dev->bridge)
 		pif_macs(f, true);
 	for (i = 0; i < f->naddrs; i++)
@@ -541,7 +591,7 @@ pdev_attach(struct parent *p, struct pdev *d)
 	}
 	TAILQ_FOREACH(f, &p->ifs, entry)
 		if (f->dev == d && !f->stale)
-			pif_declare(f);
+			pif_declare(p, f);
 	vaddr_settle(d->vaddr);
 	pdev_hand_over(p, d, sock);
 	log_debug("%s: attached, index %d", d->name, d->ifindex);
@@ -576,7 +626,7 @@ pdev_gone(struct parent *p, struct pdev *d, bool renamed)
 	TAILQ_FOREACH(f, &p->ifs, entry) {
 		if (f->dev != d)
 			continue;
-		f->on = false;
+		f->on = f->grouped = false;
 		for (i = 0; i < f->naddrs; i++) {
 			f->addrs[i].installed = false;
 			f->addrs[i].shown = 255;
@@ -875,6 +925,8 @@ pif_new(struct parent *p, const struct config_iface *c)
 	f->nvhids = c->nvhids;
 	for (i = 0; i < c->nvhids; i++)
 		f->vhids[i] = c->vhids[i].vhid;
+	f->mode = c->balancing;
+	balance_key(c->pass, c->passlen, &f->key);
 	f->naddrs = c->naddrs;
 	for (i = 0; i < c->naddrs; i++) {
 		f->addrs[i].addr = c->addrs[i];
@@ -899,13 +951,28 @@ pif_same_addrs(const struct pif *f, const struct config_iface *c)
 	return (true);
 }
 
+/* Another pass: another hash, in mode arp. */
+static void
+pif_rekey(struct pif *f, const struct config_iface *c)
+{
+	struct balance_key key;
+
+	balance_key(c->pass, c->passlen, &key);
+	if (memcmp(&key, &f->key, sizeof(key)) == 0)
+		return;
+	f->key = key;
+	pif_group(f);
+}
+
 /* Same carpdev, vhids and addresses: nothing of ours changes. */
 static bool
 pif_same(const struct pif *f, const struct config_iface *c)
 {
 	size_t i;
 
-	if (strcmp(f->dev->name, c->carpdev) != 0 || f->nvhids != c->nvhids)
+	if (strcmp(f->dev->name, c->carpdev) != 0 ||
+	    f->mode != (enum balance_mode)c->balancing ||
+	    f->nvhids != c->nvhids)
 		return (false);
 	for (i = 0; i < f->nvhids; i++)
 		if (f->vhids[i] != c->vhids[i].vhid)
@@ -918,12 +985,27 @@ static bool
 vhid_used(struct parent *p, const struct pdev *d, uint8_t vhid)
 {
 	struct pif *f;
+
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		if (!f->stale && f->dev == d && pif_has_vhid(f, vhid))
+			return (true);
+	return (false);
+}
+
+/* ... this MAC? */
+static bool
+mac_used(struct parent *p, const struct pdev *d, const uint8_t mac[6])
+{
+	struct pif *f;
+	uint8_t its[6];
 	size_t i;
 
 	TAILQ_FOREACH(f, &p->ifs, entry)
-		for (i = 0; !f->stale && f->dev == d && i < f->nvhids; i++)
-			if (f->vhids[i] == vhid)
+		for (i = 0; !f->stale && f->dev == d && i < f->nvhids; i++) {
+			pif_mac(f, i, its);
+			if (memcmp(its, mac, sizeof(its)) == 0)
 				return (true);
+		}
 	return (false);
 }
 
@@ -957,12 +1039,15 @@ pif_undeclare(struct parent *p, struct pif *f)
 		vaddr_undeclare(d->vaddr, &f->addrs[i].addr);
 	}
 	for (i = 0; i < f->nvhids; i++) {
-		if (vhid_used(p, d, f->vhids[i]))
-			continue;
-		vmac_of(f->vhids[i], mac);
-		(void)vaddr_mac(d->vaddr, mac, false);
-		steer_remove_vhid(d->steer, f->vhids[i]);
+		pif_mac(f, i, mac);
+		if (!mac_used(p, d, mac))
+			(void)vaddr_mac(d->vaddr, mac, false);
 	}
+	if (f->grouped)
+		steer_remove_group(d->steer, f->vhids[0]);
+	for (i = 0; i < f->nvhids; i++)
+		if (!vhid_used(p, d, f->vhids[i]))
+			steer_remove_vhid(d->steer, f->vhids[i]);
 }
 
 /* The engine has left what is stale: undo it. */
@@ -1228,12 +1313,12 @@ pif_move(struct parent *p, struct pif *f, const char *carpdev)
 		n->addrs[i].addr = f->addrs[i].addr;
 		n->addrs[i].shown = 255;
 	}
-	n->on = n->told = false;
+	n->on = n->told = n->grouped = false;
 	n->dev = pdev_get(p, carpdev);
 	f->stale = true;
 	TAILQ_INSERT_AFTER(&p->ifs, f, n, entry);
 	if (n->dev->ifindex != 0)
-		pif_declare(n);
+		pif_declare(p, n);
 }
 
 static bool
@@ -1323,13 +1408,14 @@ apply_config(struct parent *p, struct config *c)
 			pif_peers(f, i);
 			f->told = f->told || f->chosen != (i->chosen != 0);
 			f->chosen = i->chosen != 0;
+			pif_rekey(f, i);
 		}
 	}
 	for (k = 0; k < c->nifaces; k++)
 		if (pif_find(p, c->ifaces[k].name) == NULL) {
 			f = pif_new(p, &c->ifaces[k]);
 			if (f->dev->ifindex != 0)
-				pif_declare(f);
+				pif_declare(p, f);
 		}
 	for (k = 0; why != NULL && k < c->nifaces; k++) {
 		/* in the order of the file, which later choices keep to */
@@ -1408,16 +1494,20 @@ pif_bowout(const struct pif *f, size_t i, const struct ipaddr *dst)
 
 /* All last words of the i'th vhid. */
 static void
-say_goodbye(const struct pif *f, size_t i)
+say_goodbye(struct pif *f, size_t i)
 {
-	const struct bowout *b = f->bowouts + i * (GROUPS + f->npeers);
+	struct bowout *b = f->bowouts + i * (GROUPS + f->npeers);
 	const struct pdev *d = f->dev;
 	const struct ipaddr *a;
 	size_t k;
 
-	for (k = 0; k < GROUPS; k++, b++)
-		if (b->len != 0)
-			(void)frameio_send(d->sock, b->frame, b->len);
+	for (k = 0; k < GROUPS; k++, b++) {
+		if (b->len == 0)
+			continue;
+		if (balance_real_source(f->mode))
+			frame_set_source(b->frame, d->mac);
+		(void)frameio_send(d->sock, b->frame, b->len);
+	}
 	for (a = f->peers; a < f->peers + f->npeers; a++, b++)
 		if (b->len != 0)
 			(void)frameio_send_ip(d->ip[a->af == AF_INET6],
@@ -1425,8 +1515,8 @@ say_goodbye(const struct pif *f, size_t i)
 }
 
 /*
- * The engine is dead: say its last words, go on forwarding for a moment, then
- * close everything.
+ * The engine is dead: say its last words for what it was MASTER of, go on
+ * forwarding for a moment, then close everything.
  */
 static void
 engine_died(struct parent *p)
@@ -1436,7 +1526,8 @@ engine_died(struct parent *p)
 
 	TAILQ_FOREACH(f, &p->ifs, entry)
 		for (i = 0; f->on && i < f->nvhids; i++) {
-			if (f->dev->ifindex == 0)
+			if (f->dev->ifindex == 0 || steer_slot_get(
+			    f->dev->slots, f->vhids[i]) == STEER_STATE_OFF)
 				continue;
 			say_goodbye(f, i);
 			steer_slot_set(f->dev->slots, f->vhids[i],
@@ -1554,10 +1645,11 @@ verb_vaddr(struct parent *p, const struct imsg *im)
 
 /*
  * Is this the advertisement it claims to be: virtual MAC, protocol 112?  To a
- * peer the kernel and the classifier write the Ethernet header.
+ * peer the kernel and the classifier write the Ethernet header; where it is
+ * the real MAC that says it, that is written when it is said.
  */
 static bool
-bowout_ok(const struct msg_bowout *m)
+bowout_ok(const struct pif *pif, const struct msg_bowout *m)
 {
 	struct frame_ip f;
 	uint8_t mac[6];
@@ -1567,6 +1659,7 @@ bowout_ok(const struct msg_bowout *m)
 	    frame_peel(m->frame, m->len, &f) == FRAME_OK &&
 	    f.proto == CARP_PROTO && f.len >= CARP_LEN &&
 	    ipaddr_cmp(&f.dst, &m->dst) == 0 && (!f.multicast ||
+	    balance_real_source(pif->mode) ||
 	    memcmp(f.eth_src, mac, sizeof(mac)) == 0) &&
 	    f.payload[1] == m->vhid && f.payload[2] == CARP_BOWOUT &&
 	    f.payload[5] == CARP_BOWOUT);
@@ -1579,10 +1672,6 @@ verb_bowout(struct parent *p, const struct imsg *im)
 	struct pif *f;
 	size_t i;
 
-	if (m->len != 0 && !bowout_ok(m)) {
-		refuse(p, "a frame");
-		return;
-	}
 	TAILQ_FOREACH(f, &p->ifs, entry)
 		for (i = 0; !f->stale && i < f->nvhids; i++) {
 			struct bowout *b;
@@ -1592,6 +1681,10 @@ verb_bowout(struct parent *p, const struct imsg *im)
 				continue;
 			if ((b = pif_bowout(f, i, &m->dst)) == NULL)
 				break;
+			if (m->len != 0 && !bowout_ok(f, m)) {
+				refuse(p, "a frame");
+				return;
+			}
 			b->len = m->len;
 			memcpy(b->frame, m->frame, m->len);
 			return;
@@ -1633,15 +1726,36 @@ verb_ask_ipv6(struct parent *p, const struct imsg *im)
 	tell_ipv6(p, d);
 }
 
+/* What each node of a group took and dropped. */
+static void
+tell_counts(struct parent *p, const struct pif *f)
+{
+	struct msg_count m;
+	size_t i;
+
+	for (i = 0; i < f->nvhids && f->dev->steer != NULL; i++) {
+		memset(&m, 0, sizeof(m));
+		(void)strlcpy(m.name, f->name, sizeof(m.name));
+		m.vhid = f->vhids[i];
+		if (steer_vhid_stats(f->dev->steer, m.vhid, &m.taken,
+		    &m.dropped) == 0)
+			to_engine(p, IMSG_COUNT, -1, &m, sizeof(m));
+	}
+}
+
 static void
 verb_counters(struct parent *p, const struct imsg *im)
 {
 	struct msg_parent_counters m;
 	uint64_t val[STEER_STATS];
 	struct pdev *d;
+	struct pif *f;
 	size_t i, n;
 
 	(void)im;
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		if (!f->stale && f->mode != BALANCE_NONE)
+			tell_counts(p, f);
 	memset(&m, 0, sizeof(m));
 	memcpy(m.v, p->count, sizeof(m.v));
 	TAILQ_FOREACH(d, &p->devs, entry) {

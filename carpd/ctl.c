@@ -100,7 +100,10 @@ show_vhid(const struct vif *f, const struct node *n, struct control_client *cl)
 	v.variant = (uint8_t)n->variant;
 	v.since_ms = n->since_ms;
 	v.transitions = n->v.transitions;
-	memcpy(v.lladdr, n->vmac, sizeof(v.lladdr));
+	balance_mac(f->c.balancing, f->c.vhids[0].vhid, n->conf.vhid,
+	    v.lladdr);
+	v.taken = n->taken;
+	v.dropped = n->dropped;
 	if (n->v.state == VHOST_INIT && n->why != NULL)
 		(void)strlcpy(v.why, n->why, sizeof(v.why));
 	if (n->v.state == VHOST_BACKUP && n->v.heard) {
@@ -369,44 +372,28 @@ show_counters(struct engine *e, struct control_client *cl)
 	for (i = 0; i < NELEM(e->parent_count.steer); i++)
 		show_counter(cl, steer_stat_names[i],
 		    e->parent_count.steer[i]);
-	reply(cl, IMSG_CTL_END, NULL, 0);
 }
 
 /* Half of the counters live in the parent: ask, answer when they come. */
 static void
-ask_counters(struct engine *e, struct control_client *cl)
+ask_counters(struct engine *e, struct control_client *cl,
+    const struct ctl_show *what)
 {
-	size_t i;
+	struct asked *a;
 
-	for (i = 0; i < CONTROL_CLIENTS_MAX; i++)
-		if (e->counters_client[i] == 0 || control_find(e->control,
-		    e->counters_client[i]) == NULL) {
-			e->counters_client[i] = control_client_id(cl);
+	for (a = e->asked; a < e->asked + CONTROL_CLIENTS_MAX; a++)
+		if (a->client == 0 ||
+		    control_find(e->control, a->client) == NULL)
 			break;
-		}
-	if (i == CONTROL_CLIENTS_MAX) {
+	if (a == e->asked + CONTROL_CLIENTS_MAX) {
 		fail(cl, "too many ask for the counters");
 		return;
 	}
+	a->client = control_client_id(cl);
+	a->what = *what;
 	if (e->parent == NULL || channel_send(e->parent, IMSG_WANT_COUNTERS,
 	    0, -1, NULL, 0) == -1)
 		ctl_counters(e);
-}
-
-void
-ctl_counters(struct engine *e)
-{
-	struct control_client *cl;
-	size_t i;
-
-	for (i = 0; i < CONTROL_CLIENTS_MAX; i++) {
-		if (e->counters_client[i] == 0)
-			continue;
-		cl = control_find(e->control, e->counters_client[i]);
-		e->counters_client[i] = 0;
-		if (cl != NULL)
-			show_counters(e, cl);
-	}
 }
 
 static void
@@ -422,26 +409,64 @@ show_all(struct engine *e, const char *name, struct control_client *cl)
 	show_groups(e, cl);
 }
 
-static void
-ctl_show(struct engine *e, struct control_client *cl, const struct ctl_show *s)
+void
+ctl_counters(struct engine *e)
 {
-	char name[IF_NAMESIZE];
+	struct control_client *cl;
+	struct asked *a;
 
-	copy_field(name, s->name, sizeof(name));
+	for (a = e->asked; a < e->asked + CONTROL_CLIENTS_MAX; a++) {
+		if (a->client == 0)
+			continue;
+		cl = control_find(e->control, a->client);
+		a->client = 0;
+		if (cl == NULL)
+			continue;
+		if (a->what.what == CTL_WHAT_COUNTERS)
+			show_counters(e, cl);
+		else
+			show_all(e, a->what.name, cl);
+		reply(cl, IMSG_CTL_END, NULL, 0);
+	}
+}
+
+/* Of balanced interfaces the parent knows who took how many frames. */
+static bool
+balances(const struct engine *e)
+{
+	const struct vif *f;
+
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		if (!f->dying && f->c.balancing != BALANCE_NONE)
+			return (true);
+	return (false);
+}
+
+static void
+ctl_show(struct engine *e, struct control_client *cl, const struct ctl_show *m)
+{
+	struct ctl_show s = *m;
+	const char *name = s.name;
+
+	s.name[sizeof(s.name) - 1] = '\0';
 	if (name[0] != '\0' && vif_find(e, name) == NULL) {
 		fail(cl, "%s: no such interface", name);
 		return;
 	}
-	switch (s->what) {
+	switch (s.what) {
 	case CTL_WHAT_ALL:
 	case CTL_WHAT_IFACE:
+		if (balances(e)) {
+			ask_counters(e, cl, &s);
+			return;
+		}
 		show_all(e, name, cl);
 		break;
 	case CTL_WHAT_DEMOTION:
 		show_groups(e, cl);
 		break;
 	case CTL_WHAT_COUNTERS:
-		ask_counters(e, cl);
+		ask_counters(e, cl, &s);
 		return;
 	case CTL_WHAT_PEERS:
 		show_peers(e, name, cl);
@@ -525,6 +550,7 @@ ctl_state(struct engine *e, struct control_client *cl,
 	ok(cl);
 }
 
+/* advskew is a vhid's own; advbase is that of all of the interface. */
 static void
 set_timer(struct vif *f, struct control_client *cl, const struct ctl_set *m)
 {
@@ -532,21 +558,26 @@ set_timer(struct vif *f, struct control_client *cl, const struct ctl_set *m)
 	size_t i;
 
 	for (i = 0; i < f->c.nvhids; i++)
-		if (m->vhid == f->c.vhids[i].vhid ||
-		    (m->vhid == 0 && f->c.nvhids == 1))
+		if (m->vhid == f->c.vhids[i].vhid || (m->vhid == 0 &&
+		    (f->c.nvhids == 1 || m->key == CTL_SET_ADVBASE)))
 			v = &f->c.vhids[i];
+	if (v == NULL && m->vhid == 0) {
+		fail(cl, "%s: has %d vhids; say which: vhid N", f->c.name,
+		    f->c.nvhids);
+		return;
+	}
 	if (v == NULL) {
-		fail(cl, "%s: no such vhid", f->c.name);
+		fail(cl, "%s: has no vhid %u", f->c.name, m->vhid);
 		return;
 	}
 	if (m->value < 0 || m->value > 254) {
 		fail(cl, "%s: advbase and advskew are 0 to 254", f->c.name);
 		return;
 	}
-	if (m->key == CTL_SET_ADVBASE)
-		v->advbase = (uint8_t)m->value;
-	else
+	if (m->key == CTL_SET_ADVSKEW)
 		v->advskew = (uint8_t)m->value;
+	for (i = 0; m->key == CTL_SET_ADVBASE && i < f->c.nvhids; i++)
+		f->c.vhids[i].advbase = (uint8_t)m->value;
 	vif_changed(f, true);
 	ok(cl);
 }

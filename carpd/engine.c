@@ -337,6 +337,9 @@ parent_msg(struct channel *c, struct imsg *im, void *arg)
 	case IMSG_ADDR_SHOWN:
 		got_addr(e, im->data);
 		return;
+	case IMSG_COUNT:
+		vif_count(e, im->data);
+		return;
 	case IMSG_COUNTERS:
 		memcpy(&e->parent_count, im->data, sizeof(e->parent_count));
 		ctl_counters(e);

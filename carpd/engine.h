@@ -82,8 +82,9 @@ struct node {
 	bool			 skew_peer;	/* demote-style auto saw one */
 	bool			 running;	/* RUN was the last told */
 	const char		*why;		/* INIT: what is missing */
-	bool			 told_no_v6, told_outside;	/* warned of */
-	bool			 told_alone[2];	/* no peer but ourselves */
+	bool			 told_no_v6;	/* warned of */
+	bool			 needs_addrs;	/* is MASTER, or drains */
+	bool			 snderr;	/* cannot send */
 	bool			 was_master;	/* when its link was lost: it
 						   is in the engine's list */
 	monotime_t		 lost;
@@ -104,6 +105,8 @@ struct node {
 	uint32_t		 master_node, master_rank;
 	struct peer		 peers[ENGINE_PEERS_MAX];
 	bool			 spoke;		/* sent since it was cleared */
+	uint64_t		 taken, dropped;	/* frames, in a group: when
+						   the parent told last */
 };
 
 /* One carpdev.  Interfaces that have none are on one whose name is "". */
@@ -147,6 +150,8 @@ struct vif {
 	bool			 down;		/* by the operator */
 	bool			 dying;		/* freed when drained */
 	char			 why[CHOOSE_WHY_MAX];	/* no carpdev */
+	bool			 told_outside;	/* addresses: warned of */
+	bool			 told_alone[2];	/* no peer but ourselves */
 	struct ctl_addr		 shown[CONFIG_ADDRS_MAX];
 };
 
@@ -228,7 +233,10 @@ struct engine {
 	monotime_t		 started;
 	uint64_t		 count[COUNT_MAX];
 	struct msg_parent_counters parent_count;
-	uint32_t		 counters_client[CONTROL_CLIENTS_MAX];
+	struct asked {		/* waits for the parent's counters */
+		uint32_t	 client;	/* 0: free */
+		struct ctl_show	 what;
+	}			 asked[CONTROL_CLIENTS_MAX];
 	uint32_t		 watcher[CONTROL_CLIENTS_MAX];
 	struct watch		 watched;
 	struct ev_timer		*watch_timer;
@@ -397,6 +405,12 @@ void		 dev_kif_event(const struct kif_event *k, void *engine);
 struct vif	*vif_find(struct engine *e, const char *name);
 /* Does it advertise that family to peers, not to the group? */
 bool		 vif_has_peers(const struct vif *f, uint8_t af);
+/* Does a node other than n need the addresses of f? */
+bool		 vif_needs_addrs(const struct vif *f, const struct node *n);
+/* With balancing: bit i is set while this host is MASTER of its i'th node. */
+uint32_t	 vif_mask(const struct vif *f);
+/* What a node took and dropped, by the parent's count. */
+void		 vif_count(struct engine *e, const struct msg_count *m);
 /* Timers or groups of vif were changed live: recompute and tell the vhids. */
 void		 vif_changed(struct vif *f, bool timers);
 void		 vif_stop(struct vif *f, enum vhost_cause cause);

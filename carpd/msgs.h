@@ -97,6 +97,14 @@ struct msg_parent_counters {
 	uint64_t	 steer[9];	/* enum steer_stat, summed */
 };
 
+struct msg_count {		/* frames for a node of a group */
+	char		 name[IF_NAMESIZE];	/* carp interface */
+	uint8_t		 vhid;
+	uint8_t		 pad[7];
+	uint64_t	 taken;
+	uint64_t	 dropped;
+};
+
 struct msg_result {		/* of a reload */
 	uint32_t	 client;	/* who asked; 0: a signal */
 	int32_t		 error;		/* 0 done, else refused */
@@ -194,11 +202,12 @@ struct ctl_vhid {		/* follows its ctl_iface */
 	uint64_t	 since_ms;	/* milliseconds since 1970 */
 	uint64_t	 transitions;
 	char		 why[CHOOSE_WHY_MAX];	/* INIT: what is missing */
-	uint8_t		 lladdr[6];	/* virtual MAC */
+	uint8_t		 lladdr[6];	/* virtual MAC that hosts have */
 	uint8_t		 pad[2];
 	struct ipaddr	 master;	/* whom we heard last; af 0: nobody */
 	uint32_t	 master_node;
 	uint32_t	 master_skew;	/* advbase * 256 + advskew */
+	uint64_t	 taken, dropped;	/* frames, with balancing */
 };
 
 struct ctl_addr {
@@ -283,6 +292,7 @@ struct ctl_history {
 	X(CARPDEV_GONE,	MSG_FROM_PARENT, struct msg_name, 0, 0)		\
 	X(IPV6,		MSG_FROM_PARENT, struct msg_ipv6, 0, 0)		\
 	X(ADDR_SHOWN,	MSG_FROM_PARENT, struct ctl_addr, 0, 0)		\
+	X(COUNT,	MSG_FROM_PARENT, struct msg_count, 0, 0)	\
 	X(COUNTERS,	MSG_FROM_PARENT, struct msg_parent_counters, 0, 0) \
 	X(RELOADED,	MSG_FROM_PARENT, struct msg_result, 0, 0)	\
 	X(STATUS,	MSG_FROM_PARENT, struct msg_none, 0, 0)		\

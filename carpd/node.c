@@ -6,6 +6,7 @@
  * its actions become frames, slots and messages to the parent.  Also whether
  * the vhid may run at all, and the frame for the day the engine dies.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,8 +178,9 @@ build_frame(struct node *n, const struct ipaddr *dst, struct advert_out *o,
 	if (ipaddr_is_multicast(dst)) {
 		frame_mcast_mac(dst, m.eth_dst);
 		/* a notice is no word of the virtual router */
-		memcpy(m.eth_src, o->notice ? n->vif->dev->mac : n->vmac,
-		    sizeof(m.eth_src));
+		memcpy(m.eth_src, o->notice ||
+		    balance_real_source(n->vif->c.balancing) ?
+		    n->vif->dev->mac : n->vmac, sizeof(m.eth_src));
 	}
 	m.src = *src;
 	m.dst = *dst;
@@ -212,7 +214,7 @@ send_family(struct node *n, uint8_t af, struct advert_out *o)
 {
 	const struct ipaddr *to[CONFIG_PEERS_MAX];
 	size_t i, k = node_targets(n, af, to);
-	bool *told = &n->told_alone[af == AF_INET6];
+	bool *told = &n->vif->told_alone[af == AF_INET6];
 
 	if (k == 0 && !*told)
 		log_warnx("%s: no %s peer but this host itself: nothing is "
@@ -241,6 +243,7 @@ send_advert(struct node *n, struct advert_out *o, size_t skip)
 	n->spoke = true;
 }
 
+/* With balancing nobody does: one MAC is that of several hosts. */
 static void
 announce(struct node *n)
 {
@@ -248,7 +251,7 @@ announce(struct node *n)
 	struct dev *d = n->vif->dev;
 	size_t i, len;
 
-	for (i = 0; i < c->naddrs; i++) {
+	for (i = 0; c->balancing == BALANCE_NONE && i < c->naddrs; i++) {
 		if (c->addrs[i].af == AF_INET)
 			len = frame_garp(tx_room(n), TX_FRAME_MAX, n->vmac,
 			    &c->addrs[i]);
@@ -272,11 +275,15 @@ set_slot(struct node *n, enum steer_state st)
 		    MONOTIME_SEC), monotime_now());
 }
 
+/* They are there while any node of the interface needs them. */
 static void
 ask_addresses(struct node *n, bool on)
 {
 	struct msg_vaddr m;
 
+	n->needs_addrs = on;
+	if (vif_needs_addrs(n->vif, n))
+		return;
 	memset(&m, 0, sizeof(m));
 	(void)strlcpy(m.name, n->vif->c.name, sizeof(m.name));
 	m.on = on;
@@ -298,13 +305,36 @@ node_notice(struct node *n, size_t skip)
 
 /* ---- carrying out actions ---- */
 
+/* carp(4): which of several nodes it was, and which it is MASTER of now. */
+static void
+log_state(struct node *n, const struct vhost_action *a)
+{
+	bool init = a->from == VHOST_INIT || a->to == VHOST_INIT;
+	const char *name = n->vif->c.name;
+	struct engine *e = n->eng;
+	char which[16] = "";
+
+	if (n->vif->nnodes > 1)
+		(void)snprintf(which, sizeof(which), " (vhid %d)",
+		    n->conf.vhid);
+	engine_log(e, init ? LOG_WARNING : LOG_CRIT,
+	    "%s: state transition%s: %s -> %s (%s)", name, which,
+	    vhost_state_names[a->from], vhost_state_names[a->to],
+	    vhost_cause_names[a->cause]);
+	engine_notify(e, "%s: state transition%s: %s -> %s (%s)", name, which,
+	    vhost_state_names[a->from], vhost_state_names[a->to],
+	    vhost_cause_names[a->cause]);
+	if (n->vif->c.balancing != BALANCE_NONE)
+		engine_log(e, LOG_DEBUG, "%s: balancing mask %x", name,
+		    vif_mask(n->vif));
+}
+
 static void
 record_state(struct node *n, const struct vhost_action *a)
 {
 	struct engine *e = n->eng;
 	struct history *h;
 	const char *name = n->vif->c.name;
-	bool init = a->from == VHOST_INIT || a->to == VHOST_INIT;
 
 	n->since_ms = engine_wall_ms();
 	ctl_changed(e);
@@ -327,21 +357,19 @@ record_state(struct node *n, const struct vhost_action *a)
 	h->to = (uint8_t)a->to;
 	h->cause = (uint8_t)a->cause;
 	h->at_ms = n->since_ms;
-	engine_log(e, init ? LOG_WARNING : LOG_CRIT,
-	    "%s: state transition: %s -> %s (%s)", name,
-	    vhost_state_names[a->from], vhost_state_names[a->to],
-	    vhost_cause_names[a->cause]);
-	engine_notify(e, "%s: state transition: %s -> %s (%s)", name,
-	    vhost_state_names[a->from], vhost_state_names[a->to],
-	    vhost_cause_names[a->cause]);
+	log_state(n, a);
 }
 
+/* Held as long as any node of the interface cannot send. */
 static void
 act_snderr(struct node *n, bool hold)
 {
 	const struct config_iface *c = &n->vif->c;
 	size_t i;
 
+	n->snderr = hold;
+	for (i = 0; i < n->vif->nnodes; i++)
+		hold |= n->vif->nodes[i]->snderr;
 	for (i = 0; i < c->ngroups; i++)
 		(void)ledger_set(n->eng, c->name, c->groups[i],
 		    "snderrors", hold ? 1 : 0, SNDERR_TIME);
@@ -515,7 +543,7 @@ node_warn_outside(struct node *n)
 	char buf[IPADDR_STRLEN];
 	size_t i, k;
 
-	for (i = 0; i < c->naddrs && !n->told_outside; i++) {
+	for (i = 0; i < c->naddrs && !n->vif->told_outside; i++) {
 		for (k = 0; k < ENGINE_ADDRS_MAX; k++)
 			if (d->addrs[k].addr.af == c->addrs[i].af &&
 			    ipaddr_within(&c->addrs[i], &d->addrs[k].addr))
@@ -525,7 +553,7 @@ node_warn_outside(struct node *n)
 			    c->name, ipaddr_print(&c->addrs[i], buf,
 			    sizeof(buf)), d->name);
 	}
-	n->told_outside = true;
+	n->vif->told_outside = true;
 }
 
 void
@@ -620,11 +648,12 @@ static void
 told_families(struct node *n, bool v6, bool served)
 {
 	const struct config_iface *c = &n->vif->c;
+	bool first = n->conf.vhid == c->vhids[0].vhid;	/* for all of them */
 
-	if (v6 && !served && !n->told_no_v6)
+	if (first && v6 && !served && !n->told_no_v6)
 		log_warnx("%s: IPv6 is disabled on %s: its IPv6 addresses are "
 		    "not served", c->name, c->carpdev);
-	if (served && n->told_no_v6)
+	if (first && served && n->told_no_v6)
 		log_info("%s: IPv6 is back on %s: its IPv6 addresses are "
 		    "served", c->name, c->carpdev);
 	n->told_no_v6 = v6 && !served;
@@ -696,8 +725,7 @@ node_new(struct vif *f, const struct config_vhid *cv)
 	n->eng = f->eng;
 	n->vif = f;
 	n->why = "starting";
-	memcpy(n->vmac, "\0\0\x5e\0\x01", 5);
-	n->vmac[5] = cv->vhid;
+	balance_mac(BALANCE_NONE, cv->vhid, cv->vhid, n->vmac);
 	vhost_init(&n->v, monotime_now());
 	n->since_ms = engine_wall_ms();
 	node_conf(n, cv);

@@ -33,6 +33,42 @@ vif_has_peers(const struct vif *f, uint8_t af)
 	return (false);
 }
 
+bool
+vif_needs_addrs(const struct vif *f, const struct node *n)
+{
+	size_t i;
+
+	for (i = 0; i < f->nnodes; i++)
+		if (f->nodes[i] != n && f->nodes[i]->needs_addrs)
+			return (true);
+	return (false);
+}
+
+uint32_t
+vif_mask(const struct vif *f)
+{
+	uint32_t mask = 0;
+	size_t i;
+
+	for (i = 0; i < f->nnodes; i++)
+		if (f->nodes[i]->v.state == VHOST_MASTER)
+			mask |= (uint32_t)1 << i;
+	return (mask);
+}
+
+void
+vif_count(struct engine *e, const struct msg_count *m)
+{
+	struct vif *f = vif_find(e, m->name);
+	size_t i;
+
+	for (i = 0; f != NULL && i < f->nnodes; i++)
+		if (f->nodes[i]->conf.vhid == m->vhid) {
+			f->nodes[i]->taken = m->taken;
+			f->nodes[i]->dropped = m->dropped;
+		}
+}
+
 static struct vif *
 vif_new(struct engine *e, const struct config_iface *c)
 {

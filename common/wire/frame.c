@@ -206,6 +206,12 @@ frame_ip(void *buf, size_t size, const struct frame_meta *m, size_t plen)
 	return (wbuf_used(&w));
 }
 
+void
+frame_set_source(void *frame, const uint8_t mac[6])
+{
+	memcpy((uint8_t *)frame + 6, mac, 6);
+}
+
 size_t
 frame_garp(void *buf, size_t size, const uint8_t mac[6],
     const struct ipaddr *addr)

@@ -69,6 +69,9 @@ struct frame_meta {
 size_t		 frame_ip(void *buf, size_t size, const struct frame_meta *m,
 		    size_t plen);
 
+/* Another Ethernet source for a frame. */
+void		 frame_set_source(void *frame, const uint8_t mac[6]);
+
 /* Gratuitous ARP request for addr from mac; frame length, 0 if too small. */
 size_t		 frame_garp(void *buf, size_t size, const uint8_t mac[6],
 		    const struct ipaddr *addr);

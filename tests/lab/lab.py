@@ -203,9 +203,12 @@ class Lab:
 
     serial = 0
 
-    def __init__(self, name):
+    def __init__(self, name, clients=1, servers=1, firewalls=2):
         Lab.serial += 1
         self.prefix = "%s%d-%d" % (name, os.getpid(), Lab.serial)
+        self.env = dict(os.environ, LAB_CLIENTS=str(clients),
+                        LAB_SERVERS=str(servers),
+                        LAB_FIREWALLS=str(firewalls))
         self.processes = []
         self.dir = None
 
@@ -251,7 +254,7 @@ class Lab:
 
     def topo(self, verb, *args):
         subprocess.run(["sh", TOPO, verb, self.prefix, *args], check=True,
-                       stdin=subprocess.DEVNULL)
+                       env=self.env, stdin=subprocess.DEVNULL)
 
     def ns(self, host):
         return "%s-%s" % (self.prefix, host)
@@ -625,8 +628,8 @@ class Daemon(Service):
 
     def transitions(self, since=0):
         """[(time, interface, from, to, cause)] as logged."""
-        rx = re.compile(r"(\S+): state transition: (\w+) -> (\w+)"
-                        r"(?:.*\(([^()]*)\))?")
+        rx = re.compile(r"(\S+): state transition(?: \(vhid \d+\))?: "
+                        r"(\w+) -> (\w+)(?:.*\(([^()]*)\))?")
         found = []
         for t, text in self.log + list(self.proc.lines if self.proc else []):
             m = rx.search(text)

@@ -24,7 +24,8 @@
 # asked for: LAB_CT_MAX, below).  Any number of labs with different PREFIXes can be
 # up at once; they do not see each other.  Take a PREFIX that nothing else on the
 # machine uses (your test's name and $$): `up` and `down` end every process found in
-# the namespaces PREFIX-client, -server, -fw1, -fw2, -lan, -wan and -sync.
+# the namespaces PREFIX-client, -server, -fw1, -fw2, -lan, -wan and -sync (and the
+# further ones of LAB_CLIENTS).
 #
 #
 #   client .10                                                   172.16.0.0/24
@@ -52,6 +53,9 @@
 #   fw2      the same with .201 / ::201                     ("Minnie")
 #   lan wan sync    the switches: one bridge, br0, whose ports are named after the
 #                   host at the other end of the cable (client, server, fw1, fw2)
+#
+# LAB_CLIENTS, LAB_SERVERS and LAB_FIREWALLS (1, 1 and 2; at most 9) make more of
+# them: client2 .11, client3 .12 ..., server2 .11 ..., fw3 .203, fw4 .204 ...
 #
 # The virtual addresses 172.16.0.202, 172.16.240.202 (and ::202) are given to nobody:
 # the daemon under test takes them.  Until then client and server have no gateway.
@@ -106,9 +110,24 @@
 PATH=$PATH:/usr/sbin:/sbin
 export PATH
 
-HOSTS="client server fw1 fw2"
 SWITCHES="lan wan sync"
-ALL="$HOSTS $SWITCHES"
+# what there may be (KNOWN), and what `up` makes: see LAB_CLIENTS above
+KNOWN="client client2 client3 client4 client5 client6 client7 client8 client9 \
+server server2 server3 server4 server5 server6 server7 server8 server9 \
+fw1 fw2 fw3 fw4 fw5 fw6 fw7 fw8 fw9"
+ALL="$KNOWN $SWITCHES"
+HOSTS="client server"
+n=2
+while [ $n -le 9 ]; do
+	[ $n -gt "${LAB_CLIENTS:-1}" ] || HOSTS="$HOSTS client$n"
+	[ $n -gt "${LAB_SERVERS:-1}" ] || HOSTS="$HOSTS server$n"
+	n=$((n + 1))
+done
+n=1
+while [ $n -le "${LAB_FIREWALLS:-2}" ]; do
+	HOSTS="$HOSTS fw$n"
+	n=$((n + 1))
+done
 
 LAN4=172.16.0   LAN6=2001:db8:16:
 WAN4=172.16.240 WAN6=2001:db8:240:
@@ -204,16 +223,28 @@ host() {
 	setctl "$P-$1" net/ipv6/conf/default/accept_dad 0
 	setctl "$P-$1" net/ipv6/conf/default/accept_ra 0
 	case $1 in
-	client)	cable client eth0 lan 01 $CLIENT $LAN4 $LAN6 || return 1
-		gateway client $LAN4 $LAN6 || return 1 ;;
-	server)	cable server eth0 wan 02 $SERVER $WAN4 $WAN6 || return 1
-		gateway server $WAN4 $WAN6 || return 1 ;;
+	client)	inside client $CLIENT || return 1 ;;
+	client*) inside "$1" $((CLIENT - 1 + ${1#client})) || return 1 ;;
+	server)	outside server $SERVER || return 1 ;;
+	server*) outside "$1" $((SERVER - 1 + ${1#server})) || return 1 ;;
 	fw1)	firewall fw1 $FW1 || return 1 ;;
 	fw2)	firewall fw2 $FW2 || return 1 ;;
+	fw*)	firewall "$1" $((FW1 + ${1#fw})) || return 1 ;;
 	esac
 	for s in $SWITCHES; do	# the switch itself speaks no IPv6 on its ports
 		setctl "$P-$s" "net/ipv6/conf/$1/disable_ipv6" 1
 	done
+}
+
+# inside HOST LAST-OCTET, outside HOST LAST-OCTET
+inside() {
+	cable "$1" eth0 lan 01 "$2" $LAN4 $LAN6 || return 1
+	gateway "$1" $LAN4 $LAN6
+}
+
+outside() {
+	cable "$1" eth0 wan 02 "$2" $WAN4 $WAN6 || return 1
+	gateway "$1" $WAN4 $WAN6
 }
 
 # gateway HOST NET4 NET6
@@ -339,7 +370,9 @@ cmd_check() {
 		if ip netns exec "$P-$h" "$@" >/dev/null 2>&1; then echo "ok   $t"
 		else echo "FAIL $t"; bad=1; fi
 	}
-	for h in $ALL; do ns_exists "$P-$h" || die "'$P' is not up ($h is missing)"; done
+	for h in $HOSTS $SWITCHES; do
+		ns_exists "$P-$h" || die "'$P' is not up ($h is missing)"
+	done
 	try "client - fw1 lan"  client ping -nc1 -W2 $LAN4.$FW1
 	try "client - fw2 lan"  client ping -nc1 -W2 $LAN4.$FW2
 	try "server - fw1 wan"  server ping -nc1 -W2 $WAN4.$FW1
@@ -399,11 +432,11 @@ exec)
 	exec ip netns exec "$P-$h" "$@" ;;
 unplug|plug|block|unblock)
 	[ $# = 2 ] || usage
-	in_list "$1" "$HOSTS" || die "no such host: $1 ($HOSTS)"
+	in_list "$1" "$KNOWN" || die "no such host: $1 ($KNOWN)"
 	port "$cmd" "$1" "$2" ;;
 reboot)
 	[ $# = 1 ] || usage
-	in_list "$1" "$HOSTS" || die "no such host: $1 ($HOSTS)"
+	in_list "$1" "$KNOWN" || die "no such host: $1 ($KNOWN)"
 	ns_exists "$P-$1" || die "'$P' is not up"
 	reboot "$1" || die "$1 did not come up again" ;;
 vip)

@@ -37,6 +37,8 @@ iface(struct imsgbuf *b, const char *name, const char *carpdev,
 		.demotion = demotion, .groups = { "carp", "dmz" }
 	};
 
+	if (nvhids > 1)
+		i.balancing = BALANCE_IP;
 	strlcpy(i.name, name, sizeof(i.name));
 	strlcpy(i.carpdev, carpdev, sizeof(i.carpdev));
 	if (strcmp(name, "carp0") == 0) {
@@ -121,6 +123,10 @@ show_carp1(struct imsgbuf *b)
 	w.master_node = 0xdeadbeef;
 	w.master_skew = 256 + 20;
 	w.variant = ADVERT_ORIG;
+	v.taken = 123456789;
+	w.dropped = 987654321;
+	balance_mac(BALANCE_IP, 3, 3, v.lladdr);
+	balance_mac(BALANCE_IP, 3, 4, w.lladdr);
 	iface(b, "carp1", "eth1", 2, 51, 1, 1);
 	reply(b, IMSG_CTL_VHID, &v, sizeof(v));
 	reply(b, IMSG_CTL_VHID, &w, sizeof(w));

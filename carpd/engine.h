@@ -85,6 +85,7 @@ struct node {
 	bool			 told_no_v6;	/* warned of */
 	bool			 needs_addrs;	/* is MASTER, or drains */
 	bool			 snderr;	/* cannot send */
+	bool			 hearing;	/* it steps because of an advert */
 	bool			 was_master;	/* when its link was lost: it
 						   is in the engine's list */
 	monotime_t		 lost;

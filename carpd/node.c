@@ -375,6 +375,17 @@ act_snderr(struct node *n, bool hold)
 		    "snderrors", hold ? 1 : 0, SNDERR_TIME);
 }
 
+/*
+ * What is on its way to a virtual MAC that moves is still taken.  Where all
+ * hosts get all frames the successor, who has spoken, takes it as well.
+ */
+static enum steer_state
+drain_state(const struct node *n)
+{
+	return (n->hearing && n->vif->c.balancing >= BALANCE_IP ?
+	    STEER_STATE_OFF : STEER_STATE_DRAIN);
+}
+
 static void
 act_one(struct node *n, const struct vhost_action *a)
 {
@@ -389,7 +400,7 @@ act_one(struct node *n, const struct vhost_action *a)
 		set_slot(n, STEER_STATE_ON);
 		return;
 	case VHOST_ACT_SLOT_DRAIN:
-		set_slot(n, STEER_STATE_DRAIN);
+		set_slot(n, drain_state(n));
 		return;
 	case VHOST_ACT_SLOT_OFF:
 		set_slot(n, STEER_STATE_OFF);
@@ -448,8 +459,10 @@ node_step(struct node *n, const struct vhost_event *ev, monotime_t now)
 		fatalx("%s: vhid %d: %s after %s", n->vif->c.name,
 		    n->conf.vhid, broken, vhost_event_names[ev->type]);
 	arm_timers(n);
+	n->hearing = ev->type == VHOST_EV_ADVERT;
 	for (i = 0; i < out.n; i++)
 		act_one(n, &out.a[i]);
+	n->hearing = false;
 }
 
 /*

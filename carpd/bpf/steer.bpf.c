@@ -342,6 +342,20 @@ heard(const struct __sk_buff *skb, __u32 vhid)
 	count(STEER_STAT_CLOSED);
 }
 
+/*
+ * With balancing all nodes get all frames: who drains stops when its successor
+ * speaks, else both would take them.
+ */
+static __always_inline void
+succeeded(const struct __sk_buff *skb, __u32 vhid)
+{
+	volatile __u64	*s = bpf_map_lookup_elem(&slots, &vhid);
+
+	if (s != NULL && STEER_STATE(*s) == STEER_DRAIN &&
+	    skb->pkt_type != PACKET_LOOPBACK)
+		*s = STEER_OFF;
+}
+
 /* A CARP header: the same over IPv4 and IPv6. */
 static __always_inline void
 heard_carp(const struct __sk_buff *skb, __u32 off)
@@ -355,8 +369,11 @@ heard_carp(const struct __sk_buff *skb, __u32 off)
 		return;
 	vhid = carp[1];
 	v = bpf_map_lookup_elem(&vhids, &vhid);
-	if (v != NULL && v->configured != STEER_UNUSED)
-		heard(skb, vhid);
+	if (v == NULL || v->configured == STEER_UNUSED)
+		return;
+	heard(skb, vhid);
+	if (v->leader != 0)
+		succeeded(skb, vhid);
 }
 
 /* Somebody speaks from this address: the virtual router, unless in a group. */

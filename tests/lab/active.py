@@ -76,7 +76,7 @@ def vmac_of(mode, leader, vhid):
 
 
 def config(i, n, mode="ip", v6=False, more="", head="preempt yes\nlog 7",
-           base=1, nodes=None):
+           base=0, nodes=None):
     """carpd.conf of the i'th of n firewalls."""
     text = head + "\n"
     for iface, dev, a4, a6 in ((LAN, "lan0", VIP_LAN, VIP6_LAN),

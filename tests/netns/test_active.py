@@ -71,3 +71,69 @@ def test_share(mode):
                 assert mode == "arp" or (dropped > 0) != (k in mine)
         for duck in flock.ducks:
             assert duck.stop() == 0
+
+
+class Scene:
+    """Firewalls under eight streams; what happens to them and what it cost."""
+
+    def __init__(self, flock):
+        self.flock = flock
+        self.events = []            # (name, when, packets lost at most, ms)
+        flock.stream_all()
+        self.event("nothing", lambda: None, {k: k for k in range(flock.n)},
+                   20)
+
+    def event(self, name, act, owners, ms=0):
+        """Do it; then node k is the owners[k]'th firewall's.  It may cost a
+        stream so many milliseconds, 0: not a packet."""
+        self.flock.wait_packets(10)
+        self.events.append((name, now_ns(), ms))
+        act()
+        self.flock.wait_owners(owners)
+        self.flock.wait_packets(20)
+        self.flock.reset()
+        self.flock.wait_packets(10)
+        shared(self.flock)
+
+    def judge(self):
+        """Each stream, each event."""
+        logs = self.flock.stop_streams()
+        ends = [e[1] for e in self.events[1:]] + [None]
+        bad = []
+        for (name, begin, ms), end in zip(self.events, ends):
+            worst = [log.figures(begin, end) for log in logs.values()]
+            lost = sum(f.lost for f in worst)
+            out = max(f.outage_ms for f in worst)
+            dup = sum(f.dup for f in worst)
+            print("%-24s lost %3d outage %6.1f ms dup %d" % (name, lost, out,
+                                                            dup))
+            if out > ms or (ms == 0 and lost != 0) or dup > 0:
+                bad.append((name, lost, out, dup))
+        assert not bad, bad
+
+
+def test_deaths():
+    """A node that dies: its share moves as fast as a failover; it comes back:
+    nothing is lost."""
+    with Flock.up("act", "ip") as lab:
+        flock = Flock(lab, "ip").start()
+        donald, daisy = flock.ducks
+        scene = Scene(flock)
+        both, alone = {0: 0, 1: 1}, {0: 1, 1: 1}
+        for name, act, ms in (("stop", donald.stop, 0),
+                              ("kill -9 engine", donald.kill_engine, 0),
+                              ("kill -9 all", donald.kill_all, 0)):
+            scene.event(name, act, alone, ms)
+            if donald.running():
+                donald.wait_gone()
+            scene.event("return", lambda: donald.start(), both)
+        scene.event("demote", lambda: donald.ok("demote", "50"), alone)
+        scene.event("promote", lambda: donald.ok("promote", "50"), both)
+        scene.event("LAN cable pulled", lambda: lab.unplug("fw1", "lan"),
+                    alone, MOVED_MS)
+        scene.event("LAN cable back", lambda: lab.plug("fw1", "lan"), both)
+        scene.event("all cables pulled", lambda: lab.unplug("fw1", "all"),
+                    alone, MOVED_MS)
+        scene.event("all cables back", lambda: lab.plug("fw1", "all"), both,
+                    MOVED_MS)
+        scene.judge()

@@ -31,6 +31,7 @@ enum table {
 	T_STOP,		/* nothing may follow */
 	T_MAIN, T_SHOW, T_SHOW_OPTS, T_DEMOTE, T_DEMOTE_GROUP, T_STATE,
 	T_STATE_NAME, T_SET, T_SET_IFACE, T_SET_VHID, T_SET_SKEW, T_SET_BASE,
+	T_SET_MORE, T_SET_MORE_VHID,
 	T_SET_GROUP, T_SET_PREEMPT, T_SET_LOG, T_IFACE, T_LOG, T_SYNC,
 	T_IMPORT, T_IMPORT_DIR, T_IMPORT_FILES, TABLES
 };
@@ -136,7 +137,19 @@ static const struct token t_set_vhid[] = {
 };
 
 static const struct token t_set_skew[] = {
-	{ TOKEN_NUMBER, "number", 0, T_STOP, 0, 254 },
+	{ TOKEN_NUMBER, "number", 0, T_SET_MORE, 0, 254 },
+	END
+};
+
+/* The same option behind the word. */
+static const struct token t_set_more[] = {
+	{ TOKEN_OPT, "vhid", OPT_NONE, T_SET_MORE_VHID, 0, 0 },
+	NONE,
+	END
+};
+
+static const struct token t_set_more_vhid[] = {
+	{ TOKEN_VHID, "number", 0, T_STOP, 1, 255 },
 	END
 };
 
@@ -210,6 +223,8 @@ static const struct token *const tables[TABLES] = {
 	[T_SET_VHID] = t_set_vhid,
 	[T_SET_SKEW] = t_set_skew,
 	[T_SET_BASE] = t_set_base,
+	[T_SET_MORE] = t_set_more,
+	[T_SET_MORE_VHID] = t_set_more_vhid,
 	[T_SET_GROUP] = t_set_group,
 	[T_SET_PREEMPT] = t_set_preempt,
 	[T_SET_LOG] = t_set_log,
@@ -488,7 +503,8 @@ usage_table(enum table id, FILE *f)
 		fprintf(f, "%s%s", sep, t->word);
 		sep = "|";
 		/* said before the word, or in it */
-		if (t->next != T_SHOW_OPTS && t->next != T_IMPORT_FILES)
+		if (t->next != T_SHOW_OPTS && t->next != T_IMPORT_FILES &&
+		    t->next != T_SET_MORE)
 			usage_table(t->next, f);
 	}
 	if (optional && sep[0] == '|')

@@ -97,7 +97,8 @@ class Duck(Daemon):
 
     def nodes(self, iface):
         """[state of each node], in the order of their vhids."""
-        shown = self.show() or {"interfaces": []}
+        shown = self.show() if self.running() else None
+        shown = shown or {"interfaces": []}
         return next(([v["state"] for v in i["vhids"]]
                      for i in shown["interfaces"] if i["name"] == iface), [])
 
@@ -115,7 +116,7 @@ class Flock:
 
     def __init__(self, lab, mode, n=2, v6=False, **conf):
         self.lab, self.mode, self.n, self.v6 = lab, mode, n, v6
-        self.conf = conf
+        self.nodes = n
         self.hosts = ["fw%d" % (i + 1) for i in range(n)]
         self.ducks = [Duck(lab, host, config(i, n, mode, v6, **conf),
                            NAMES[i]) for i, host in enumerate(self.hosts)]
@@ -171,8 +172,8 @@ class Flock:
     def node(self, src_host, src, dst):
         """Which node forwards what src sends to dst."""
         if self.mode == "arp":
-            return arp_hash(self.mac(src_host)) % self.n
-        return fold(src, dst) % self.n
+            return arp_hash(self.mac(src_host)) % self.nodes
+        return fold(src, dst) % self.nodes
 
     def pairs(self):
         """[(sending host, source, destination)] of all, both ways."""
@@ -203,16 +204,19 @@ class Flock:
                          "pairs6")
 
     def stream_all(self, interval_us=4000):
-        """A stream of each client to each server."""
+        """A stream of each client to each server; they flow."""
+        for s in self.stream_all_unchecked(interval_us).values():
+            s.wait_flow()
+        return self
+
+    def stream_all_unchecked(self, interval_us=4000):
         port = 7100
         for c in self.clients:
             for s, addr in self.servers.items():
                 port += 1
                 self.streams[c, s] = Stream(self.lab, addr, interval_us, port,
                                             client=c, server=s)
-        for s in self.streams.values():
-            s.wait_flow()
-        return self
+        return self.streams
 
     def wait_packets(self, n):
         for s in self.streams.values():

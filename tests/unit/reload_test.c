@@ -26,6 +26,7 @@
 #define DEVS		3
 #define NAMES		6
 #define VHIDS		4	/* few, so that they change hands */
+#define NODES		3	/* of an interface, VHIDS apart */
 #define TEXT_MAX	8192
 
 static uint64_t	 rng;
@@ -42,7 +43,7 @@ rnd(uint32_t n)
 struct spec {
 	int		 on;
 	uint32_t	 dev, vhid, base, skew, pass, addrs, groups, style,
-			 digest;
+			 digest, nodes, mode;
 };
 
 struct specs {
@@ -63,6 +64,8 @@ spec_fill(struct spec *s)
 	s->groups = rnd(4);		/* bits: dmz, lan */
 	s->style = rnd(4);
 	s->digest = rnd(3);
+	s->nodes = 1 + rnd(NODES);
+	s->mode = rnd(BALANCE_IP_UNICAST + 1);
 }
 
 static void
@@ -71,7 +74,7 @@ spec_change(struct spec *s)
 	struct spec	 other;
 
 	spec_fill(&other);
-	switch (rnd(9)) {
+	switch (rnd(11)) {
 	case 0: s->dev = other.dev; break;
 	case 1: s->vhid = other.vhid; break;
 	case 2: s->base = other.base; break;
@@ -81,6 +84,8 @@ spec_change(struct spec *s)
 	case 6: s->groups = other.groups; break;
 	case 7: s->style = other.style; break;
 	case 8: s->digest = other.digest; break;
+	case 9: s->nodes = other.nodes; break;
+	case 10: s->mode = other.mode; break;
 	}
 }
 
@@ -127,6 +132,7 @@ specs_write(const struct specs *c, char *text)
 	static const char *const style[] = { "auto", "byte", "skew", "both" };
 	static const char *const digest[] = { "auto", "openbsd", "freebsd" };
 	size_t	 i;
+	uint32_t k;
 
 	text[0] = '\0';
 	add(text, "preempt %s\nlog %u\n", c->preempt ? "yes" : "no", c->log);
@@ -137,10 +143,14 @@ specs_write(const struct specs *c, char *text)
 
 		if (!s->on)
 			continue;
-		add(text, "carp%zu on dev%u {\n\tvhid %u { advbase %u advskew "
-		    "%u }\n\tpass \"word%u\"\n\tdemote-style %s\n\tdigest %s\n",
-		    i, s->dev, s->vhid, s->base, s->skew, s->pass,
-		    style[s->style], digest[s->digest]);
+		add(text, "carp%zu on dev%u {\n\tbalancing %s\n", i, s->dev,
+		    balance_mode_names[s->mode]);
+		for (k = 0; k < s->nodes; k++)
+			add(text, "\tvhid %u { advbase %u advskew %u }\n",
+			    s->vhid + k * VHIDS, s->base, s->skew + k);
+		add(text, "\tpass \"word%u\"\n\tdemote-style %s\n"
+		    "\tdigest %s\n", s->pass, style[s->style],
+		    digest[s->digest]);
 		if (s->addrs & 1)
 			add(text, "\taddress 10.0.%zu.1/24\n", i);
 		if (s->addrs & 2)
@@ -185,6 +195,7 @@ struct bench {
 	int			 parent;	/* what it says to the parent */
 	int			 wire[DEVS];	/* what it sends */
 	struct imsgbuf		*heard;
+	bool			 addrs[NAMES];	/* asked for last */
 };
 
 static void
@@ -308,13 +319,13 @@ bench_free(struct bench *b)
 /* ---- what was said ---- */
 
 struct said {
-	bool	 frame[DEVS][256];	/* from that virtual MAC */
+	bool	 frame[DEVS][256];	/* of that vhid */
 	bool	 vaddr[NAMES];
 	bool	 bowout[DEVS][256];
 };
 
 static void
-said_message(struct said *s, const struct imsg *im)
+said_message(struct bench *b, struct said *s, const struct imsg *im)
 {
 	struct msg_bowout	 m;
 	struct msg_vaddr	 v;
@@ -322,10 +333,22 @@ said_message(struct said *s, const struct imsg *im)
 	if (im->type == IMSG_VADDR) {
 		memcpy(&v, im->data, sizeof(v));
 		s->vaddr[v.name[4] - '0'] = true;
+		b->addrs[v.name[4] - '0'] = v.on;
 	} else if (im->type == IMSG_BOWOUT) {
 		memcpy(&m, im->data, sizeof(m));
 		s->bowout[m.carpdev[3] - '0'][m.vhid] = true;
 	}
+}
+
+/* An advertisement's vhid; of ARP and NA that of the virtual MAC. */
+static uint8_t
+frame_vhid(const uint8_t *frame, size_t len)
+{
+	struct frame_ip	 f;
+
+	if (frame_peel(frame, len, &f) == FRAME_OK && f.proto == CARP_PROTO)
+		return (f.payload[1]);
+	return (frame[11]);
 }
 
 /* Read it all; s may be NULL. */
@@ -335,30 +358,33 @@ listen_to(struct bench *b, struct said *s)
 	struct said	 junk;
 	uint8_t		 frame[2048];
 	struct imsg	 im;
+	ssize_t		 len;
 	int		 i;
 
 	s = s == NULL ? &junk : s;
 	memset(s, 0, sizeof(*s));
 	for (i = 0; i < DEVS; i++)
-		while (recv(b->wire[i], frame, sizeof(frame), 0) > 12)
-			s->frame[i][frame[11]] = true;
+		while ((len = recv(b->wire[i], frame, sizeof(frame), 0)) > 12)
+			s->frame[i][frame_vhid(frame, (size_t)len)] = true;
 	ck_assert_int_eq(channel_drain(b->e->parent, 0), 0);
 	while (recv(b->parent, frame, 1, MSG_PEEK) > 0 &&
 	    imsgbuf_read(b->heard) > 0)
 		while (imsg_get(b->heard, &im) > 0)
-			said_message(s, &im);
+			said_message(b, s, &im);
 }
 
 /* ---- the properties ---- */
 
-static uint64_t	 pairs, same, changed, masters, gone, added;
+static uint64_t	 pairs, same, changed, masters, gone, added, balanced;
 
 struct before {
 	bool			 there;
 	struct config_iface	 c;
-	const struct node	*n;
-	struct vhost		 v;
-	uint64_t		 since_ms;
+	struct {
+		const struct node	*n;
+		struct vhost		 v;
+		uint64_t		 since_ms;
+	}			 node[NODES];
 	int			 demotion;
 };
 
@@ -370,12 +396,15 @@ remember(struct bench *b, struct before *all)
 	memset(all, 0, NAMES * sizeof(*all));
 	TAILQ_FOREACH(f, &b->e->vifs, entry) {
 		struct before *o = &all[f->c.name[4] - '0'];
+		size_t i;
 
 		o->there = true;
 		o->c = f->c;
-		o->n = f->nodes[0];
-		o->v = f->nodes[0]->v;
-		o->since_ms = f->nodes[0]->since_ms;
+		for (i = 0; i < f->nnodes; i++) {
+			o->node[i].n = f->nodes[i];
+			o->node[i].v = f->nodes[i]->v;
+			o->node[i].since_ms = f->nodes[i]->since_ms;
+		}
 		o->demotion = ledger_vif(f);
 	}
 }
@@ -386,32 +415,46 @@ must_not_notice(const struct vif *f, const struct before *o,
     const struct said *s)
 {
 	int	 i = f->c.name[4] - '0', d = f->c.carpdev[3] - '0';
+	size_t	 k;
 
 	same++;
-	masters += f->nodes[0]->v.state == VHOST_MASTER;
-	ck_assert_msg(f->nodes[0] == o->n, "%s was made anew", f->c.name);
-	ck_assert_msg(memcmp(&f->nodes[0]->v, &o->v, sizeof(o->v)) == 0,
-	    "%s was touched", f->c.name);
-	ck_assert(f->nodes[0]->since_ms == o->since_ms);
+	balanced += f->nnodes > 1;
 	ck_assert_msg(!s->vaddr[i], "the addresses of %s were moved",
 	    f->c.name);
-	ck_assert_msg(!s->frame[d][f->c.vhids[0].vhid], "%s spoke",
-	    f->c.name);
-	ck_assert_msg(!s->bowout[d][f->c.vhids[0].vhid],
-	    "%s changed its last words", f->c.name);
+	for (k = 0; k < f->nnodes; k++) {
+		const struct node *n = f->nodes[k];
+
+		masters += n->v.state == VHOST_MASTER;
+		ck_assert_msg(n == o->node[k].n, "%s was made anew",
+		    f->c.name);
+		ck_assert_msg(memcmp(&n->v, &o->node[k].v, sizeof(n->v)) == 0,
+		    "%s was touched", f->c.name);
+		ck_assert(n->since_ms == o->node[k].since_ms);
+		ck_assert_msg(!s->frame[d][f->c.vhids[k].vhid], "%s spoke",
+		    f->c.name);
+		ck_assert_msg(!s->bowout[d][f->c.vhids[k].vhid],
+		    "%s changed its last words", f->c.name);
+	}
 }
 
 /* Timers, groups and habits change live: the state is what it was. */
 static void
 must_keep_its_state(const struct vif *f, const struct before *o)
 {
+	size_t	 k;
+
 	changed++;
-	ck_assert_msg(f->nodes[0] == o->n, "%s was made anew", f->c.name);
-	ck_assert_msg(f->nodes[0]->v.state == o->v.state &&
-	    f->nodes[0]->v.transitions == o->v.transitions,
-	    "%s moved from %s to %s", f->c.name,
-	    vhost_state_names[o->v.state],
-	    vhost_state_names[f->nodes[0]->v.state]);
+	for (k = 0; k < f->nnodes; k++) {
+		const struct vhost *v = &f->nodes[k]->v, *was = &o->node[k].v;
+
+		ck_assert_msg(f->nodes[k] == o->node[k].n,
+		    "%s was made anew", f->c.name);
+		ck_assert_msg(v->state == was->state &&
+		    v->transitions == was->transitions,
+		    "%s moved from %s to %s", f->c.name,
+		    vhost_state_names[was->state],
+		    vhost_state_names[v->state]);
+	}
 }
 
 static void
@@ -451,38 +494,41 @@ find(const struct bench *b, const char *name)
 	return (NULL);
 }
 
+static void
+must_be_as_fresh_node(const struct vif *f, const struct node *n,
+    const struct node *fresh)
+{
+	struct vhost_conf	 x = n->conf, y = fresh->conf;
+
+	ck_assert_msg(memcmp(&x, &y, sizeof(x)) == 0,
+	    "%s runs with other settings", f->c.name);
+	ck_assert_msg(memcmp(n->av.id, fresh->av.id, sizeof(n->av.id)) == 0,
+	    "%s is another vhost", f->c.name);
+	ck_assert_int_eq(n->v.demotion, fresh->v.demotion);
+	ck_assert_msg(n->v.state != VHOST_INIT, "%s does not run", f->c.name);
+	ck_assert_ptr_eq(f->dev->byvhid[n->conf.vhid], n);
+}
+
 /* As after a start with this file: same interfaces, same everything. */
 static void
 must_be_as_fresh(const struct bench *b, const struct config *c)
 {
 	struct bench	*fresh = bench_new();
 	const struct vif *f, *g;
-	size_t		 n = 0;
+	size_t		 n = 0, k;
 
 	vif_apply(fresh->e, c);
 	ck_assert_int_eq(memcmp(&b->e->g, &fresh->e->g, sizeof(b->e->g)), 0);
 	TAILQ_FOREACH(f, &b->e->vifs, entry) {
-		struct vhost_conf x, y;
-
 		n++;
 		g = find(fresh, f->c.name);
 		ck_assert_msg(g != NULL, "%s is still there", f->c.name);
 		ck_assert_int_eq(memcmp(&f->c, &g->c, sizeof(f->c)), 0);
 		ck_assert_str_eq(f->dev->name, g->dev->name);
-		x = f->nodes[0]->conf;
-		y = g->nodes[0]->conf;
-		ck_assert_msg(memcmp(&x, &y, sizeof(x)) == 0,
-		    "%s runs with other settings", f->c.name);
-		ck_assert_msg(memcmp(f->nodes[0]->av.id, g->nodes[0]->av.id,
-		    sizeof(f->nodes[0]->av.id)) == 0, "%s is another vhost",
-		    f->c.name);
 		ck_assert_int_eq(ledger_vif(f), ledger_vif(g));
-		ck_assert_int_eq(f->nodes[0]->v.demotion,
-		    g->nodes[0]->v.demotion);
-		ck_assert_msg(f->nodes[0]->v.state != VHOST_INIT,
-		    "%s does not run", f->c.name);
-		ck_assert_ptr_eq(f->dev->byvhid[f->c.vhids[0].vhid],
-		    f->nodes[0]);
+		ck_assert_uint_eq(f->nnodes, g->nnodes);
+		for (k = 0; k < f->nnodes; k++)
+			must_be_as_fresh_node(f, f->nodes[k], g->nodes[k]);
 	}
 	ck_assert_uint_eq(n, c->nifaces);
 	bench_free(fresh);
@@ -493,10 +539,33 @@ elect(struct bench *b)
 {
 	struct vhost_event	 ev = { .type = VHOST_EV_FORCE };
 	struct vif		*f;
+	size_t			 i;
 
 	TAILQ_FOREACH(f, &b->e->vifs, entry) {
-		ev.state = rnd(2) ? VHOST_MASTER : VHOST_BACKUP;
-		node_event(f->nodes[0], &ev);
+		for (i = 0; i < f->nnodes; i++) {
+			ev.state = rnd(2) ? VHOST_MASTER : VHOST_BACKUP;
+			node_event(f->nodes[i], &ev);
+		}
+	}
+}
+
+/* The addresses are there while any node needs them, and no longer. */
+static void
+addresses_right(const struct bench *b)
+{
+	const struct vif	*f;
+	size_t			 i;
+	bool			 needed;
+
+	TAILQ_FOREACH(f, &b->e->vifs, entry) {
+		needed = false;
+		for (i = 0; i < f->nnodes; i++)
+			needed |= f->nodes[i]->v.state == VHOST_MASTER ||
+			    monotime_isset(f->nodes[i]->v.timer[
+			    VHOST_TIMER_DRAIN]);
+		ck_assert_msg(needed == b->addrs[f->c.name[4] - '0'],
+		    "%s: addresses %s", f->c.name, needed ? "missing" :
+		    "left behind");
 	}
 }
 
@@ -529,6 +598,7 @@ START_TEST(random_pairs)
 		preempt = b->e->g.preempt == c->g.preempt;
 		remember(b, all);
 		listen_to(b, NULL);
+		addresses_right(b);
 		vif_apply(b->e, c);
 		listen_to(b, &said);
 		compare(b, all, &said, preempt);
@@ -540,11 +610,13 @@ START_TEST(random_pairs)
 	}
 	bench_free(b);
 	printf("sim: reload: seed %ju: %ju pairs; %ju interfaces the same "
-	    "(%ju MASTER), %ju changed live, %ju gone, %ju added\n",
+	    "(%ju balanced, %ju MASTER), %ju changed live, %ju gone, %ju "
+	    "added\n",
 	    (uintmax_t)seed, (uintmax_t)pairs, (uintmax_t)same,
-	    (uintmax_t)masters, (uintmax_t)changed, (uintmax_t)gone,
+	    (uintmax_t)balanced, (uintmax_t)masters, (uintmax_t)changed, (uintmax_t)gone,
 	    (uintmax_t)added);
 	ck_assert_uint_gt(same, n / 4);
+	ck_assert_uint_gt(balanced, n / 16);
 	ck_assert_uint_gt(masters, n / 16);
 	ck_assert_uint_gt(changed, n / 16);
 	ck_assert_uint_gt(gone, n / 16);

@@ -6,6 +6,7 @@
 #	make check		that, and as root namespaces and interop
 #	make check-long		hundreds of kills, a thousand vhids, soak
 #	make demo		a two-firewall cluster dies and nobody notices
+#	make demo-active	two firewalls share the work, and one dies
 #	make bench		figures, beside keepalived and ucarp
 #	make lint		cppcheck, mandoc, shellcheck
 #	make fuzz SECONDS=n	libFuzzer targets
@@ -279,6 +280,10 @@ demo: deps
 	@${MAKE} -s all ${TEST_TOOLS}
 	@/usr/bin/python3 tests/lab/demo.py
 
+demo-active: deps
+	@${MAKE} -s all ${TEST_TOOLS}
+	@/usr/bin/python3 tests/lab/demo_active.py
+
 bench:
 	@sh mk/install-deps.sh bench
 	@${MAKE} -s all ${TEST_TOOLS}
@@ -335,7 +340,7 @@ clean:
 	    tests/shell/fake.o .depend
 	find . -name '*.d' -type f -exec rm -f {} +
 
-.PHONY: all clean deps test-programs check-unit check check-long demo bench \
+.PHONY: all clean deps test-programs check-unit check check-long demo demo-active bench \
 	fuzz lint install uninstall
 
 -include .depend

@@ -76,7 +76,7 @@ def vmac_of(mode, leader, vhid):
 
 
 def config(i, n, mode="ip", v6=False, more="", head="preempt yes\nlog 7",
-           base=0, nodes=None):
+           base=0, nodes=None, tail=""):
     """carpd.conf of the i'th of n firewalls."""
     text = head + "\n"
     for iface, dev, a4, a6 in ((LAN, "lan0", VIP_LAN, VIP6_LAN),
@@ -89,7 +89,7 @@ def config(i, n, mode="ip", v6=False, more="", head="preempt yes\nlog 7",
         if v6:
             text += "\taddress %s/64\n" % a6
         text += "\t%s\n}\n" % more
-    return text
+    return text + tail
 
 
 class Duck(Daemon):
@@ -113,6 +113,8 @@ class Duck(Daemon):
 
 class Flock:
     """n firewalls, four clients and two servers on a Lab."""
+
+    logdir = None               # of the streams
 
     def __init__(self, lab, mode, n=2, v6=False, **conf):
         self.lab, self.mode, self.n, self.v6 = lab, mode, n, v6
@@ -214,8 +216,10 @@ class Flock:
         for c in self.clients:
             for s, addr in self.servers.items():
                 port += 1
-                self.streams[c, s] = Stream(self.lab, addr, interval_us, port,
-                                            client=c, server=s)
+                self.streams[c, s] = Stream(
+                    self.lab, addr, interval_us, port, client=c, server=s,
+                    path=self.logdir / ("%s-%s.log" % (c, s))
+                    if self.logdir else None)
         return self.streams
 
     def wait_packets(self, n):

@@ -431,8 +431,18 @@ ledger(struct sim *s, int n, const char *owner, const char *reason,
 	demoted(s, n);
 }
 
-static const char *const dev_names[SIM_WIRES] = { "eth0", "eth1" };
-static const char *const vif_names[SIM_WIRES] = { "carp0", "carp1" };
+/* Of the carpdev, and of the interface, of a wire. */
+static const char *
+dev_name(const struct sim *s, int w)
+{
+	return (w == 0 || s->c.turn != 0 ? "eth0" : "eth1");
+}
+
+static const char *
+vif_name(const struct sim *s, int w)
+{
+	return (w == 0 || s->c.turn != 0 ? "carp0" : "carp1");
+}
 
 /* -- what must hold when somebody becomes MASTER -- */
 
@@ -587,7 +597,7 @@ act_one(struct sim *s, int n, int w, const struct vhost_action *a,
 		(void)send_advert(s, n, w, &f);
 		break;
 	case VHOST_ACT_SNDERR:
-		ledger(s, n, vif_names[w], "snderrors", a->demote,
+		ledger(s, n, vif_name(s, w), "snderrors", a->demote,
 		    s->c.snderr_time);
 		break;
 	case VHOST_ACT_ADDR_ADD:
@@ -702,7 +712,7 @@ link_changed(struct sim *s, int n, int w)
 	for (k = 0; k < s->c.wires; k++)
 		node->vh[k].spoke = false;
 	node_eval(s, n, w, VHOST_CAUSE_LINK);
-	ledger(s, n, dev_names[w], "carpdev", node->link[w] ? 0 : 1, 0);
+	ledger(s, n, dev_name(s, w), "carpdev", node->link[w] ? 0 : 1, 0);
 	if (gone_list(s, n) == 0)
 		return;
 	for (k = 0; k < s->c.wires; k++)
@@ -955,7 +965,8 @@ start_vhost(struct sim *s, int n, int w)
 	memset(h, 0, sizeof(*h));	/* leftovers of a dead run go, too */
 	h->conf.vhid = (uint8_t)(w + 1);
 	h->conf.advbase = c->advbase;
-	h->conf.advskew = c->advskew;
+	h->conf.advskew = s->c.turn == 0 ? c->advskew : (uint8_t)
+	    ((w - n + s->c.nodes) % s->c.nodes * s->c.turn);
 	h->conf.preempt = c->preempt;
 	h->conf.v4 = s->c.v4;
 	h->conf.v6 = s->c.v6;
@@ -990,7 +1001,7 @@ sim_start(struct sim *s, int n)
 	topology(s);
 	for (w = 0; w < s->c.wires; w++) {
 		node->link[w] = node->carrier[w];
-		ledger(s, n, dev_names[w], "carpdev", !node->link[w], 0);
+		ledger(s, n, dev_name(s, w), "carpdev", !node->link[w], 0);
 		node_eval(s, n, w, VHOST_CAUSE_STARTUP);
 	}
 	push_node(s, SIM_EV_READY, n, 0, s->c.startup);
@@ -1232,17 +1243,20 @@ watch_wire(struct sim *s, int w)
 static void
 watch(struct sim *s)
 {
-	int n, w;
+	int n, w, d;
 
 	for (w = 0; w < s->c.wires; w++)
 		watch_wire(s, w);
-	for (n = 0; n < s->c.nodes; n++)
+	for (n = 0; n < s->c.nodes; n++) {
+		if (s->node[n].life != SIM_ALIVE)
+			continue;
+		d = demotion(s, n);
 		for (w = 0; w < s->c.wires; w++)
-			if (s->node[n].life == SIM_ALIVE &&
-			    s->node[n].vh[w].v.demotion != demotion(s, n))
+			if (s->node[n].vh[w].v.demotion != d)
 				sim_fail(s, "node %d wire %d: demoted by %d, "
 				    "not %d", n, w, s->node[n].vh[w].v.demotion,
-				    demotion(s, n));
+				    d);
+	}
 }
 
 /* -- the loop -- */
@@ -1419,6 +1433,12 @@ eligible(const struct sim *s, int n, int w)
 {
 	return (s->node[n].life == SIM_ALIVE &&
 	    s->node[n].vh[w].v.state != VHOST_INIT);
+}
+
+bool
+sim_takes(const struct sim *s, int n, int w)
+{
+	return (slot_state(s, n, w) != STEER_OFF);
 }
 
 int

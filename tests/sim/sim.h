@@ -21,8 +21,8 @@
 #include "../../carpd/demote.h"
 #include "../../carpd/vhost.h"
 
-#define SIM_NODES	8
-#define SIM_WIRES	2
+#define SIM_NODES	32
+#define SIM_WIRES	32
 #define SIM_LAN		0
 #define SIM_DMZ		1
 #define SIM_LEDGER	16
@@ -49,6 +49,11 @@ struct sim_node_conf {
 
 struct sim_conf {
 	int		 nodes, wires;
+	/*
+	 * Balancing: each "wire" is a carpnode on one and the same network;
+	 * node n is best for the n'th, the next one by so much advskew worse.
+	 */
+	uint8_t		 turn;
 	struct sim_node_conf node[SIM_NODES];
 	bool		 v4, v6;
 	bool		 jitter;	/* random argument of the step */
@@ -189,6 +194,8 @@ int64_t		 sim_settle(const struct sim *s);
 void		 sim_quiet(struct sim *s);
 /* Nothing changes for so long. */
 void		 sim_still(struct sim *s, int64_t ns);
+/* Does the kernel of n take frames for the virtual MAC of w? */
+bool		 sim_takes(const struct sim *s, int n, int w);
 /* The only MASTER among the living of wire w; -1: none or several. */
 int		 sim_master(const struct sim *s, int w);
 

@@ -15,6 +15,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "../../carpd/bpf/balance_hash.h"
 #include "sim.c"
 
 #define SEEDS		2500	/* random networks of `make check-unit' */
@@ -601,7 +602,7 @@ send_errors(struct sim *s, uint64_t seed)
 	up(s);
 	sim_snderr(s, 0, true);
 	sim_run(s, 4 * SEC);
-	if (demote_get(&s->node[0].ledger, vif_names[0], GROUP,
+	if (demote_get(&s->node[0].ledger, vif_name(s, 0), GROUP,
 	    "snderrors") != 1)
 		sim_fail(s, "send errors do not demote");
 	/* it is mute, not deaf: it gives way */
@@ -795,6 +796,82 @@ hours(struct sim *s, uint64_t seed)
 	sim_still(s, 2 * 3600 * SEC);
 }
 
+/*
+ * What anybody sends to anybody is taken by one firewall.  One whose processes
+ * are dead counts: its kernel goes on until its successor speaks.
+ */
+static void
+exactly_once(struct sim *s)
+{
+	unsigned int src, dst;
+	int i, n, node, takers;
+
+	for (i = 0; i < 64 && s->why[0] == '\0'; i++) {
+		src = (unsigned int)sim_random(s, UINT32_MAX);
+		dst = (unsigned int)sim_random(s, UINT32_MAX);
+		node = (int)(balance_fold(&src, &dst, 1) %
+		    (unsigned int)s->c.wires);
+		takers = 0;
+		for (n = 0; n < s->c.nodes; n++)
+			takers += sim_takes(s, n, node);
+		if (takers != 1)
+			sim_fail(s, "carpnode %d of %d: %d take its packets",
+			    node, s->c.wires, takers);
+	}
+}
+
+/* All of it, or none: the nodes are on one network. */
+static void
+all_cables(struct sim *s, int n, bool in)
+{
+	int w;
+
+	for (w = 0; w < s->c.wires; w++)
+		sim_link(s, n, w, in);
+}
+
+static void
+dies(struct sim *s, int n)
+{
+	switch (sim_random(s, 5)) {
+	case 0: sim_stop(s, n); break;
+	case 1: sim_kill(s, n); break;
+	case 2: sim_power(s, n); break;
+	case 3: sim_engine_died(s, n); break;
+	case 4: all_cables(s, n, false); break;
+	}
+}
+
+/* Seed 0: 32 firewalls, else 2 to 8; some of them die and come back. */
+static void
+shares(struct sim *s, uint64_t seed)
+{
+	int n = seed == 0 ? SIM_NODES : (int)(2 + seed % 7), i, w;
+	struct sim_conf c = base(n, n);
+
+	c.turn = 7;
+	begin(s, &c, seed);
+	for (i = 0; i < n; i++)
+		sim_start(s, i);
+	settle(s);
+	exactly_once(s);
+	for (i = 0; i < n - 1; i++)
+		if (sim_random(s, 2) == 0)
+			dies(s, i);
+	settle(s);
+	exactly_once(s);
+	for (i = 0; i < n; i++) {
+		all_cables(s, i, true);
+		if (s->node[i].life != SIM_ALIVE)
+			sim_start(s, i);
+	}
+	settle(s);
+	settle(s);
+	exactly_once(s);
+	for (w = 0; w < n; w++)
+		expect(s, w, w, VHOST_CAUSE_NONE);
+}
+
 static const struct scenario {
 	const char	*name;
 	void		(*run)(struct sim *, uint64_t);
@@ -829,6 +906,7 @@ static const struct scenario {
 	{ "advbase-0-detects", advbase_0_detects, SCENARIO_SEEDS },
 	{ "foreign", foreign, SCENARIO_SEEDS },
 	{ "alone", alone, SCENARIO_SEEDS },
+	{ "shares", shares, SCENARIO_SEEDS },
 	{ "hours", hours, 4 },
 };
 #define NSCENARIOS	(sizeof(scenarios) / sizeof(scenarios[0]))
@@ -1109,7 +1187,7 @@ finish(struct sim *s)
 START_TEST(scenario)
 {
 	const struct scenario *sc = &scenarios[_i];
-	struct sim s;
+	static struct sim s;
 	uint64_t seed;
 
 	for (seed = 0; seed < sc->seeds; seed++) {
@@ -1134,7 +1212,7 @@ from_env(const char *name, uint64_t otherwise)
 START_TEST(random_seeds)
 {
 	uint64_t first = from_env("SIM_FIRST", 1), n, seed;
-	struct sim s;
+	static struct sim s;
 
 	n = from_env("SIM_SEEDS", SEEDS);
 	for (seed = first; seed < first + n; seed++) {
@@ -1167,7 +1245,7 @@ END_TEST
 static int
 one(const char *name, uint64_t seed)
 {
-	struct sim s;
+	static struct sim s;
 	size_t i;
 
 	trace = true;

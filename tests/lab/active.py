@@ -122,9 +122,11 @@ class Flock:
         self.hosts = ["fw%d" % (i + 1) for i in range(n)]
         self.ducks = [Duck(lab, host, config(i, n, mode, v6, **conf),
                            NAMES[i]) for i, host in enumerate(self.hosts)]
-        self.clients = {"client" + s: "172.16.0.%d" % (10 + k)
+        nets = ("2001:db8:16::%d", "2001:db8:240::%d") if v6 else \
+            ("172.16.0.%d", "172.16.240.%d")
+        self.clients = {"client" + s: nets[0] % (10 + k)
                         for k, s in enumerate(("", "2", "3", "4"))}
-        self.servers = {"server" + s: "172.16.240.%d" % (10 + k)
+        self.servers = {"server" + s: nets[1] % (10 + k)
                         for k, s in enumerate(("", "2"))}
         self.streams = {}
         if mode == "ip-unicast":    # it needs a hub

@@ -4,7 +4,7 @@
 the one that OpenBSD's carp(4) would take, whatever happens to the others."""
 import pytest
 from active import LAN, MODES, WAN, Flock, config, vmac_of
-from lab import VIP_LAN, VIP_WAN, now_ns, wait_for
+from lab import VIP_LAN, VIP_WAN, difference, now_ns, snapshot, wait_for
 
 PACKETS = 100       # of each stream, to see how they are shared
 MOVED_MS = 1500     # master-down is 235 ms where nobody can tell
@@ -126,7 +126,7 @@ def test_deaths():
         scene.event("promote -g", lambda: donald.ok("promote", "-g", "dmz"),
                     both)
         scene.event("advskew", lambda: [daisy.ok(
-            "set", f, "advskew", "1", "vhid", str(v))
+            "set", f, "advskew", "30", "vhid", str(v))
             for f, v in ((LAN, 1), (WAN, 101))], both)
         scene.event("LAN cable pulled", lambda: lab.unplug("fw1", "lan"),
                     alone, MOVED_MS)
@@ -145,27 +145,32 @@ def test_deaths():
 
 @pytest.mark.parametrize("mode", [m for m in MODES if m != "ip"])
 def test_modes(mode):
-    """The other modes: shares, stop, kill, return."""
+    """The other modes: shares, kill, return, and nothing is left behind."""
     with Flock.up("act", mode) as lab:
-        flock = Flock(lab, mode).start()
+        flock = Flock(lab, mode)
+        before = snapshot(lab)
+        flock.start()
         donald = flock.ducks[0]
         scene = Scene(flock)
         share(flock)
         both, alone = {0: 0, 1: 1}, {0: 1, 1: 1}
-        for name, act in (("stop", donald.stop),
-                          ("kill -9 all", donald.kill_all)):
+        events = [("kill -9 all", donald.kill_all)]
+        if mode == "arp":           # its virtual MAC moves
+            events.append(("stop", donald.stop))
+        for name, act in events:
             scene.event(name, act, alone)
             scene.event("return", lambda: donald.start(), both)
         scene.judge()
         for d in flock.ducks:
             assert d.stop() == 0
+        assert not difference(before, snapshot(lab))
 
 
 @pytest.mark.parametrize("n", (3, 5))
 def test_many(n):
-    """More firewalls: one dies, the others' shares stay."""
+    """More firewalls: one dies, the others' shares stay.  Three: by IPv6."""
     with Flock.up("act", "ip", n) as lab:
-        flock = Flock(lab, "ip", n).start()
+        flock = Flock(lab, "ip", n, v6=n == 3).start()
         scene = Scene(flock)
         all_ = {k: k for k in range(n)}
         scene.event("kill -9 all", flock.ducks[0].kill_all,

@@ -542,7 +542,7 @@ pdev_open(struct pdev *d, int *sock)
 {
 	const char *why = NULL;
 
-	if ((d->sock = frameio_open(d->name, d->ifindex)) == -1 ||
+	if ((d->sock = frameio_open_out(d->name, d->ifindex)) == -1 ||
 	    (*sock = frameio_open(d->name, d->ifindex)) == -1) {
 		log_warn("%s: packet socket", d->name);
 		return (false);

@@ -24,6 +24,8 @@
  * knows its frames, with its filter locked.  Non-blocking.  -1 and errno.
  */
 int		 frameio_open(const char *ifname, int ifindex);
+/* The same for sending only: nothing comes in. */
+int		 frameio_open_out(const char *ifname, int ifindex);
 /*
  * A socket for whole IP packets of a family (IPv4 or IPv6) to other hosts,
  * over that interface only: the kernel finds their link-layer address.  Marked

@@ -161,6 +161,25 @@ frameio_open(const char *ifname, int ifindex)
 	return (fd);
 }
 
+int
+frameio_open_out(const char *ifname, int ifindex)
+{
+	struct sockaddr_ll	 sll;
+	int			 fd;
+
+	(void)ifname;
+	if ((fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    0)) == -1)
+		return (-1);
+	memset(&sll, 0, sizeof(sll));
+	sll.sll_family = AF_PACKET;	/* of no protocol: never a frame in */
+	sll.sll_ifindex = ifindex;
+	if (set_mark(fd) == -1 ||
+	    bind(fd, (struct sockaddr *)&sll, sizeof(sll)) == -1)
+		return (give_up(fd));
+	return (fd);
+}
+
 /* A raw socket that takes nothing but counts as a receiver. */
 static int
 silent_socket(int af)

@@ -21,6 +21,12 @@ frameio_open(const char *ifname, int ifindex)
 }
 
 int
+frameio_open_out(const char *ifname, int ifindex)
+{
+	return (frameio_open(ifname, ifindex));
+}
+
+int
 frameio_open_ip(int ifindex, uint8_t af)
 {
 	(void)af;

@@ -11,6 +11,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <netpacket/packet.h>
@@ -166,6 +167,46 @@ START_TEST(sends)
 		ck_assert_int_eq(poll(&pfd, 1, 5000), 1);
 		ck_assert_int_gt(recv(peer, in, sizeof(in), 0), 0);
 	} while (memcmp(in, frame, len) != 0);
+}
+END_TEST
+
+/* Bytes that wait in a socket. */
+static uint32_t
+waiting(int s)
+{
+	uint32_t	 mem[SK_MEMINFO_VARS] = { 0 };
+	socklen_t	 len = sizeof(mem);
+
+	ck_assert_int_eq(getsockopt(s, SOL_SOCKET, SO_MEMINFO, mem, &len), 0);
+	return (mem[SK_MEMINFO_RMEM_ALLOC]);
+}
+
+/* Nobody reads from it: what came would stay there until it is full. */
+START_TEST(for_sending_only)
+{
+	struct pollfd	 pfd = { .fd = peer, .events = POLLIN };
+	size_t		 len;
+	int		 out;
+
+	ck_assert_int_ne(out = frameio_open_out("v0",
+	    (int)if_nametoindex("v0")), -1);
+	from_peer(ETHERTYPE_IP, 112, -1);
+	from_peer(ETHERTYPE_IPV6, 112, -1);
+	ck_assert_int_eq(next(5000), LEN);	/* they have come in */
+	ck_assert_int_eq(next(5000), LEN);
+	ck_assert_uint_eq(waiting(out), 0);
+	NETNS_RUN("ip link set v0 down && ip link set v0 up");
+	from_peer(ETHERTYPE_IP, 112, -1);
+	(void)next(5000);			/* ENETDOWN first */
+	ck_assert_int_eq(next(5000), LEN);
+	ck_assert_uint_eq(waiting(out), 0);
+	len = make(ETHERTYPE_IP, 112, -1);
+	ck_assert_int_eq(frameio_send(out, frame, len), 0);
+	do {
+		ck_assert_int_eq(poll(&pfd, 1, 5000), 1);
+		ck_assert_int_gt(recv(peer, in, sizeof(in), 0), 0);
+	} while (memcmp(in, frame, len) != 0);
+	close(out);
 }
 END_TEST
 
@@ -364,6 +405,7 @@ frameio_case(void)
 	tcase_add_test(tc, receives);
 	tcase_add_test(tc, unicast);
 	tcase_add_test(tc, unicast_errors);
+	tcase_add_test(tc, for_sending_only);
 	tcase_add_test(tc, nothing_else);
 	tcase_add_test(tc, several);
 	tcase_add_test(tc, no_echo);

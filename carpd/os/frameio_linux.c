@@ -32,6 +32,7 @@
 #define CAPTURE		"(ip proto 112) or (ip6 proto 112)"
 #define INSNS_MAX	64
 #define RCVBUF		(4 * 1024 * 1024)	/* the adverts of 255 vhids */
+#define SNDBUF		(4 * 1024 * 1024)	/* see room_for_dead() */
 #define PRIORITY	6	/* TC_PRIO_INTERACTIVE */
 
 
@@ -228,6 +229,22 @@ join6(int ifindex)
 	return (fd);
 }
 
+/*
+ * Up to 208 KiB wait for each neighbour that does not answer (arp(7):
+ * unres_qlen_bytes), and count against the socket: with the usual buffer one
+ * dead peer would silence us to all others.
+ */
+static void
+room_for_dead(int fd)
+{
+	int	 size = SNDBUF;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size,
+	    sizeof(size)) == -1)
+		(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size,
+		    sizeof(size));
+}
+
 int
 frameio_open_ip(int ifindex, uint8_t af)
 {
@@ -244,6 +261,7 @@ frameio_open_ip(int ifindex, uint8_t af)
 	    setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &ifindex,
 	    sizeof(ifindex)) == -1)
 		return (give_up(fd));
+	room_for_dead(fd);
 	return (fd);
 }
 

@@ -16,6 +16,7 @@
 #include <net/if.h>
 #include <netpacket/packet.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../../carpd/bpf/steer_map.h"
@@ -371,6 +372,34 @@ START_TEST(unicast)
 }
 END_TEST
 
+/*
+ * What waits for neighbours that do not answer, 208 KiB for each of them, must
+ * not take the room from those who do.
+ */
+START_TEST(unicast_dead_peers)
+{
+	const int	 v0 = (int)if_nametoindex("v0");
+	struct ipaddr	 src, dst;
+	char		 text[32];
+	size_t		 i, k, len;
+	int		 ip;
+
+	NETNS_RUN("ip addr add 192.0.2.1/24 dev v0 && "
+	    "ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:99 dev v0");
+	ck_assert_int_eq(ipaddr_parse("192.0.2.1", &src, NULL), 0);
+	ck_assert_int_ne(ip = frameio_open_ip(v0, AF_INET), -1);
+	for (k = 16; k >= 2; k--)	/* the last one is there */
+		for (i = 0; i < 400; i++) {
+			(void)snprintf(text, sizeof(text), "192.0.2.%zu", k);
+			ck_assert_int_eq(ipaddr_parse(text, &dst, NULL), 0);
+			len = packet(&src, &dst, "advertisement");
+			ck_assert_msg(frameio_send_ip(ip, v0, in, len,
+			    &dst) == 0, "%s: %s", text, strerror(errno));
+		}
+	close(ip);
+}
+END_TEST
+
 START_TEST(unicast_errors)
 {
 	const int	 v0 = (int)if_nametoindex("v0");
@@ -405,6 +434,7 @@ frameio_case(void)
 	tcase_add_test(tc, receives);
 	tcase_add_test(tc, unicast);
 	tcase_add_test(tc, unicast_errors);
+	tcase_add_test(tc, unicast_dead_peers);
 	tcase_add_test(tc, for_sending_only);
 	tcase_add_test(tc, nothing_else);
 	tcase_add_test(tc, several);

@@ -10,6 +10,7 @@
  */
 #include <sys/types.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -1838,6 +1839,19 @@ tell_start(struct parent *p)
 	to_engine(p, IMSG_KIF_SOCKET, fd, NULL, 0);
 }
 
+/* A carpdev takes some twenty descriptors, and the usual limit is 1024. */
+static void
+allow_files(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
+		return;
+	rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &rl) == -1)
+		log_debug("limit of %ju files refused", (uintmax_t)rl.rlim_max);
+}
+
 static void
 parent_setup(struct parent *p, struct config *c)
 {
@@ -1846,6 +1860,7 @@ parent_setup(struct parent *p, struct config *c)
 
 	ctl = daemon_listen(&p->daemon);
 	daemon_background(&p->daemon);
+	allow_files();
 	if ((refused = sandbox_realtime(CARPD_PARENT_PRIO)) != NULL)
 		log_debug("parent: %s", refused);
 	ev_init();

@@ -8,7 +8,7 @@ import json
 from datetime import datetime
 
 import pytest
-from lab import Daemon, many, wait_for
+from lab import Daemon, Lab, config, many, wait_for
 
 VHIDS = range(1, 256)
 LAN, WAN = 10, 20
@@ -128,3 +128,21 @@ def test_death(many_pair):
     assert p.minnie.counters()["sandboxed"] == 0
     assert p.minnie.stop() == 0
     assert not virtual() & addresses(p.lab, "fw2", "lan0")
+
+
+class FewFiles(Daemon):
+    """Started as by a shell or service manager whose soft limit of open files
+    has no room for its carpdevs, but whose hard limit has."""
+
+    def argv(self, *more):
+        return ["sh", "-c", 'ulimit -Sn 40; exec "$@"', "sh",
+                *super().argv(*more)]
+
+
+def test_open_files():
+    """A carpdev takes twenty descriptors: 1024 are 50 VLANs."""
+    with Lab("nmf") as lab:
+        d = FewFiles(lab, "fw1", config(), "Mickey").start()
+        d.wait_state("MASTER", timeout=12)
+        assert "Too many open files" not in d.text()
+        assert d.stop() == 0

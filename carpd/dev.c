@@ -340,7 +340,7 @@ dev_is_virtual(const struct dev *d, const struct ipaddr *a)
 static void
 dev_addr(struct dev *d, const struct kif_event *k)
 {
-	struct dev_addr *slot = NULL, *a;
+	struct dev_addr *slot = NULL, *a, old;
 	size_t i;
 
 	for (i = 0; i < ENGINE_ADDRS_MAX; i++) {
@@ -355,13 +355,16 @@ dev_addr(struct dev *d, const struct kif_event *k)
 	}
 	if (slot == NULL)
 		return;
+	old = *slot;
 	memset(slot, 0, sizeof(*slot));
 	if (k->type == KIF_ADDR_ADD && k->proto != KIF_PROTO_CARPD &&
 	    !dev_is_virtual(d, &k->addr)) {
 		slot->addr = k->addr;
 		slot->tentative = k->tentative;
 	}
-	dev_sources(d);
+	/* a dump tells all of them, and a router each of its prefixes, again */
+	if (memcmp(&old, slot, sizeof(old)) != 0)
+		dev_sources(d);
 }
 
 void

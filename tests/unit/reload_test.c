@@ -624,6 +624,72 @@ START_TEST(random_pairs)
 }
 END_TEST
 
+/* ---- what the kernel tells of addresses ---- */
+
+static void
+address(struct bench *b, const char *text, enum kif_event_type type,
+    bool tentative, uint8_t proto)
+{
+	struct kif_event	 k;
+
+	memset(&k, 0, sizeof(k));
+	k.type = type;
+	k.ifindex = 1000000;	/* dev0 */
+	ck_assert_int_eq(ipaddr_parse(text, &k.addr, NULL), 0);
+	k.tentative = tentative;
+	k.proto = proto;
+	dev_kif_event(&k, b->e);
+}
+
+/*
+ * With peers an own address more or less changes whom we speak to.  Told
+ * again, by a dump or as its lifetime goes on, it changes nothing: hundreds of
+ * vhids and addresses would be a storm of last words.
+ */
+START_TEST(address_told_again)
+{
+	static const char	 text[] = "carp0 on dev0 { vhid 1 pass \"a\" "
+	    "address 10.0.0.1/24 peer 10.0.0.2 peer 10.0.0.3 }\n";
+	static const struct {
+		const char		*addr;
+		enum kif_event_type	 type;
+		bool			 tentative;
+		uint8_t			 proto;
+		bool			 deposits;
+	}			 t[] = {
+		{ "10.0.0.2/24", KIF_ADDR_ADD, false, 0, true },
+		{ "10.0.0.2/24", KIF_ADDR_ADD, false, 0, false },
+		{ "10.0.0.9/24", KIF_ADDR_ADD, true, 0, true },
+		{ "10.0.0.9/24", KIF_ADDR_ADD, true, 0, false },
+		{ "10.0.0.9/24", KIF_ADDR_ADD, false, 0, true },
+		{ "10.0.0.1/24", KIF_ADDR_ADD, false, KIF_PROTO_CARPD, false },
+		{ "10.0.0.1/32", KIF_ADDR_DEL, false, KIF_PROTO_CARPD, false },
+		{ "10.0.0.8/24", KIF_ADDR_DEL, false, 0, false },
+		{ "10.0.0.9/24", KIF_ADDR_DEL, false, 0, true },
+		{ "10.0.0.9/24", KIF_ADDR_DEL, false, 0, false },
+		{ "10.0.0.2/16", KIF_ADDR_ADD, false, 0, true },
+	};
+	struct bench		*b = bench_new();
+	struct config		*c = config_load_mem("text", text,
+				    strlen(text), quiet, quiet, NULL);
+	struct said		 said;
+	size_t			 i;
+
+	ck_assert_ptr_nonnull(c);
+	vif_apply(b->e, c);
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		listen_to(b, NULL);
+		address(b, t[i].addr, t[i].type, t[i].tentative, t[i].proto);
+		listen_to(b, &said);
+		ck_assert_msg(said.bowout[0][1] == t[i].deposits,
+		    "event %zu, %s: %s", i, t[i].addr, t[i].deposits ?
+		    "nothing deposited" : "deposited anew");
+	}
+	config_free(c);
+	bench_free(b);
+}
+END_TEST
+
 /* ---- a carpdev that the parent chooses ---- */
 
 static struct vif *
@@ -731,6 +797,7 @@ main(void)
 	ev_init();
 	tcase_add_test(tc, random_pairs);
 	tcase_add_test(tc, carpdev_chosen);
+	tcase_add_test(tc, address_told_again);
 	tcase_set_timeout(tc, 120);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);

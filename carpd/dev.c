@@ -183,6 +183,8 @@ dev_slots(struct engine *e, const struct msg_name *m, int fd)
 	steer_slots_unmap(d->slots);
 	if ((d->slots = steer_slots_map(fd)) == NULL)
 		fatal("cannot map the slots of %s", m->name);
+	/* its link may have been told before */
+	dev_eval(d);
 	/* What the links and addresses are now comes with the dump. */
 	if (kif_dump(e->kif) == -1)
 		log_warn("interface dump");

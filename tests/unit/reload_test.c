@@ -624,6 +624,40 @@ START_TEST(random_pairs)
 }
 END_TEST
 
+/* ---- a carpdev that the parent opens ---- */
+
+/* Its link may be told between its socket and its slots. */
+START_TEST(link_before_slots)
+{
+	static const char	 text[] = "carp0 on dev0 { vhid 1 pass \"a\" "
+	    "address 10.0.0.1/24 }\n";
+	struct bench		*b = bench_new();
+	struct config		*c = config_load_mem("text", text,
+				    strlen(text), quiet, quiet, NULL);
+	struct dev		*d = dev_get(b->e, "dev0");
+	struct msg_name		 m = { .name = "dev0" };
+	struct kif_event	 k = { .type = KIF_LINK, .ifindex = d->ifindex,
+				    .running = true };
+	int			 fd;
+
+	ck_assert_ptr_nonnull(c);
+	steer_slots_unmap(d->slots);
+	d->slots = NULL;
+	d->link = d->link_known = false;
+	vif_apply(b->e, c);
+	dev_kif_event(&k, b->e);
+	ck_assert_int_eq(vif_find(b->e, "carp0")->nodes[0]->v.state,
+	    VHOST_INIT);
+	ck_assert_int_ne(fd = memfd_create("slots", 0), -1);
+	ck_assert_int_eq(ftruncate(fd, 1 << 16), 0);
+	dev_slots(b->e, &m, fd);
+	ck_assert_int_eq(vif_find(b->e, "carp0")->nodes[0]->v.state,
+	    VHOST_BACKUP);
+	config_free(c);
+	bench_free(b);
+}
+END_TEST
+
 /* ---- what the kernel tells of addresses ---- */
 
 static void
@@ -797,6 +831,7 @@ main(void)
 	ev_init();
 	tcase_add_test(tc, random_pairs);
 	tcase_add_test(tc, carpdev_chosen);
+	tcase_add_test(tc, link_before_slots);
 	tcase_add_test(tc, address_told_again);
 	tcase_set_timeout(tc, 120);
 	suite_add_tcase(s, tc);

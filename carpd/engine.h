@@ -369,6 +369,8 @@ void		 ledger_expire(void *engine);
 
 /* -- rx.c -- */
 
+/* From now on who speaks for that vhid on d is no stranger. */
+void		 rx_known(struct dev *d, uint8_t vhid);
 /* Event callback: frames wait at a carpdev. */
 void		 rx_ready(int fd, int what, void *dev);
 /* Take in whatever has come by now. */

@@ -759,6 +759,7 @@ node_new(struct vif *f, const struct config_vhid *cv)
 	RB_INSERT(node_ids, &f->eng->ids, n);
 	f->nodes[f->nnodes++] = n;
 	f->dev->byvhid[cv->vhid] = n;
+	rx_known(f->dev, cv->vhid);
 	n->v.demotion = ledger_vif(f);
 }
 

@@ -175,6 +175,16 @@ note_vrrp(struct dev *d, const struct frame_ip *f)
 	return (true);
 }
 
+void
+rx_known(struct dev *d, uint8_t vhid)
+{
+	struct peer *p;
+
+	for (p = d->strangers; p < d->strangers + ENGINE_PEERS_MAX; p++)
+		if (p->vhid == vhid)
+			memset(p, 0, sizeof(*p));
+}
+
 /*
  * Who sent what was dropped, and why: under its vhid, or with the strangers of
  * carpdev.  What is too short, or for a vhid that does not run, tells nothing.

@@ -140,10 +140,13 @@ def test_tie(lab, need, ours):
     mickey.ok("state", "carp0", "backup")
     became(peer, "MASTER", 0)
     mickey.ok("state", "carp0", "master")
-    wait_for(lambda: sum(masters(mickey, peer)) == 1, 15, "one MASTER")
-    settled = masters(mickey, peer)
-    sent, heard = (mickey.counters()[k] for k in ("opackets", "ipackets"))
-    wait_for(lambda: mickey.counters()["opackets"] +
-             mickey.counters()["ipackets"] >= sent + heard + 6, 15,
-             "six more adverts of whoever it is")
-    assert masters(mickey, peer) == settled
+
+    def adverts():
+        return sum(mickey.counters()[k] for k in ("opackets", "ipackets"))
+
+    def stays():
+        """Exactly one is MASTER, and the same for six adverts."""
+        one, before = masters(mickey, peer), adverts()
+        wait_for(lambda: adverts() >= before + 6, 15, "six more adverts")
+        return sum(one) == 1 and masters(mickey, peer) == one
+    wait_for(stays, 40, "one MASTER that stays")

@@ -219,7 +219,7 @@ def happen(lab, d, level):
     copied = own.stop().frames()[0][1]
     cookie = copied[42:50]
     kinds = [("badauth", dict(counter=cookie)), ("badttl", dict(ttl=254)),
-             ("badver", dict(version=3)), ("badsum", dict(bad_sum=True)),
+             ("badver", dict(version=4)), ("badsum", dict(bad_sum=True)),
              ("badlen", dict(cut=5)), ("badauth", dict(password="wrong"))]
     for n, (counter, how) in enumerate(kinds):
         a = Advert(**{**dict(vhid=1, password=PASS, addresses=[VIP_LAN],
@@ -283,6 +283,13 @@ def test_log_set_live(lab):
         assert json.loads(d.ok("show", "-j"))["log"] == level
         d.ok("demote", "3")
         d.ok("promote", "3")
+        # the line after it is there, whatever the level
+        d.ok("set", "log", "7")
+        start = now_ns()
+        d.ok("demote", "1")
+        d.proc.wait_line("demoted group carp by 1 to 1", since=start)
+        d.ok("promote", "1")
+        d.ok("set", "log", "0")
         assert len(d.proc.grep("demoted group carp by 3 ")) == seen
     d.ok("reload")
     assert d.show()["log"] == 0

@@ -203,6 +203,19 @@ def test_many_strangers_are_forgotten(shared_lab, backup):
     assert len(d.ok("show", "peers").splitlines()) == 18
 
 
+def test_stranger_becomes_known(shared_lab, backup):
+    """Who spoke for a vhid before it was configured, as while the daemon
+    starts, is no stranger afterwards."""
+    d = backup()
+    sock = packet_socket(shared_lab, "client", "eth0")
+    sock.send(Advert(9, PASS, [VIP_LAN]).frame())
+    wait_for(lambda: [p["vhid"] for p in d.show("peers")["peers"]] == [9], 5,
+             "the stranger")
+    d.write(conf(vhid=9))
+    d.ok("reload")
+    assert d.show("peers")["peers"] == []
+
+
 # ---- VRRP ----
 
 def vrrp(version, vrid, src="172.16.0.78", ttl=255):

@@ -61,7 +61,8 @@ CARPD_OBJS=	${CARPD_SRCS:.c=.o}
 PFSYNCD_SRCS=	pfsyncd/config.c pfsyncd/printconf.c pfsyncd/parse.c \
 		pfsyncd/msgs.c pfsyncd/flow.c pfsyncd/statedb.c \
 		pfsyncd/nosync.c pfsyncd/repl.c pfsyncd/repl_kernel.c \
-		pfsyncd/repl_rx.c pfsyncd/repl_tx.c pfsyncd/hold.c \
+		pfsyncd/repl_rx.c pfsyncd/repl_tx.c pfsyncd/repl_ends.c \
+		pfsyncd/ends.c pfsyncd/hold.c \
 		pfsyncd/ctmap.c \
 		pfsyncd/pfdial.c pfsyncd/pfdial_rx.c pfsyncd/pfdial_tx.c \
 		pfsyncd/hints.c pfsyncd/strangers.c pfsyncd/engine.c \
@@ -113,7 +114,8 @@ SYNC_TESTS=	tests/unit/flow_test.us tests/unit/statedb_test.us \
 		tests/unit/pfsync_wire_test.us tests/unit/ctmap_test.us \
 		tests/unit/pfdial_test.us tests/unit/sync_config_test.us \
 		tests/unit/statetbl_test.us tests/unit/syncsock_test.us \
-		tests/unit/repl_test.us tests/unit/hints_test.us \
+		tests/unit/repl_test.us tests/unit/ends_test.us \
+		tests/unit/hints_test.us \
 		tests/unit/hold_test.us \
 		tests/unit/strangers_test.us \
 		tests/unit/carplink_test.us tests/unit/syncdev_test.us \

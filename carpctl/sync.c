@@ -366,8 +366,9 @@ static void
 text_states(const struct sync_show *s, FILE *f)
 {
 	fprintf(f, "\tstates: local %" PRIu64 " remote %" PRIu64 " young %"
-	    PRIu64 " missing %" PRIu64 "\n", s->states_local,
-	    s->states_remote, s->states_young, s->states_missing);
+	    PRIu64 " missing %" PRIu64 " ended %" PRIu64 "\n",
+	    s->states_local, s->states_remote, s->states_young,
+	    s->states_missing, s->states_ended);
 	fprintf(f, "\tkernel: %" PRIu64 " of %" PRIu64 " entries%s\n",
 	    s->kernel_count, s->kernel_max, s->full ? ", full" : "");
 	fprintf(f, "\tmemory: %.1f MiB\n",
@@ -593,6 +594,7 @@ json_progress(json_t *root, const struct sync_show *s)
 	put_u64(o, "remote", s->states_remote);
 	put_u64(o, "young", s->states_young);
 	put_u64(o, "missing", s->states_missing);
+	put_u64(o, "ended", s->states_ended);
 	put_ms(root, "lag_ms", s->lag_us);
 	put_ms(root, "lag_max_ms", s->lag_max_us);
 	put_u64(root, "mismatching", s->mismatching);

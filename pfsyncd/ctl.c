@@ -69,6 +69,7 @@ show_global(struct engine *e, struct control_client *cl, monotime_t now)
 	m.states_remote = s.remote;
 	m.states_young = s.young;
 	m.states_missing = s.missing;
+	m.states_ended = s.ends;
 	m.full = s.full;
 	m.memory = statedb_bytes(e->db);
 	m.tx_queue = s.tx_queue;
@@ -164,6 +165,7 @@ show_counters(struct engine *e, struct control_client *cl, monotime_t now)
 	counter(cl, "restored", s.restored);
 	counter(cl, "repaired_put", s.repaired_put);
 	counter(cl, "repaired_del", s.repaired_del);
+	counter(cl, "ends_lost", s.ends_lost);
 	counter(cl, "kernel_events", e->stats.events);
 	counter(cl, "kernel_overruns", e->stats.overruns);
 	counter(cl, "kernel_inserts", e->stats.inserts);

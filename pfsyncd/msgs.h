@@ -129,6 +129,7 @@ struct sync_show {		/* one answer to CTL_SHOW */
 	uint64_t	 states_remote;	/* carried by others */
 	uint64_t	 states_young;	/* not told yet: unreplied */
 	uint64_t	 states_missing; /* known, but not in the kernel */
+	uint64_t	 states_ended;	/* a node that was away may have them */
 	uint64_t	 memory;	/* bytes of the state database */
 	uint64_t	 tx_queue;	/* flows waiting to be told */
 	uint64_t	 op_queue;	/* operations waiting for the kernel */

@@ -128,16 +128,19 @@ int
 repl_node(struct repl *r, uint32_t id, monotime_t now)
 {
 	struct node *n;
-	int i, spare = -1;
+	int i, spare = -1, idle = -1;
 
 	for (i = 0; i < STATEDB_CARRIERS; i++) {
 		n = &r->nodes[i];
 		if (n->used && n->id == id)
 			return (i);
-		if (spare == -1 && i != SELF && (!n->used ||
-		    node_idle(r, i)))
+		if (spare == -1 && !n->used)
 			spare = i;
+		if (idle == -1 && i != SELF && n->used && node_idle(r, i))
+			idle = i;
 	}
+	if (spare == -1)
+		spare = idle;
 	if (spare == -1 || id == 0)
 		return (-1);
 	n = &r->nodes[spare];
@@ -146,6 +149,7 @@ repl_node(struct repl *r, uint32_t id, monotime_t now)
 	n->used = true;
 	n->heard = n->synced = n->differs = n->ack_due = MONOTIME_NEVER;
 	n->ask_at = now;
+	repl_ends_known(r, n);
 	return (spare);
 }
 
@@ -231,7 +235,7 @@ repl_gone(struct repl *r, uint32_t i, bool tell, unsigned int op,
 void
 repl_revive(struct statedb_entry *e)
 {
-	e->flags &= (uint16_t)~(F_GONE | F_TELL);
+	e->flags &= (uint16_t)~(F_GONE | F_TELL | F_OVER);
 	e->life = (uint8_t)((e->life + 1) & 63);
 	e->ops = 0;
 }
@@ -662,7 +666,7 @@ repl_new(const struct repl_conf *c, struct statedb *db,
 	r->nodes[SELF].used = true;
 	r->nodes[SELF].id = c->node;
 	r->queued_since = r->overrun_at = r->dump_again = MONOTIME_NEVER;
-	r->probe_due = MONOTIME_NEVER;
+	r->probe_due = r->rejoined = MONOTIME_NEVER;
 	r->dump_all = r->dump_part = now;
 	r->tokens = YOUNG_RATE;
 	r->tokens_at = r->hello_due = r->missing_at = now;
@@ -703,6 +707,8 @@ nodes_tick(struct repl *r, monotime_t now)
 			continue;
 		n->alive = n->matched = false;
 		n->differs = MONOTIME_NEVER;
+		if (n->native)
+			repl_apart(r, i, now);
 		/* what it does now we shall not hear */
 		if (r->masters > 0 && n->native)
 			repl_liberate(r);
@@ -713,6 +719,7 @@ void
 repl_tick(struct repl *r, monotime_t now)
 {
 	nodes_tick(r, now);
+	repl_ends_tick(r, now);
 	repl_kernel_tick(r, now);
 	bulk_tick(r, now);
 	if (r->liberal_mark != 0 && r->ops_done >= r->liberal_mark)
@@ -742,6 +749,7 @@ repl_status(const struct repl *r, struct repl_status *s, monotime_t now)
 	s->young = r->nyoung;
 	s->missing = r->nmissing;
 	s->full = r->full;
+	s->ends = repl_ends_waiting(r);
 	s->tx_queue = r->urgent.n + r->fresh.n + r->resend.n;
 	s->op_queue = repl_backlog(r);
 	for (i = 0; i < 10; i++)

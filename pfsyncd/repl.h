@@ -24,8 +24,14 @@
  * stateless questions that may be lost or repeated: what is not answered within
  * some round trips is asked again, step by step; and if the last packet of many
  * is not acknowledged another one follows, so that its loss is found.  A bulk
- * update is the question for the flows of all buckets.  A sender sends no more than the
- * slowest living peer acknowledged plus the window it gave.
+ * update is the question for the flows of all buckets.  A sender sends no more
+ * than the slowest living peer acknowledged plus the window it gave.
+ *
+ * Who was away when a flow ended still has it, with a stamp older than its end.
+ * So ends that were seen are remembered (ends.h) until each node carries just
+ * what we hold of it: a node that returns is told all of those, and who tells,
+ * or lists, such a flow gets its end as the answer.  It obeys unless its own
+ * kernel has seen traffic of it since it lost us.
  */
 #ifndef PFSYNCD_REPL_H
 #define PFSYNCD_REPL_H
@@ -45,6 +51,7 @@
 #define REPL_HELLO	MONOTIME_SEC		/* a packet at least so often */
 #define REPL_SILENT	(3 * MONOTIME_SEC)	/* unheard: not alive */
 #define REPL_QUARANTINE	(5 * MONOTIME_SEC)	/* after leaving MASTER */
+#define REPL_FORGET	(86400 * MONOTIME_SEC)	/* away: ends not kept for */
 #define REPL_YOUNG	MONOTIME_SEC		/* unreplied: told after this */
 #define REPL_EXTRA	10	/* s added to the carrier's remaining timeout */
 #define REPL_MTU_MIN	768	/* whatever a peer says: our longest TLV fits */
@@ -104,9 +111,11 @@ struct repl_status {
 	uint64_t	 bulk_have, bulk_want;
 	int64_t		 bulk_eta;	/* ns, -1 unknown */
 	uint64_t	 mismatching;
+	uint64_t	 ends;		/* that a node may not know */
 	bool		 full;		/* the kernel's table is full */
 	uint64_t	 clashes, stale, claims, adopted, repaired_put,
-			 repaired_del, throttled, restored, replay, refused;
+			 repaired_del, throttled, restored, replay, refused,
+			 ends_lost;
 };
 
 struct repl;

@@ -3,12 +3,13 @@
  * SPDX-License-Identifier: ISC
  *
  * The inside of repl.h: shared by repl.c (nodes, entries, claims),
- * repl_kernel.c (what the kernel says and is told), repl_rx.c (what peers say)
- * and repl_tx.c (what we say).
+ * repl_kernel.c (what the kernel says and is told), repl_rx.c (what peers say),
+ * repl_tx.c (what we say) and repl_ends.c (what ended while one was away).
  */
 #ifndef PFSYNCD_REPL_INT_H
 #define PFSYNCD_REPL_INT_H
 
+#include "ends.h"
 #include "repl.h"
 
 /* statedb_entry.flags, besides STATEDB_F_ */
@@ -24,6 +25,9 @@
 #define F_MISSING	0x0400	/* a replica that the kernel does not have */
 #define F_MUTE		0x0800	/* ours, but not for others (no-sync) */
 #define F_DYING		0x1000	/* the kernel is being told that it ends */
+#define F_OVER		0x2000	/* F_GONE: its end is to be remembered */
+#define F_LIVED		0x4000	/* its traffic was seen here while a node
+				   was away */
 
 /* statedb_entry.ops: what the kernel is to be told */
 #define OP_PUT		0x01
@@ -41,6 +45,7 @@
 #define YOUNG_RATE	2000	/* unreplied flows told a second */
 #define DYING_MAX	65536	/* deletions on their way to the kernel */
 #define WANT_MAX	8192	/* hashes of flows that we ask for */
+#define OWE_ENDS	8192	/* ends that are to be told as answers */
 #define SCRATCH		16384	/* flows of a bucket that can be sorted */
 #define KEYS_MAX	512	/* (h, stamp) in one TLV */
 #define TIMEOUT_MAX	315360000U	/* s: flow_check() takes no more */
@@ -59,6 +64,7 @@
 #define BULK_TIME	(60 * MONOTIME_SEC)	/* no progress: give up */
 #define DUMP_GAP	(10 * MONOTIME_SEC)	/* after an overrun */
 #define DUMP_ALL	(60 * MONOTIME_SEC)	/* between complete looks */
+#define REJOIN_TIME	(10 * MONOTIME_SEC)	/* to tell what ended */
 #define MISSING_TIME	MONOTIME_SEC
 #define FULL_MIN	(2 * MONOTIME_SEC)	/* before a full table is tried */
 #define FULL_MAX	(60 * MONOTIME_SEC)
@@ -84,6 +90,11 @@ struct node {
 	uint64_t	 sum;			/* what it says */
 	uint32_t	 count;
 	uint64_t	 packets, lost;
+	/* ends: numbers; those before */
+	uint64_t	 ends_done;		/* are over there, too */
+	uint64_t	 ends_told;		/* were sent to it */
+	bool		 apart;			/* it fell silent */
+	uint64_t	 apart_clock;		/* its stamps till it was back */
 	/* its acknowledgements of us */
 	uint64_t	 acked;
 	monotime_t	 acked_at;
@@ -196,6 +207,14 @@ struct repl {
 	struct want	 again[WANT_MAX];	/* asked, and not there yet */
 	uint32_t	 again_head, again_n;
 
+	/* what ended */
+	struct ends	 ends;
+	uint64_t	 owe_ends[OWE_ENDS];	/* answers: their numbers */
+	uint32_t	 owe_ends_head, owe_ends_n;
+	bool		 apart;			/* a node is, or was just now */
+	bool		 watching;		/* what a dump shows is newer */
+	monotime_t	 apart_at, rejoined;
+
 	/* looking at the kernel */
 	bool		 starting;		/* the first dump is not done */
 	bool		 liberate_all;		/* another carried meanwhile */
@@ -275,6 +294,53 @@ void		 repl_want(struct repl *r, uint64_t h, uint64_t stamp,
 		    int from);
 /* Nothing is asked of n any more, and no answer waited for. */
 void		 repl_stop_asking(struct node *n);
+
+/* ---- repl_ends.c ---- */
+/* How many ends some node may not have heard of. */
+uint64_t	 repl_ends_waiting(const struct repl *r);
+/* n needs none of those that we remember now. */
+void		 repl_ends_known(struct repl *r, struct node *n);
+/* What was sent to n may not have arrived. */
+void		 repl_ends_again(struct node *n);
+/* n carries nothing that ended. */
+void		 repl_ends_done(struct node *n);
+/*
+ * Is it sure that a flow which is gone has ended?  early: its timeout was not
+ * over.
+ */
+bool		 repl_is_over(const struct flow *f, bool early);
+/* Ours ended; told: all that listen are told in the packet being filled. */
+void		 repl_ended(struct repl *r, uint64_t h, uint64_t stamp,
+		    bool told);
+/* Another one says that e ended. */
+void		 repl_end_heard(struct repl *r, const struct statedb_entry *e,
+		    int from, uint64_t stamp, monotime_t now);
+/*
+ * Is a flow that node has with that stamp over?  Then its end will be told.
+ */
+bool		 repl_over(struct repl *r, int node, uint64_t h,
+		    uint64_t stamp);
+/* Ends are to be told; the next of them, false: none. */
+bool		 repl_ends_wait(const struct repl *r);
+bool		 repl_end_next(struct repl *r, struct native_del *d);
+/* Nobody listens. */
+void		 repl_ends_drain(struct repl *r);
+/* node fell silent: what has traffic here from now on lives, not there. */
+void		 repl_apart(struct repl *r, int node, monotime_t now);
+/* A complete dump is over. */
+void		 repl_apart_looked(struct repl *r);
+/* Traffic of e was seen, in a dump or not. */
+void		 repl_traffic(const struct repl *r, struct statedb_entry *e,
+		    bool dump);
+/* node is heard again, and has given no stamp that is newer than clock. */
+void		 repl_rejoins(struct node *n, uint64_t clock);
+/*
+ * Ours, had traffic here while somebody was away, and the end that one is told
+ * of now, with that stamp, may be from then?
+ */
+bool		 repl_lived(const struct repl *r,
+		    const struct statedb_entry *e, uint64_t stamp);
+void		 repl_ends_tick(struct repl *r, monotime_t now);
 
 /* ---- repl_tx.c ---- */
 /* Nobody listens: give the waiting flows their stamps. */

@@ -164,6 +164,8 @@ event_destroy(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 			repl_missing(r, e, true);
 			return;
 		}
+		if (repl_is_over(&e->f, early))
+			e->flags |= F_OVER;
 		repl_gone(r, i, true, 0, now);
 		return;
 	}
@@ -174,6 +176,8 @@ event_destroy(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 		 * had not yet seen that we carry it.
 		 */
 		repl_claim(r, i, now);
+		if (repl_is_over(&e->f, early))
+			e->flags |= F_OVER;
 		repl_gone(r, i, true, 0, now);
 		return;
 	}
@@ -347,6 +351,7 @@ event_new(struct repl *r, const struct statetbl_event *ev,
 		return;
 	}
 	e->flags |= F_CARRIED;
+	repl_traffic(r, e, ev->type == STATETBL_DUMP);
 	if (!(f->status & FLOW_SEEN_REPLY))
 		young_push(r, i, now);
 	else
@@ -395,6 +400,7 @@ event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 		}
 		(void)entry_update(r, e, f, now);
 		e->ctid = ev->ctid;
+		repl_traffic(r, e, ev->type == STATETBL_DUMP);
 		repl_claim(r, i, now);
 		return;
 	}
@@ -405,8 +411,10 @@ event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 	}
 	e->ctid = ev->ctid;
 	traffic = evidence(r, e, ev, now);
-	if (traffic)
+	if (traffic) {
 		e->flags |= F_CARRIED;
+		repl_traffic(r, e, ev->type == STATETBL_DUMP);
+	}
 	changed = entry_update(r, e, f, now);
 	if (e->flags & F_MUTE && e->f.tcp_state != FLOW_TCP_NONE) {
 		e->flags &= (uint16_t)~F_MUTE;
@@ -522,6 +530,7 @@ repl_dumped(struct repl *r, uint32_t dump, bool complete, monotime_t now)
 	if (dump != r->dump)
 		return;
 	if (complete) {
+		repl_apart_looked(r);
 		if (r->dump_what == STATETBL_ALL)
 			r->dump_took = monotime_sub(now, r->dump_at);
 		if (!r->starting)

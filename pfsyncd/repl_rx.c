@@ -63,6 +63,8 @@ newer(const struct repl *r, const struct statedb_entry *e, uint64_t stamp,
 {
 	if (e->carrier == SELF && e->flags & F_DIRTY && !(e->flags & F_GONE))
 		return (false);		/* we are about to tell a newer one */
+	if (e->flags & F_TELL && e->stamp == 0)
+		return (false);		/* or the end of one that we claimed */
 	if (stamp != e->stamp)
 		return (stamp > e->stamp);
 	return (e->carrier != node &&
@@ -115,14 +117,14 @@ replica_update(struct repl *r, uint32_t i, const struct flow *f, int node,
 	unsigned int op;
 
 	if (e->flags & F_GONE) {
-		e->flags &= (uint16_t)~(F_GONE | F_TELL);
+		e->flags &= (uint16_t)~(F_GONE | F_TELL | F_OVER);
 		e->ops = 0;
 		reset = true;
 	}
 	if (e->flags & F_YOUNG)
 		r->nyoung--;
 	e->flags &= (uint16_t)~(F_DIRTY | F_REFRESH | F_RESEND | F_YOUNG |
-	    F_MUTE);
+	    F_MUTE | F_LIVED);
 	if (reset || nat)
 		op = OP_REPLACE;
 	else if (e->flags & F_MISSING)
@@ -176,7 +178,10 @@ rx_flow(struct repl *r, int from, const struct native_flow *nf, int af,
 	repl_seen_stamp(r, nf->stamp);
 	h = statedb_hash(r->db, &f);
 	if ((i = statedb_find(r->db, &f, h)) == STATEDB_NONE) {
-		replica_new(r, &f, h, node, creator, nf, now);
+		if (repl_over(r, node, h, nf->stamp))
+			r->count.stale++;
+		else
+			replica_new(r, &f, h, node, creator, nf, now);
 		return;
 	}
 	e = repl_at(r, i);
@@ -222,6 +227,11 @@ rx_del(struct repl *r, int from, struct rbuf *v, monotime_t now)
 		if (e->flags & (F_GONE | F_DIRTY | F_YOUNG | F_MUTE) ||
 		    e->stamp > stamp)
 			continue;	/* not told yet: it was another */
+		if (repl_lived(r, e, stamp)) {
+			repl_dirty(r, i, now);
+			continue;	/* there, but not here */
+		}
+		repl_end_heard(r, e, from, stamp, now);
 		/* of another one's flow: unless that sees traffic */
 		repl_gone(r, i, false, e->flags & F_MISSING ? 0 :
 		    e->carrier == from ? OP_DELETE : OP_IDLE, now);
@@ -584,7 +594,8 @@ rx_keys(struct repl *r, int from, struct rbuf *v, monotime_t now)
 				}
 				continue;
 			}
-		}
+		} else if (repl_over(r, from, k.h[j], k.stamp[j]))
+			continue;
 		r->count.repaired_put++;
 		repl_want(r, k.h[j], k.stamp[j], from);
 	}
@@ -660,6 +671,9 @@ peer_started(struct repl *r, int from, const struct repl_pkt *p,
 	n->ack_told = 0;
 	n->unacked = 0;
 	n->bulk_asked = false;
+	repl_ends_again(n);
+	if (lost)
+		repl_ends_known(r, n);
 	n->rtt = 0;
 	repl_stop_asking(n);
 	n->ack_due = MONOTIME_NEVER;
@@ -734,6 +748,7 @@ compare(struct repl *r, int from, monotime_t now)
 		n->differs = MONOTIME_NEVER;
 		n->mismatching = 0;
 		n->ask_bulk = false;
+		repl_ends_done(n);
 		repl_stop_asking(n);
 		return;
 	}
@@ -838,6 +853,8 @@ repl_rx(struct repl *r, const struct repl_pkt *p, monotime_t now)
 		n->acked = r->seq;	/* it owes nothing for its absence */
 		n->acked_at = now;
 		n->window = REPL_WINDOW;
+		repl_ends_again(n);
+		repl_rejoins(n, p->hdr.clock);
 		r->hello_due = now;
 	}
 	repl_seen_stamp(r, p->hdr.clock);

@@ -4,7 +4,8 @@
  *
  * PURE: replication (repl.h): filling packets for our own nodes.  Order in a
  * packet: acknowledgements, questions, short answers, ends and changes of
- * known flows, keys, new flows, flows sent again, bulk.
+ * known flows, ends that others missed, keys, new flows, flows sent again,
+ * bulk.
  */
 #include <netinet/in.h>
 
@@ -696,7 +697,9 @@ put_item(struct repl *r, struct fill *f, uint32_t i, size_t size,
 		}
 		if (e->flags & STATEDB_F_COUNTED)
 			statedb_count_out(r->db, i);
-		e->flags &= (uint16_t)~F_TELL;
+		if (e->flags & F_OVER)
+			repl_ended(r, e->h, stamp, f != NULL);
+		e->flags &= (uint16_t)~(F_TELL | F_OVER);
 	} else if (e->flags & (F_DIRTY | F_RESEND)) {
 		if (e->flags & F_DIRTY)
 			repl_carrier(r, i, SELF, repl_stamp(r, now));
@@ -735,6 +738,24 @@ put_queue(struct fill *f, struct fifo *q)
 		put_item(r, f, i, len, f->now);
 		if (len > 0)
 			f->any = f->told = true;
+	}
+	return (true);
+}
+
+/* false: the packet is full. */
+static bool
+put_ends(struct fill *f)
+{
+	struct native_del d;
+
+	while (repl_ends_wait(f->r)) {
+		if (!fill_open(f, NATIVE_DEL, NATIVE_DEL_LEN))
+			return (false);
+		if (!repl_end_next(f->r, &d))
+			break;
+		wbuf_be64(f->w, d.h);
+		wbuf_be64(f->w, d.stamp);
+		f->any = true;
 	}
 	return (true);
 }
@@ -806,7 +827,8 @@ data_waits(const struct repl *r)
 {
 	return (r->urgent.n > 0 || r->fresh.n > 0 || r->resend.n > 0 ||
 	    r->owe_groups || r->owe_buckets != 0 || r->owe_keys_n > 0 ||
-	    r->owe_flows_n > 0 || r->bulk_bucket != -1);
+	    r->owe_flows_n > 0 || r->bulk_bucket != -1 ||
+	    repl_ends_wait(r));
 }
 
 static void
@@ -815,7 +837,7 @@ put_data(struct fill *f)
 	struct repl *r = f->r;
 
 	put_sums(f);
-	if (!put_queue(f, &r->urgent))
+	if (!put_queue(f, &r->urgent) || !put_ends(f))
 		return;
 	while (r->owe_keys_n > 0)
 		if (!put_keys(f))
@@ -851,6 +873,7 @@ repl_drain(struct repl *r, monotime_t now)
 	r->owe_keys_n = r->owe_flows_n = 0;
 	r->bulk_bucket = -1;
 	r->want_n = r->again_n = 0;
+	repl_ends_drain(r);
 }
 
 /* ---- the packet ---- */

@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 
 import pytest
-from lab import FLOWS, Lab, now_ns, wait_for
-from sync import (Sync, compare, count, flows, lossy, make, same, sync_config,
-                  table_size, wait_same)
+from lab import FLOWS, SINK_PORT, Lab, now_ns, wait_for
+from sync import (Cluster, Conn, Sync, compare, count, entries, flows, lossy,
+                  make, same, sync_config, table_size, wait_same)
 
 LONG = bool(os.environ.get("CHECK_LONG"))
 CUT_S = 4               # longer than it takes to call a peer silent
@@ -322,3 +322,82 @@ def test_both_carry(pair):
     wait_for(lambda: now_ns() - start > CUT_S * 1e9, CUT_S + 1, "a cut", 0.1)
     pair.lab.topo("unblock", "fw1", "sync")
     assert wait_same(pair.lab, 20, least=4700)["here"] == 4700
+
+
+# ---- what ended while its old carrier could not hear of it ----
+
+CLOSING = ("time_wait", "close", "last_ack", "fin_wait", "close_wait")
+
+
+@pytest.fixture
+def cluster():
+    """Both daemons on both firewalls; a connection that was closed is
+    forgotten after two seconds."""
+    with Lab("nse") as lab:
+        lab.nat()
+        for host in ("fw1", "fw2"):
+            for k in CLOSING:
+                lab.run(host, "sysctl", "-qw", "net.netfilter.nf_conntrack_"
+                        "tcp_timeout_%s=2" % k)
+        yield Cluster(lab).settle()
+
+
+def remembered(node):
+    return node.pfsyncd.show()["states"]["ended"]
+
+
+def test_ended_while_cut_off(cluster):
+    """The old carrier returns with connections that ended at the new one, and
+    with one that did not."""
+    lab, (old, new) = cluster.lab, cluster.nodes
+    conns = [Conn.snat(lab, port=SINK_PORT + i) for i in range(3)]
+    stays = Conn.snat(lab, port=SINK_PORT + 3)
+    for c in [*conns, stays]:
+        c.wait_flow()
+    wait_same(lab, least=4)
+    for net in ("lan", "wan", "sync"):
+        lab.unplug("fw1", net)
+    new.carpd.wait_state("MASTER")
+    for c in conns:
+        c.wait_flow()
+        c.stop()
+
+    def left():
+        return [e for e in entries(lab, "fw2") if "proto 6 " in e]
+    wait_for(lambda: len(left()) == 1, 30, left, 0.1)
+    had = [e for e in entries(lab, "fw1") if "ESTABLISHED" in e]
+    assert len(had) == 4, had
+    assert remembered(new) == 3
+    for net in ("lan", "wan", "sync"):
+        lab.plug("fw1", net)
+    for n in cluster.nodes:
+        n.pfsyncd.wait_in_step()
+    old.carpd.wait_state("MASTER", timeout=20)
+    wait_for(lambda: len(left()) == 1 and len(
+        [e for e in entries(lab, "fw1") if "proto 6 " in e]) == 1, 10,
+        lambda: "one connection: %s" % left())
+    wait_for(lambda: remembered(new) == 0, 10, "no end is waited with")
+    stays.wait_flow()
+    stays.stop()
+
+
+def test_ended_while_carrier_was_dead(cluster):
+    """Nothing of the old carrier's host is lost, and its daemons come back."""
+    lab, (old, new) = cluster.lab, cluster.nodes
+    make(lab, "fw1", 5000, "--snat")
+    wait_same(lab, least=5000)
+    old.carpd.kill_all()
+    old.pfsyncd.kill_all()
+    new.carpd.wait_state("MASTER")
+    wait_for(lambda: not any(p["alive"] for p in new.pfsyncd.peers()), 10,
+             "the old carrier silent")
+    flows(lab, "fw2", "del", 1000)
+    wait_for(lambda: remembered(new) == 1000, 10, lambda: "1000 ends: %d" %
+             remembered(new))
+    assert len(entries(lab, "fw1")) == 5000
+    old.pfsyncd.start()
+    old.carpd.start()
+    for n in cluster.nodes:
+        n.pfsyncd.wait_in_step()
+    assert wait_same(lab, least=4000)["here"] == 4000
+    wait_for(lambda: remembered(new) == 0, 10, "no end is waited with")

@@ -91,6 +91,7 @@ show_bulk(struct imsgbuf *b)
 	s.bulk_want = 10000;
 	s.bulk_eta_ms = 2001;
 	s.states_missing = 7;
+	s.states_ended = 9;
 	s.op_queue = 512;
 	s.full = 1;
 	s.mismatching = 40;

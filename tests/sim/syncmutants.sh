@@ -26,7 +26,7 @@ export SIM_SEEDS
 unset SIM_SEED SIM_FLOW
 only=" $* "
 LANES=2
-parts="repl repl_kernel repl_rx repl_tx"
+parts="repl repl_kernel repl_rx repl_tx repl_ends"
 
 # shellcheck disable=SC2046	# flags are words
 compile() {
@@ -228,6 +228,48 @@ mutants() {
 	    "$(at put_keys 's/fit > KEYS_MAX/false/')"
 	mutant unit orphans-untold repl_tx \
 	    "$(at bulk_open 's/(unsigned int)b, true/(unsigned int)b, false/')"
+	mutant sim ends-forgotten repl_tx \
+	    "$(at put_item 's/e->flags & F_OVER/false/')"
+	mutant unit ends-only-told repl_tx \
+	    "$(at put_item 's/e->flags & F_OVER/e->flags \& F_OVER \&\& f != NULL/')"
+	mutant unit ends-by-timeout repl_ends \
+	    "$(at repl_is_over 's/return (early ||/return (true ||/')"
+	mutant unit ends-unassured repl_ends \
+	    "$(at repl_is_over 's/!(f->status & FLOW_ASSURED)/false/')"
+	mutant unit ends-not-claimed repl_kernel \
+	    "$(at event_destroy 's/repl_is_over(&e->f, early)/e->told == e->f.timeout/')"
+	mutant unit ends-of-others-unheard repl_rx \
+	    "$(at rx_del 's/repl_end_heard(.*/;/')"
+	mutant unit ended-flow-taken repl_rx \
+	    "$(at rx_flow 's/repl_over(r, node, h, nf->stamp)/false/')"
+	mutant unit ended-key-wanted repl_rx \
+	    "$(at rx_keys 's/else if (repl_over(.*/else if (false)/')"
+	mutant unit newer-is-over repl_ends \
+	    "$(at repl_over 's/stamp > ends_at.*/false)/')"
+	mutant unit end-answered-once repl_ends \
+	    "$(at repl_end_next 's/t->owed = false;/;/')"
+	mutant unit ends-not-told-again repl_ends \
+	    "$(at repl_ends_again 's/n->ends_told = .*/;/')"
+	mutant unit ends-kept-for-ever repl_ends \
+	    "$(at repl_ends_done 's/n->ends_done = .*/;/')"
+	mutant unit ends-kept-for-the-dead repl_ends \
+	    "$(at node_tick 's/> REPL_FORGET/< 0/')"
+	mutant unit ends-survive-boot repl_rx \
+	    "$(at peer_started 's/repl_ends_known(r, n);/;/')"
+	mutant unit ends-told-to-the-deaf repl_ends \
+	    "$(at listens 's/ && !n->starting//')"
+	mutant unit end-of-the-living repl_ends \
+	    "$(at lives 's/return (.*/return (false);/')"
+	mutant unit end-kills-the-living repl_ends \
+	    "$(at repl_lived 's/return (true);/;/')"
+	mutant unit end-spares-all repl_ends \
+	    "$(at repl_lived 's/stamp <= r->nodes.i..apart_clock/true/')"
+	mutant unit apart-not-looked repl_ends \
+	    "$(at repl_apart 's/repl_overrun(r, now);/;/')"
+	mutant unit apart-looks-too-soon repl_ends \
+	    "$(at repl_traffic 's/!dump || r->watching/true/')"
+	mutant sim apart-never-over repl_ends \
+	    "$(at repl_apart 's/~F_LIVED/~0/')"
 	mutant unit leaves-silently repl_tx \
 	    "$(at finish 's/if (r->leaving)/if (false)/')"
 }
@@ -239,8 +281,8 @@ for lane in 0 1; do
 	    cp pfsyncd/os/*.h "$tmp/lane$lane/pfsyncd/os/" &&
 	    ln -s "$PWD/common" "$tmp/lane$lane/common" || exit 1
 done
-for f in pfsyncd/statedb pfsyncd/flow pfsyncd/nosync common/wire/native \
-    common/ibuf common/ipaddr common/log common/monotime; do
+for f in pfsyncd/ends pfsyncd/statedb pfsyncd/flow pfsyncd/nosync \
+    common/wire/native common/ibuf common/ipaddr common/log common/monotime; do
 	compile -c -o "$tmp/base/${f##*/}.o" $f.c || exit 1
 done
 all=

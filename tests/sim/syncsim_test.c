@@ -9,7 +9,9 @@
  * killed and come back, hosts reboot, events get lost, MASTER moves.  At the
  * end everything is left alone for a while, and then all tables have to be
  * the same: nothing missing, nothing stale, and no flow may have died that all
- * nodes knew before its firewall did.
+ * nodes knew before its firewall did.  And what ended where its traffic was,
+ * and had none elsewhere since, has to be gone everywhere 10 s after the last
+ * trouble, whoever could not hear of it.
  *
  * SYNCSIM_SEEDS: how many random runs (default 250; or a fifth of SIM_SEEDS);
  * SIM_SEED: only that one, told step by step; SIM_FLOW: and this flow.
@@ -34,11 +36,12 @@
 
 enum fault { FAULT_CUT, FAULT_LOSS, FAULT_KILL, FAULT_REBOOT, FAULT_OVERRUN,
 	    FAULT_MOVE, FAULT_CRASH, FAULT_FLUSH, FAULT_STORM, FAULT_BETWEEN,
-	    FAULT_MAX };
+	    FAULT_DIES, FAULT_SPLIT, FAULT_MAX };
 static const char *const fault_names[FAULT_MAX] = { "cut", "loss", "kill",
-	"reboot", "overrun", "move", "crash", "flush", "storm", "between" };
+	"reboot", "overrun", "move", "crash", "flush", "storm", "between",
+	"dies", "split" };
 static unsigned long faults[FAULT_MAX], done_runs, done_packets, done_flows,
-	    done_claims, done_repairs;
+	    done_claims, done_repairs, done_ends;
 
 /* One entry of a kernel's table; its number is the flow's. */
 struct kent {
@@ -88,6 +91,9 @@ struct packet {
 struct wish {
 	bool		 alive, replied;
 	int64_t		 settled;	/* last change */
+	int64_t		 closed;	/* its kernel and daemon saw that */
+	int		 closed_at;
+	int64_t		 ended;		/* there, a while later; or 0 */
 	bool		 known;		/* when trouble began: everywhere */
 	uint8_t		 tcp;
 	uint32_t	 variant;	/* of the translation */
@@ -97,15 +103,18 @@ static struct {
 	int64_t		 now;
 	int		 n;		/* nodes */
 	int		 master;
+	int		 split;		/* another one; -1: none */
 	int64_t		 moved;
 	struct simnode	 node[NODES];
 	struct packet	 wire[WIRE_MAX];
 	size_t		 nwire;
 	struct wish	 wish[FLOWS];
 	bool		 cut[NODES];	/* its cable */
+	int64_t		 cut_at[NODES];
 	unsigned int	 loss, dup, jitter;	/* percent, percent, ms */
 	uint64_t	 rnd;
 	unsigned long	 lost;
+	int64_t		 stopped;	/* a daemon, last */
 	uint64_t	 seed;
 	bool		 trace;	/* told step by step */
 } w;
@@ -393,7 +402,8 @@ tell_carp(int i)
 	struct simnode *s = &w.node[i];
 
 	if (s->running)
-		repl_carp(s->r, w.master == i ? 1 : 0, true, now());
+		repl_carp(s->r, w.master == i || w.split == i ? 1 : 0, true,
+		    now());
 }
 
 static void
@@ -442,6 +452,7 @@ stop(int i)
 	repl_free(s->r);
 	statedb_free(s->db);
 	s->running = false;
+	w.stopped = w.now;
 }
 
 static void
@@ -615,17 +626,41 @@ take_stock(void)
 	}
 }
 
-/* Something happens to flow i at the master. */
+/* Where its packets pass. */
+static int
+place(uint32_t i)
+{
+	return (w.split != -1 && i % 3 == 1 ? w.split : w.master);
+}
+
+/* Its kernel forgets it. */
+static void
+end_flow(uint32_t i)
+{
+	struct simnode *s = &w.node[place(i)];
+	struct wish *f = &w.wish[i];
+
+	if (f->tcp == FLOW_TCP_CLOSE && f->closed > w.stopped &&
+	    f->closed_at == place(i) && w.now - f->closed > 50 * MS &&
+	    s->k[i].used && s->running && !s->overrun)
+		f->ended = w.now;
+	f->alive = f->known = false;
+	f->settled = w.now;
+	kernel_end(s, i, below(4) == 0 ? STATETBL_EV_FOREIGN : 0);
+}
+
+/* Something happens to flow i where its packets pass. */
 static void
 live(uint32_t i)
 {
-	struct simnode *s = &w.node[w.master];
+	struct simnode *s = &w.node[place(i)];
 	struct wish *f = &w.wish[i];
 
 	if (!s->booted)
 		return;
 	if (!f->alive) {
 		f->alive = true;
+		f->ended = 0;
 		f->replied = false;
 		f->tcp = FLOW_TCP_SYN_SENT;
 		f->variant++;
@@ -638,12 +673,18 @@ live(uint32_t i)
 		f->replied = true;
 		f->tcp = FLOW_TCP_ESTABLISHED;
 		f->settled = w.now;
-	} else if (below(8) == 0) {
+	} else if (f->tcp == FLOW_TCP_CLOSE || below(8) == 0) {
 		/* it ends, and the kernel forgets it */
-		f->alive = f->known = false;
+		if (i % 4 == 0 || f->tcp == FLOW_TCP_CLOSE ||
+		    below(2) == 0) {
+			end_flow(i);
+			return;
+		}
+		/* with words: its node learns whose it is */
+		f->tcp = FLOW_TCP_CLOSE;
 		f->settled = w.now;
-		kernel_end(s, i, below(4) == 0 ? STATETBL_EV_FOREIGN : 0);
-		return;
+		f->closed = s->running && !s->overrun ? w.now : 0;
+		f->closed_at = place(i);
 	}
 	if (!traffic(s, i))
 		lose(i);
@@ -701,6 +742,20 @@ run(int64_t length, unsigned int per_step)
 	}
 }
 
+/* Time goes on, and no packet passes. */
+static void
+run_idle(int64_t length)
+{
+	int64_t end = w.now + length;
+	int i;
+
+	while (w.now < end) {
+		step_time((int64_t)(1 + below(20)) * MS);
+		for (i = 0; i < w.n; i++)
+			age(&w.node[i]);
+	}
+}
+
 /* Nothing new happens, but what is active stays so. */
 static void
 quiet(int64_t length)
@@ -717,7 +772,7 @@ quiet(int64_t length)
 		for (i = 0; i < w.n; i++)
 			age(&w.node[i]);
 		for (k = 0; k < FLOWS; k++)
-			if (w.wish[k].alive && !traffic(&w.node[w.master], k))
+			if (w.wish[k].alive && !traffic(&w.node[place(k)], k))
 				lose(k);
 	}
 }
@@ -725,6 +780,14 @@ quiet(int64_t length)
 static void
 set_cut(int i, bool cut)
 {
+	uint32_t k;
+
+	/* too short to be noticed: nobody looked what happened since */
+	if (w.cut[i] && !cut && w.now - w.cut_at[i] < REPL_SILENT + SEC)
+		for (k = 0; k < FLOWS; k++)
+			if (w.wish[k].ended >= w.cut_at[i])
+				w.wish[k].ended = 0;
+	w.cut_at[i] = w.now;
 	w.cut[i] = cut;
 	if (w.node[i].running)
 		repl_link(w.node[i].r, !cut, now());
@@ -834,6 +897,29 @@ fault(enum fault what)
 		run((int64_t)below(5) * SEC, busy);
 		start(i);
 		break;
+	case FAULT_DIES:	/* both daemons of the master, not its host */
+		i = w.master;
+		stop(i);	/* what changes unseen is taken for new */
+		move_master(other(i));
+		run((int64_t)(1 + below(10)) * SEC, busy);
+		start(i);
+		run((int64_t)below(3) * SEC, busy);
+		if (repl_hold(w.node[i].r) == HOLD_NONE)
+			move_master(i);
+		break;
+	case FAULT_SPLIT:	/* two are MASTER and do not hear each other */
+		i = other(w.master);
+		set_cut(i, true);
+		w.split = i;
+		tell_carp(i);
+		run((int64_t)(1 + below(90)) * SEC, busy);
+		if (below(2) == 0)
+			run_idle((int64_t)below(90) * SEC);
+		set_cut(i, false);
+		run(2 * SEC, busy);	/* they find out which one it is */
+		w.split = -1;
+		tell_carp(i);
+		break;
 	case FAULT_MAX:
 		break;
 	}
@@ -873,6 +959,29 @@ explain(uint64_t seed, const char *what, int i, uint32_t k)
 		}
 		printf("\n");
 	}
+}
+
+/* What ended is nowhere, unless who saw that was restarted since. */
+static void
+judge_ended(uint64_t seed)
+{
+	unsigned int bad = 0;
+	uint32_t k;
+	int i;
+
+	for (k = 0; k < FLOWS; k++) {
+		if (w.wish[k].alive || w.wish[k].ended <= w.stopped)
+			continue;
+		done_ends++;
+		for (i = 0; i < w.n && bad < 5; i++)
+			if (w.node[i].k[k].used &&
+			    w.node[i].k[k].f.status & FLOW_ASSURED) {
+				explain(seed, "came back", i, k);
+				bad++;
+			}
+	}
+	ck_assert_msg(bad == 0, "seed %llu: flows that ended came back",
+	    (unsigned long long)seed);
 }
 
 /* All tables are the same and what lives is in them. */
@@ -923,6 +1032,7 @@ world(uint64_t seed, int nodes)
 	w.rnd = seed * UINT64_C(0x9e3779b97f4a7c15) + 88172645463325252U;
 	w.now = 1000 * SEC;
 	w.n = nodes;
+	w.split = -1;
 	for (i = 0; i < nodes; i++) {
 		w.node[i].id = 0x1000U + below(1000000) * 4 + (uint32_t)i;
 		w.node[i].boot = below(1000000) + 1;
@@ -951,8 +1061,10 @@ one_run(uint64_t seed)
 		fault((enum fault)below(FAULT_MAX));
 		run((int64_t)below(4000) * MS, below(10));
 	}
+	quiet(10 * SEC);
+	judge_ended(seed);
 	/* two complete looks at the tables, and unreplied flows end */
-	quiet(150 * SEC);
+	quiet(140 * SEC);
 	judge(seed);
 	unmake();
 	done_runs++;
@@ -1076,8 +1188,8 @@ main(void)
 	srunner_set_fork_status(sr, CK_NOFORK);
 	srunner_run_all(sr, CK_NORMAL);
 	printf("sim: %lu runs, %lu flows, %lu packets, %lu claims, %lu "
-	    "repairs;", done_runs, done_flows, done_packets, done_claims,
-	    done_repairs);
+	    "repairs, %lu ends;", done_runs, done_flows, done_packets, done_claims,
+	    done_repairs, done_ends);
 	for (i = 0; i < FAULT_MAX; i++)
 		printf(" %s %lu", fault_names[i], faults[i]);
 	printf("\n");

@@ -3146,6 +3146,481 @@ START_TEST(two_nodes_clash)
 }
 END_TEST
 
+/* ---- what ended while one was away ---- */
+
+/* The peer says nothing for so long that it is taken for dead. */
+static void
+fall_silent(void)
+{
+	pass(REPL_SILENT + SEC);
+	settle();
+}
+
+/*
+ * The peer carried f, with STAMP; its traffic came here when the peer was
+ * silent, and here it ended.
+ */
+static void
+end_apart(const struct flow *f)
+{
+	replica(&peer, f, STAMP);
+	hello(&peer);
+	fall_silent();
+	repl_carp(box.r, 1, true, now());
+	event(STATETBL_UPDATE, f);
+	ck_assert_uint_eq(carrier(f), US);
+	pass(10 * MS);
+	gone(f, 0);
+	pass(10 * MS);
+	settle();
+	ck_assert_ptr_null(entry(f));
+	ck_assert_uint_eq(status().ends, 1);
+}
+
+/* The end of f was told, and nothing else of it. */
+static void
+told_end(const struct flow *f)
+{
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 1);
+	ck_assert_uint_eq(said.del[0].h, hash(f));
+	ck_assert_uint_gt(said.del[0].stamp, STAMP);
+	ck_assert_ptr_null(entry(f));
+	ck_assert_uint_eq(said.nasked, 0);
+	no_op();
+}
+
+/* It carries f, and nothing else. */
+static void
+carries_one(struct peer *p, const struct flow *f, uint64_t stamp)
+{
+	p->hdr.count = 1;
+	p->hdr.sum = statedb_mix(hash(f), stamp);
+}
+
+/* A complete look at the kernel, which shows f, if that is not NULL. */
+static void
+look(const struct flow *f)
+{
+	enum statetbl_what what;
+	uint32_t dump;
+
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	ck_assert_uint_eq(what, STATETBL_ALL);
+	if (f != NULL)
+		kernel_says(&box, STATETBL_DUMP, f, 1, 0, dump);
+	repl_dumped(box.r, dump, true, now());
+}
+
+START_TEST(end_told_at_return)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	end_apart(&f);
+	/* it returns; as long as it starts it does not listen */
+	begin();
+	peer.hdr.flags = NATIVE_F_STARTING;
+	carries_one(&peer, &f, STAMP);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 0);
+	begin();
+	peer.hdr.flags = 0;
+	put_ack(box.seq, REPL_WINDOW);
+	send_packet(&peer);
+	told_end(&f);
+	ck_assert_uint_eq(status().ends, 1);
+	/* once; and what it carries now is what we hold of it */
+	begin();
+	put_ack(box.seq, REPL_WINDOW);
+	agree(&peer);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 0);
+	ck_assert_uint_eq(status().ends, 0);
+}
+END_TEST
+
+/* It was told, but did not hear it: nobody knew yet that it was away. */
+START_TEST(end_told_in_vain)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	event(STATETBL_UPDATE, &f);
+	settle();
+	hello(&peer);
+	gone(&f, 0);
+	told_end(&f);
+	fall_silent();
+	ck_assert_uint_eq(status().ends, 1);
+	begin();
+	put_ack(box.seq, REPL_WINDOW);
+	carries_one(&peer, &f, STAMP);
+	send_packet(&peer);
+	told_end(&f);
+}
+END_TEST
+
+/* It tells of it, or lists it: the end is the answer, each time. */
+START_TEST(end_is_the_answer)
+{
+	struct flow f = flow(1);
+	const struct flow *list[1] = { &f };
+	uint64_t first = hash(&f) >> 52 << 52, stamp = STAMP;
+	int i;
+
+	meet(&peer, PEER);
+	end_apart(&f);
+	carries_one(&peer, &f, STAMP);
+	begin();
+	put_ack(box.seq, REPL_WINDOW);
+	send_packet(&peer);
+	told_end(&f);
+	for (i = 0; i < 2; i++) {
+		begin();
+		put_ack(box.seq, REPL_WINDOW);
+		put_flow(&f, PEER, STAMP, 0);
+		put_flow(&f, PEER, STAMP, 0);
+		send_packet(&peer);
+		told_end(&f);
+		begin();
+		put_ack(box.seq, REPL_WINDOW);
+		put_keys(list, &stamp, 1, STATEDB_BUCKET(hash(&f)), first,
+		    first | (~UINT64_C(0) >> 12));
+		send_packet(&peer);
+		told_end(&f);
+	}
+	ck_assert_uint_eq(status().stale, 4);
+	ck_assert_uint_eq(status().repaired_put, 0);
+	/* it waits for credit as all do */
+	begin();
+	put_ack(box.seq, 0);
+	put_flow(&f, PEER, STAMP, 0);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 0);
+	begin();
+	put_ack(box.seq, REPL_WINDOW);
+	send_packet(&peer);
+	told_end(&f);
+	/* as old as the end: over; newer: another one */
+	tell(&peer, &f, said.del[0].stamp, 0);
+	ck_assert_ptr_null(entry(&f));
+	tell(&peer, &f, said.del[0].stamp + 1, 0);
+	one_op(STATETBL_PUT, 0, &f);
+	ck_assert_uint_eq(carrier(&f), PEER);
+}
+END_TEST
+
+/* Of another one that is away, and the third has it: the same. */
+START_TEST(end_of_orphan)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	meet(&third, THIRD);
+	end_apart(&f);
+	begin();
+	put_ack(box.seq, REPL_WINDOW);
+	third.hdr.count = 1;
+	put_flow(&f, PEER, STAMP, 0);
+	send_packet(&third);
+	(void)listen_now();
+	ck_assert_uint_ge(said.ndel, 1);
+	ck_assert_uint_eq(said.del[0].h, hash(&f));
+	ck_assert_ptr_null(entry(&f));
+	/* it does not carry it, and is told all; the other one is not */
+	hello(&third);
+	ck_assert_uint_eq(status().ends, 1);
+}
+END_TEST
+
+/* An end that we heard of is remembered for the third. */
+START_TEST(end_heard)
+{
+	struct flow f = flow(1), g = flow(2), h = unreplied(3);
+
+	meet(&peer, PEER);
+	meet(&third, THIRD);
+	replica(&peer, &f, STAMP);
+	replica(&peer, &g, STAMP);
+	replica(&peer, &h, STAMP);
+	hello(&third);
+	pass(REPL_SILENT - SEC);
+	hello(&peer);
+	pass(2 * SEC);
+	settle();
+	tell_del(&peer, &f, STAMP + 9);
+	ck_assert_uint_eq(status().ends, 1);
+	/* not if its time was over, nor what nobody answered */
+	tell_del(&peer, &h, STAMP + 9);
+	entry(&g)->deadline = repl_sec(box.r, now()) + REPL_EXTRA;
+	tell_del(&peer, &g, STAMP + 9);
+	ck_assert_uint_eq(status().ends, 1);
+	settle();
+	third.hdr.count = 1;
+	begin();
+	put_ack(box.seq, REPL_WINDOW);
+	put_flow(&f, THIRD, STAMP - 1, 0);
+	send_packet(&third);
+	(void)listen_now();
+	ck_assert_uint_ge(said.ndel, 1);
+	ck_assert_uint_eq(said.del[0].h, hash(&f));
+	ck_assert_uint_eq(said.del[0].stamp, STAMP + 9);
+	ck_assert_ptr_null(entry(&f));
+}
+END_TEST
+
+/* That it went here proves nothing: neither by its time, nor a replica's. */
+START_TEST(end_not_seen)
+{
+	static const struct {
+		bool		 master, own;
+		unsigned int	 after;		/* s */
+		uint8_t		 tcp, status;
+		uint64_t	 ends;
+	} t[] = {
+		{ true, true, 10, FLOW_TCP_ESTABLISHED, FLOW_ASSURED, 1 },
+		{ true, true, 300, FLOW_TCP_ESTABLISHED, FLOW_ASSURED, 0 },
+		{ true, true, 300, FLOW_TCP_TIME_WAIT, FLOW_ASSURED, 1 },
+		{ true, true, 300, FLOW_TCP_FIN_WAIT, FLOW_ASSURED, 1 },
+		{ true, true, 10, FLOW_TCP_ESTABLISHED, 0, 0 },
+		{ true, false, 10, FLOW_TCP_ESTABLISHED, FLOW_ASSURED, 1 },
+		{ true, false, 320, FLOW_TCP_ESTABLISHED, FLOW_ASSURED, 0 },
+		{ false, false, 10, FLOW_TCP_ESTABLISHED, FLOW_ASSURED, 0 },
+	};
+	struct flow f;
+	uint32_t i;
+
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		teardown();
+		setup();
+		f = flow(i);
+		f.tcp_state = t[i].tcp;
+		f.status = (uint8_t)(FLOW_SEEN_REPLY | t[i].status);
+		meet(&peer, PEER);
+		if (!t[i].own)
+			replica(&peer, &f, STAMP);
+		hello(&peer);
+		fall_silent();
+		repl_carp(box.r, t[i].master ? 1 : 0, true, now());
+		if (t[i].own)
+			event(STATETBL_NEW, &f);
+		settle();
+		pass((t[i].after - (t[i].own ? 0 : 4)) * SEC);
+		gone(&f, 0);
+		pass(MS);
+		settle();
+		ck_assert_msg(status().ends == t[i].ends, "row %u: %llu", i,
+		    (unsigned long long)status().ends);
+		/* what it has goes on to be put in, or is over */
+		if (t[i].own)
+			continue;
+		begin();
+		put_ack(box.seq, REPL_WINDOW);
+		carries_one(&peer, &f, STAMP);
+		put_flow(&f, PEER, STAMP, 0);
+		send_packet(&peer);
+		ck_assert_uint_eq(entry(&f) != NULL, t[i].ends == 0);
+		settle();
+	}
+}
+END_TEST
+
+/* It begins anew here: its old end is told to nobody. */
+START_TEST(end_and_anew)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	end_apart(&f);
+	event(STATETBL_NEW, &f);
+	pass(10 * MS);
+	settle();
+	begin();
+	put_ack(box.seq, REPL_WINDOW);
+	carries_one(&peer, &f, STAMP);
+	put_flow(&f, PEER, STAMP, 0);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.ndel, 0);
+	ck_assert_uint_eq(carrier(&f), US);
+	no_op();
+}
+END_TEST
+
+/* Its host was booted anew, or it was away too long: nothing is kept for it. */
+START_TEST(end_dropped)
+{
+	struct flow f = flow(1);
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		teardown();
+		setup();
+		meet(&peer, PEER);
+		end_apart(&f);
+		if (i == 0) {
+			peer.epoch++;
+			peer.hdr.boot++;
+			hello(&peer);
+			ck_assert_uint_eq(status().ends, 0);
+		} else {
+			pass(REPL_FORGET - 10 * SEC);
+			ck_assert_uint_eq(status().ends, 1);
+			pass(10 * SEC);
+			ck_assert_uint_eq(status().ends, 0);
+			hello(&peer);
+		}
+		(void)listen_now();
+		ck_assert_uint_eq(said.ndel, 0);
+		tell(&peer, &f, STAMP, 0);
+		one_op(STATETBL_PUT, 0, &f);
+		settle();
+	}
+}
+END_TEST
+
+/* As many as there is room for; the oldest is written over. */
+START_TEST(ends_many)
+{
+	struct flow f;
+	uint32_t i, k;
+
+	meet(&peer, PEER);
+	f = flow(0);
+	end_apart(&f);
+	for (i = 1; i <= ENDS_MAX; i++) {
+		f = flow(i);
+		event(STATETBL_NEW, &f);
+		if (i % 64 != 0)
+			continue;
+		pass(MS);
+		for (k = i - 63; k <= i; k++) {
+			f = flow(k);
+			gone(&f, 0);
+		}
+		pass(MS);
+	}
+	ck_assert_uint_eq(status().ends, ENDS_MAX);
+	ck_assert_uint_eq(status().ends_lost, 1);
+	/* the first is forgotten, the others are not */
+	begin();
+	put_ack(box.seq, 0);
+	peer.hdr.count = 3;
+	for (i = 0; i < 3; i++) {
+		f = flow(i);
+		put_flow(&f, PEER, STAMP, 0);
+	}
+	send_packet(&peer);
+	for (i = 0; i < 3; i++) {
+		f = flow(i);
+		ck_assert_int_eq(entry(&f) != NULL, i == 0);
+	}
+	/* all are told: 16 bytes each */
+	for (i = 0; i <= ENDS_MAX / 80; i++) {
+		pass(MS);
+		begin();
+		put_ack(box.seq, REPL_WINDOW);
+		send_packet(&peer);
+		(void)listen_to(&box, REPL_WINDOW + 2);
+	}
+	(void)ops(&box);
+	hello(&peer);
+	ck_assert_uint_eq(status().ends, 0);
+}
+END_TEST
+
+/* The other one says that it ended there; here its traffic went on. */
+START_TEST(end_and_lives)
+{
+	static const struct {
+		int		 seen;	/* 0: before; 1: by the next look; 2: by
+					   one after that; 3: an event */
+		bool		 late;	/* the end is from after the return */
+		bool		 stays;
+	} t[] = {
+		{ 0, false, false }, { 1, false, false }, { 2, false, true },
+		{ 3, false, true }, { 3, true, false },
+	};
+	struct flow f, more;
+	uint64_t stamp;
+	uint32_t i;
+
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		teardown();
+		setup();
+		f = flow(i);
+		more = f;
+		more.timeout = 400;
+		meet(&peer, PEER);
+		own(&f);
+		hello(&peer);
+		fall_silent();
+		look(t[i].seen == 1 ? &more : NULL);
+		settle();
+		pass(20 * SEC);
+		more.timeout = 500;
+		if (t[i].seen == 2) {
+			repl_now(box.r, now());
+			look(&more);
+		}
+		if (t[i].seen == 3)
+			event(STATETBL_UPDATE, &more);
+		settle();
+		stamp = entry(&f)->stamp + 5 * SEC / MONOTIME_USEC;
+		peer.hdr.clock = t[i].late ? stamp - 1 : stamp;
+		hello(&peer);
+		settle();
+		tell_del(&peer, &f, stamp);
+		if (!t[i].stays) {
+			one_op(STATETBL_DELETE_IDLE, 0, &f);
+			continue;
+		}
+		ck_assert_msg(ops(&box) == 0, "row %u: operation %u", i,
+		    box.op[0].type);
+		/* and the other one shall have it again */
+		(void)listen_now();
+		ck_assert_uint_eq(said.nflow, 1);
+		ck_assert_uint_gt(said.flow[0].stamp, stamp);
+	}
+}
+END_TEST
+
+/* Both ends: two nodes that lost each other, and the carrier moved. */
+START_TEST(two_nodes_ended)
+{
+	struct flow f;
+	uint32_t i;
+
+	box_begin(&box2, PEER);
+	for (i = 0; i < 3000; i++) {
+		f = flow(i);
+		kernel_says(&box, STATETBL_NEW, &f, 1, 0, 0);
+	}
+	together(2 * SEC, 0);
+	ck_assert(in_step());
+	T += 5 * SEC;
+	repl_tick(box.r, now());
+	repl_tick(box2.r, now());
+	repl_carp(box2.r, 1, true, now());
+	for (i = 0; i < 3000; i += 3) {
+		f = flow(i);
+		kernel_says(&box2, STATETBL_DESTROY, &f, 1, 0, 0);
+	}
+	repl_tick(box2.r, now());
+	/* one packet of five is lost */
+	together(3 * SEC, 5);
+	together(SEC, 0);
+	ck_assert(in_step());
+	ck_assert_uint_eq(statedb_count(box.db), 2000);
+	ck_assert_uint_eq(statedb_count(box2.db), 2000);
+}
+END_TEST
+
 /* Packets as large as they get, and a bucket that fills more than one. */
 START_TEST(two_nodes_jumbo)
 {
@@ -3591,6 +4066,9 @@ main(void)
 		keys, stamp_went_back, questions, questions_lost, probes,
 		two_nodes, two_nodes_clash, two_nodes_jumbo,
 		narrower_peer,
+		end_told_at_return, end_told_in_vain, end_is_the_answer,
+		end_of_orphan, end_heard, end_not_seen, end_and_anew, end_dropped, ends_many,
+		end_and_lives, two_nodes_ended,
 		alone, bulk, bulk_fails, numbers, dumps, foreign,
 		foreign_native, native_at,
 	};

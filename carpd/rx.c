@@ -91,7 +91,18 @@ log_drop(struct engine *e, struct dev *d, const struct ipaddr *src,
 	    ipaddr_print(src, buf, sizeof(buf)), d->name);
 }
 
-/* The line of this sender, or the one that was silent for longest. */
+/* Whose line is given away first: free, not verified, silent for longest. */
+static bool
+peer_worth_less(const struct peer *a, const struct peer *b)
+{
+	if (a->addr.af == 0 || b->addr.af == 0)
+		return (b->addr.af != 0);
+	if (a->verified != b->verified)
+		return (b->verified);
+	return (monotime_cmp(a->heard, b->heard) < 0);
+}
+
+/* The line of this sender, or one that may be given to it. */
 static struct peer *
 peer_find(struct peer *peers, const struct ipaddr *src, uint8_t vhid)
 {
@@ -101,8 +112,7 @@ peer_find(struct peer *peers, const struct ipaddr *src, uint8_t vhid)
 		if (p->addr.af != 0 && p->vhid == vhid &&
 		    ipaddr_cmp(&p->addr, src) == 0)
 			return (p);
-		if (old->addr.af != 0 && (p->addr.af == 0 ||
-		    monotime_cmp(p->heard, old->heard) < 0))
+		if (peer_worth_less(p, old))
 			old = p;
 	}
 	memset(old, 0, sizeof(*old));

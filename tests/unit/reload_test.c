@@ -22,6 +22,7 @@
 #include "carpd/engine.h"
 #include "common/hmac.h"
 #include "common/log.h"
+#include "common/wire/cksum.h"
 
 #define DEVS		3
 #define NAMES		6
@@ -624,6 +625,90 @@ START_TEST(random_pairs)
 }
 END_TEST
 
+/* ---- who is remembered ---- */
+
+/* A frame of another node, as it came by. */
+static size_t
+overhear(struct bench *from, uint8_t *frame, size_t size)
+{
+	ssize_t	 n;
+
+	while ((n = recv(from->wire[0], frame, size, 0)) > 0)
+		if (n > 34 && frame[23] == 112)
+			return ((size_t)n);
+	ck_abort_msg("nobody spoke");
+	return (0);
+}
+
+static void
+play(struct bench *to, const uint8_t *frame, size_t len)
+{
+	ck_assert_int_eq(send(to->wire[0], frame, len, 0), (ssize_t)len);
+	rx_drain(dev_get(to->e, "dev0"));
+}
+
+/* The same from another address, with a digest that cannot be right. */
+static void
+forge(uint8_t *frame, size_t len, uint8_t host)
+{
+	uint16_t	 sum;
+
+	frame[14 + 15] = host;
+	frame[14 + 10] = frame[14 + 11] = 0;
+	sum = cksum_fin(cksum_add(0, frame + 14, 20));
+	frame[14 + 10] = (uint8_t)(sum >> 8);
+	frame[14 + 11] = (uint8_t)sum;
+	frame[len - 1] ^= host;
+}
+
+static bool
+remembers(const struct node *n, uint8_t host)
+{
+	const struct peer	*p;
+
+	for (p = n->peers; p < n->peers + ENGINE_PEERS_MAX; p++)
+		if (p->addr.af == AF_INET && p->addr.bytes[3] == host)
+			return (true);
+	return (false);
+}
+
+/* Rubbish from hundreds of addresses pushes out nobody who has the key. */
+START_TEST(strangers_many)
+{
+	static const char	 text[] = "carp0 on dev0 { vhid 1 { advskew 1 } "
+	    "pass \"a\" address 192.0.2.99/24 }\n";
+	struct bench		*a = bench_new(), *b = bench_new();
+	struct config		*c = config_load_mem("text", text,
+				    strlen(text), quiet, quiet, NULL);
+	struct vhost_event	 ev = { .type = VHOST_EV_FORCE,
+				    .state = VHOST_MASTER };
+	uint8_t			 frame[2048];
+	const struct node	*n;
+	size_t			 len;
+	int			 i;
+
+	ck_assert_ptr_nonnull(c);
+	a->e->nodeid = 8;
+	vif_apply(a->e, c);
+	vif_apply(b->e, c);
+	n = vif_find(b->e, "carp0")->nodes[0];
+	node_event(vif_find(a->e, "carp0")->nodes[0], &ev);
+	len = overhear(a, frame, sizeof(frame));
+	play(b, frame, len);
+	ck_assert(remembers(n, 1));
+	ck_assert_uint_eq(b->e->count[COUNT_BADAUTH], 0);
+	for (i = 2; i < 200; i++) {
+		forge(frame, len, (uint8_t)i);
+		play(b, frame, len);
+	}
+	ck_assert(remembers(n, 199));	/* the latest of them, too */
+	ck_assert(remembers(n, 1));
+	config_free(c);
+	bench_free(a);
+	bench_free(b);
+}
+END_TEST
+
 /* ---- a carpdev that the parent opens ---- */
 
 /* Its link may be told between its socket and its slots. */
@@ -832,6 +917,7 @@ main(void)
 	tcase_add_test(tc, random_pairs);
 	tcase_add_test(tc, carpdev_chosen);
 	tcase_add_test(tc, link_before_slots);
+	tcase_add_test(tc, strangers_many);
 	tcase_add_test(tc, address_told_again);
 	tcase_set_timeout(tc, 120);
 	suite_add_tcase(s, tc);

@@ -1649,6 +1649,31 @@ START_TEST(group_closes)
 }
 END_TEST
 
+/*
+ * Who drains takes on until its successor speaks: then both would.  Outside of
+ * a group there is one MAC, which the switch moves, and it drains to the end.
+ */
+START_TEST(group_drains)
+{
+	struct frame	 f = carp4(peer, 3, 255);
+
+	group(_i);
+	if (nodes == 1)
+		return;
+	set_nodes(all_nodes(), STEER_STATE_DRAIN);
+	(void)run(in, f);
+	ck_assert_int_eq(steer_slot_get(slots, 1), STEER_STATE_DRAIN);
+	ck_assert_int_eq(steer_slot_get(slots, 3), STEER_STATE_OFF);
+	f = carp6(peer, 1);
+	(void)run(in, f);
+	ck_assert_int_eq(steer_slot_get(slots, 1), STEER_STATE_OFF);
+	steer_remove_group(st, 1);
+	set_nodes(all_nodes(), STEER_STATE_DRAIN);
+	(void)run(in, f);
+	ck_assert_int_eq(steer_slot_get(slots, 1), STEER_STATE_DRAIN);
+}
+END_TEST
+
 /* Mode arp: each node has a MAC of its own, and gets all for it. */
 START_TEST(group_arp_macs)
 {
@@ -2212,6 +2237,7 @@ suite(bool measuring)
 	tcase_add_loop_test(tc, group_out_from, 0, GROUPS);
 	tcase_add_loop_test(tc, group_marked, 0, GROUPS);
 	tcase_add_loop_test(tc, group_closes, 0, GROUPS);
+	tcase_add_loop_test(tc, group_drains, 0, GROUPS);
 	tcase_add_loop_test(tc, group_arp_macs, 0, GROUPS);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("life");

@@ -116,7 +116,7 @@ collect(struct engine *e, monotime_t now, struct node_timer **due)
 		if (timer_due(t, now))
 			due[n++] = t;
 	}
-	/* unlike qsort() it asks for no memory */
+	/* asks for the memory of one entry, qsort() perhaps of all */
 	(void)heapsort(due, n, sizeof(*due), by_dev);
 	return (n);
 }

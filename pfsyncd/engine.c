@@ -823,7 +823,8 @@ got_socket(struct engine *e, const struct sync_socket *s, int fd)
 static void
 got_link(struct engine *e, const struct sync_link *l)
 {
-	if (l->ifindex == 0)
+	/* after a reload it may be that of another syncdev */
+	if (l->ifindex == 0 || !l->open)
 		close_sock(e);
 	e->link = l->running != 0;
 	e->link_told = true;

@@ -55,7 +55,8 @@ struct sync_socket {		/* syncdev is there; descriptor rides along */
 struct sync_link {		/* syncdev's link; gone: ifindex 0 */
 	int32_t		 ifindex;
 	uint8_t		 running;
-	uint8_t		 pad[3];
+	uint8_t		 open;		/* the socket told last is in use */
+	uint8_t		 pad[2];
 };
 struct sync_carp {		/* what carpd says */
 	uint8_t		 connected;

@@ -289,6 +289,7 @@ tell_link(struct syncdev *d)
 	memset(&l, 0, sizeof(l));
 	l.ifindex = d->ifindex;
 	l.running = d->running && d->open;
+	l.open = d->open;
 	if (d->link_told && memcmp(&l, &d->link, sizeof(l)) == 0)
 		return;
 	d->link = l;

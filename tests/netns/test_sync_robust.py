@@ -335,6 +335,19 @@ def test_reload_of_sockets(pair):
     hold_is(one, "syncdev")
     reload(one, good[0], "syncing from %s with %s" % (SYNC4["fw1"], GROUP))
     pair.replicates()
+    # one that cannot be used yet: the old one is not listened to any more
+    pair.lab.ip("fw1", "link", "add", "bare0", "up", "type", "veth",
+                "peer", "name", "bare1")
+    pair.lab.ip("fw1", "link", "set", "dev", "bare1", "up")
+    reload(one, sync_config(syncdev="bare0"), "bare0 has no IPv4 address")
+    hold_is(one, "syncdev")
+    wait_for(lambda: not two.in_step(), 10, "silence")
+    heard, sent = one.counters()["ipackets"], two.counters()["opackets"]
+    wait_for(lambda: two.counters()["opackets"] > sent + 2, 10, "more hellos")
+    assert one.counters()["ipackets"] == heard
+    reload(one, good[0], "syncing from %s with %s" % (SYNC4["fw1"], GROUP))
+    pair.lab.ip("fw1", "link", "del", "bare0")
+    pair.replicates()
     for d, peer, text in ((one, "fw2", good[0]), (two, "fw1", good[1])):
         reload(d, "syncpeer %s\n%s" % (SYNC4[peer], text),
                "with " + SYNC4[peer])

@@ -1505,9 +1505,13 @@ START_TEST(leaving_with_flows)
 	struct repl_peer info;
 	struct flow f = flow(1);
 	uint8_t rec[4] = { 0, 0, 8, 0x88 };
+	uint32_t i;
 	size_t at;
 
 	meet(&peer, PEER);
+	/* no number is free for an unknown creator but its own */
+	for (i = 2; i < STATEDB_CARRIERS; i++)
+		meet(&third, 0x1000 + i);
 	begin();
 	at = pw.used;
 	put_flow(&f, PEER, STAMP, 0);

@@ -782,8 +782,12 @@ set_cut(int i, bool cut)
 {
 	uint32_t k;
 
-	/* too short to be noticed: nobody looked what happened since */
-	if (w.cut[i] && !cut && w.now - w.cut_at[i] < REPL_SILENT + SEC)
+	/*
+	 * Too short to be noticed: nobody looked what happened since; or what
+	 * moved here just before it had not been seen yet, and is claimed late.
+	 */
+	if (w.cut[i] && !cut && (w.now - w.cut_at[i] < REPL_SILENT + SEC ||
+	    w.cut_at[i] - w.moved < 20 * SEC))
 		for (k = 0; k < FLOWS; k++)
 			if (w.wish[k].ended >= w.cut_at[i])
 				w.wish[k].ended = 0;
@@ -918,6 +922,7 @@ fault(enum fault what)
 		set_cut(i, false);
 		run(2 * SEC, busy);	/* they find out which one it is */
 		w.split = -1;
+		w.moved = w.now;
 		tell_carp(i);
 		break;
 	case FAULT_MAX:

@@ -211,7 +211,7 @@ sum_up() {	# sum_up FILE: what a worker left
 	fi
 }
 
-# Two files beside each other, the longest first: they wait most of the time.
+# Three files beside each other, the longest first: they wait most of the time.
 namespaces() {
 	if ! /usr/bin/python3 -c 'import pytest' 2>/dev/null; then
 		skip "tests/netns, tests/interop: no pytest for python3"
@@ -219,8 +219,9 @@ namespaces() {
 	fi
 	files=${PYTESTS:-}
 	if [ -z "$files" ]; then
-		for n in sync_robust failover sync_repair demo unicast review \
-		    robust sync knobs carpdev leftovers sync_rules; do
+		for n in active peers knobs carpdev sync_repair review \
+		    demo_active unicast robust failover sync demo \
+		    leftovers autodev sync_rules; do
 			files="$files tests/netns/test_$n.py"
 		done
 		for t in tests/netns/test_*.py tests/interop/test_*.py; do
@@ -232,10 +233,13 @@ namespaces() {
 	fi
 	# shellcheck disable=SC2086
 	worker $files &
-	other=$!
+	second=$!
+	# shellcheck disable=SC2086
+	worker $files &
+	third=$!
 	# shellcheck disable=SC2086
 	worker $files
-	wait "$other"
+	wait "$second" "$third"
 	if [ -n "${CHECK_LONG:-}" ]; then	# these measure: alone
 		wait
 		for t in tests/long/test_*.py; do

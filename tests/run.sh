@@ -219,10 +219,13 @@ namespaces() {
 	fi
 	files=${PYTESTS:-}
 	if [ -z "$files" ]; then
-		for n in active peers knobs carpdev sync_repair review \
-		    demo_active unicast robust failover sync demo \
-		    leftovers autodev sync_rules; do
-			files="$files tests/netns/test_$n.py"
+		for n in netns/test_active netns/test_peers netns/test_knobs \
+		    netns/test_sync_repair netns/test_carpdev \
+		    netns/test_review interop/test_ucarp \
+		    netns/test_demo_active netns/test_robust \
+		    interop/test_openbsd_replay netns/test_unicast \
+		    netns/test_leftovers netns/test_failover; do
+			files="$files tests/$n.py"
 		done
 		for t in tests/netns/test_*.py tests/interop/test_*.py; do
 			case "$files " in

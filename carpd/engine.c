@@ -223,6 +223,7 @@ kif_readable(int fd, int what, void *arg)
 	(void)fd;
 	(void)what;
 	kif_read(e->kif);
+	ledger_startup(e);	/* perhaps that was all there is */
 }
 
 static void

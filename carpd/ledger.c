@@ -235,6 +235,9 @@ ledger_startup(struct engine *e)
 	if (!e->configured || (e->g.sync_wait != 0 && !e->synced) ||
 	    demote_get(&e->ledger, "carpd", "carp", "startup") == 0)
 		return;
+	/* addresses come after links: who lacks a source may have one soon */
+	if (!kif_idle(e->kif))
+		return;
 	TAILQ_FOREACH(d, &e->devs, entry)
 		if (dev_waits(d))
 			return;

@@ -52,6 +52,7 @@ def test_adverts_are_those_of_the_format(capture):
     # 128 while it starts: to its first advertisement, where that is the proof
     # that the way is open
     demotes = [h.demote for h in adverts]
+    assert demotes[0] == 128
     while demotes[0] == 128:
         demotes.pop(0)
     assert demotes == sorted(demotes) and set(demotes) == {0, 20}

@@ -745,6 +745,12 @@ END_TEST
 
 /* ---- what the kernel tells of addresses ---- */
 
+static int
+startup(const struct bench *b)
+{
+	return (demote_get(&b->e->ledger, "carpd", "carp", "startup"));
+}
+
 static void
 address(struct bench *b, const char *text, enum kif_event_type type,
     bool tentative, uint8_t proto)
@@ -903,6 +909,74 @@ no_log(int pri, const char *line, void *arg)
 	(void)arg;
 }
 
+/*
+ * A link is told before the addresses: a vhid that has no source yet will run
+ * in a moment, so the demotion of the start is not over.
+ */
+START_TEST(startup_waits_for_addresses)
+{
+	static const char	 text[] = "carp0 on dev0 { vhid 1 pass \"a\" "
+	    "address 2001:db8::1/64 }\n";
+	struct bench		*b = bench_new();
+	struct config		*c = config_load_mem("text", text,
+				    strlen(text), quiet, quiet, NULL);
+	struct dev		*d;
+	struct kif_event	 k = { .type = KIF_LINK, .running = true };
+
+	ck_assert_ptr_nonnull(c);
+	TAILQ_FOREACH(d, &b->e->devs, entry)
+		d->link_known = d->link = true;
+	d = dev_get(b->e, "dev0");
+	memset(&d->src6, 0, sizeof(d->src6));
+	d->link = d->link_known = d->proven = false;
+	k.ifindex = d->ifindex;
+	ck_assert(ledger_set(b->e, "carpd", "carp", "startup", DEMOTE_STARTUP,
+	    0));
+	vif_apply(b->e, c);		/* which asks for all there is */
+	ck_assert(!kif_idle(b->e->kif));
+	dev_kif_event(&k, b->e);
+	ck_assert_int_eq(vif_find(b->e, "carp0")->nodes[0]->v.state,
+	    VHOST_INIT);
+	ck_assert_int_eq(startup(b), DEMOTE_STARTUP);
+	address(b, "fe80::1/64", KIF_ADDR_ADD, false, 0);
+	ck_assert_int_eq(vif_find(b->e, "carp0")->nodes[0]->v.state,
+	    VHOST_BACKUP);
+	while (!kif_idle(b->e->kif))
+		kif_read(b->e->kif);
+	ledger_startup(b->e);
+	ck_assert_int_eq(startup(b), DEMOTE_STARTUP);
+	dev_prove(d);			/* somebody was heard there */
+	ck_assert_int_eq(startup(b), 0);
+	config_free(c);
+	bench_free(b);
+}
+END_TEST
+
+/* The same without an address ever: what cannot run is not waited for. */
+START_TEST(startup_ends_without_addresses)
+{
+	static const char	 text[] = "carp0 on dev0 { vhid 1 pass \"a\" "
+	    "address 2001:db8::1/64 }\n";
+	struct bench		*b = bench_new();
+	struct config		*c = config_load_mem("text", text,
+				    strlen(text), quiet, quiet, NULL);
+	struct dev		*d = dev_get(b->e, "dev0");
+
+	ck_assert_ptr_nonnull(c);
+	memset(&d->src6, 0, sizeof(d->src6));
+	d->proven = false;
+	ck_assert(ledger_set(b->e, "carpd", "carp", "startup", DEMOTE_STARTUP,
+	    0));
+	vif_apply(b->e, c);
+	while (!kif_idle(b->e->kif))
+		kif_read(b->e->kif);
+	ledger_startup(b->e);
+	ck_assert_int_eq(startup(b), 0);
+	config_free(c);
+	bench_free(b);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -917,6 +991,8 @@ main(void)
 	tcase_add_test(tc, random_pairs);
 	tcase_add_test(tc, carpdev_chosen);
 	tcase_add_test(tc, link_before_slots);
+	tcase_add_test(tc, startup_waits_for_addresses);
+	tcase_add_test(tc, startup_ends_without_addresses);
 	tcase_add_test(tc, strangers_many);
 	tcase_add_test(tc, address_told_again);
 	tcase_set_timeout(tc, 120);

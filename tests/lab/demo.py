@@ -13,15 +13,12 @@ every figure of the final table can be recomputed:
 At the end the same with pfsyncd off, to see what it was good for.
 """
 import contextlib
-import json
-import os
-import signal
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import report  # noqa: E402
+import stage  # noqa: E402
 from lab import (CARPD, FLOWS, PFSYNCD, SERVER4, STREAM, VIP_WAN,  # noqa: E402
                  Lab, Stream, Timeout, now_ns, wait_for)
 from sync import Cluster, Conn, compare, same, wait_same  # noqa: E402
@@ -293,50 +290,14 @@ class Demo:
         """What the figures were made from."""
         if self.stream is not None:
             self.stream.send.end()
-        with open(self.dir / "events.jsonl", "w") as f:
-            for e in self.events:
-                f.write(json.dumps(e) + "\n")
-        for d in (self.mickey, self.minnie, self.sync1, self.sync2):
-            lines = d.log + (d.proc.lines if d.proc else [])
-            (self.dir / (d.name + d.suffix + ".log")).write_text(
-                "".join("%d %s\n" % line for line in lines))
+        stage.save(self.dir, self.events,
+                   (self.mickey, self.minnie, self.sync1, self.sync2))
         say("The packet log, the events and the daemons' logs: %s" % self.dir)
 
 
-def on_signal(sig, _frame):
-    # once is enough: what cleans up must not be disturbed
-    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(s, signal.SIG_IGN)
-    sys.exit(128 + sig)
-
-
 def main():
-    if os.geteuid() != 0:
-        print("demo: needs root, for network namespaces", file=sys.stderr)
-        return 1
-    for tool in (CARPD, PFSYNCD, STREAM, FLOWS):
-        if not os.access(tool, os.X_OK):
-            print("demo: %s is not built: run make" % tool, file=sys.stderr)
-            return 1
-    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(s, on_signal)
-    logdir = Path(os.environ.get("DEMO_LOG") or
-                  tempfile.mkdtemp(prefix="carpd-demo."))
-    logdir.mkdir(parents=True, exist_ok=True)
-    status = 0
-    Lab.sweep("demo")
-    with Lab("demo") as lab:
-        demo = Demo(lab, logdir)
-        try:
-            demo.prepare()
-            demo.run()
-            demo.table()
-        except (Timeout, AssertionError) as e:
-            print("demo: failed: %s" % e, file=sys.stderr)
-            status = 1
-        finally:
-            demo.save()
-    return status
+    return stage.run("demo", (CARPD, PFSYNCD, STREAM, FLOWS), Lab("demo"),
+                     "demo", Demo)
 
 
 if __name__ == "__main__":

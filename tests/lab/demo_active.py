@@ -8,15 +8,12 @@ are removed however it ends.  The streams' packet logs (report.py reads them),
 the events and the daemons' logs stay in DEMO_LOG (default: a new directory in
 /tmp).
 """
-import json
-import os
-import signal
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import report  # noqa: E402
+import stage  # noqa: E402
 from active import LAN, PASS, Flock, config  # noqa: E402
 from lab import (CARPD, PFSYNCD, STREAM, Timeout, now_ns,  # noqa: E402
                  wait_for)
@@ -251,53 +248,14 @@ class Demo:
                 sum(f.lost for k, f in whole.items() if node[k] == 1)))
 
     def save(self):
-        with open(self.dir / "events.jsonl", "w") as f:
-            for e in self.events:
-                f.write(json.dumps(e) + "\n")
-        for d in self.flock.ducks + self.syncs:
-            lines = d.log + (d.proc.lines if d.proc else [])
-            (self.dir / (d.name + d.suffix + ".log")).write_text(
-                "".join("%d %s\n" % line for line in lines))
+        stage.save(self.dir, self.events,
+                   self.flock.ducks + self.syncs)
         say("The packet logs, the events and the daemons' logs: %s" % self.dir)
 
 
-def on_signal(sig, _frame):
-    # once is enough: what cleans up must not be disturbed
-    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(s, signal.SIG_IGN)
-    sys.exit(128 + sig)
-
-
 def main():
-    if os.geteuid() != 0:
-        print("demo-active: needs root, for network namespaces",
-              file=sys.stderr)
-        return 1
-    for tool in (CARPD, PFSYNCD, STREAM):
-        if not os.access(tool, os.X_OK):
-            print("demo-active: %s is not built: run make" % tool,
-                  file=sys.stderr)
-            return 1
-    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(s, on_signal)
-    logdir = Path(os.environ.get("DEMO_LOG") or
-                  tempfile.mkdtemp(prefix="carpd-demo-active."))
-    logdir.mkdir(parents=True, exist_ok=True)
-    status = 0
-    lab = Flock.up("ducks", "ip")
-    lab.sweep("ducks")
-    with lab:
-        demo = Demo(lab, logdir)
-        try:
-            demo.prepare()
-            demo.run()
-            demo.table()
-        except (Timeout, AssertionError) as e:
-            print("demo-active: failed: %s" % e, file=sys.stderr)
-            status = 1
-        finally:
-            demo.save()
-    return status
+    return stage.run("demo-active", (CARPD, PFSYNCD, STREAM),
+                     Flock.up("ducks", "ip"), "ducks", Demo)
 
 
 if __name__ == "__main__":

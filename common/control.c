@@ -30,7 +30,6 @@ struct control_client {
 	struct control	*c;
 	struct channel	*ch;
 	uint32_t	 id;
-	uid_t		 uid;
 	bool		 subscribed;
 	bool		 doomed;	/* does not read: to be closed */
 };
@@ -241,16 +240,9 @@ static void
 control_client_new(struct control *c, int fd)
 {
 	struct control_client *cl;
-	uid_t uid;
-	gid_t gid;
 
 	if (c->nclients >= CONTROL_CLIENTS_MAX) {
 		log_debug("control: too many clients");
-		close(fd);
-		return;
-	}
-	if (getpeereid(fd, &uid, &gid) == -1) {
-		log_debug("control: no credentials of a client");
 		close(fd);
 		return;
 	}
@@ -258,7 +250,6 @@ control_client_new(struct control *c, int fd)
 		fatal("calloc");
 	cl->c = c;
 	cl->id = control_newid(c);
-	cl->uid = uid;
 	cl->ch = channel_new(fd, control_msg, control_gone, cl);
 	imsgbuf_limit(channel_imsgbuf(cl->ch), CONTROL_QUEUE_MAX);
 	TAILQ_INSERT_TAIL(&c->clients, cl, entry);
@@ -350,12 +341,6 @@ control_find(struct control *c, uint32_t id)
 		if (cl->id == id)
 			return (cl);
 	return (NULL);
-}
-
-uid_t
-control_client_uid(const struct control_client *cl)
-{
-	return (cl->uid);
 }
 
 /* EPIPE and the like come back from the channel as gone: not judged here. */

@@ -37,7 +37,6 @@ void		 control_free(struct control *c);
 /* A stable id of this client, never reused while the daemon runs. */
 uint32_t	 control_client_id(const struct control_client *cl);
 struct control_client *control_find(struct control *c, uint32_t id);
-uid_t		 control_client_uid(const struct control_client *cl);
 /* Answer; a client whose queue overflows is closed later, from the loop. */
 void		 control_reply(struct control_client *cl, uint32_t type,
 		    const void *data, size_t len);

@@ -243,12 +243,6 @@ lex_file(const struct lex *l)
 	return (l->file);
 }
 
-int
-lex_line(const struct lex *l)
-{
-	return (l->line);
-}
-
 const char *
 lex_secrecy(const struct lex *l)
 {

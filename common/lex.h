@@ -57,7 +57,6 @@ int		 lex_open_mem(struct lex *l, const char *name,
 enum lex_type	 lex_next(struct lex *l, struct lex_token *t);
 /* Where the last token came from; the name is valid until lex_free(). */
 const char	*lex_file(const struct lex *l);
-int		 lex_line(const struct lex *l);
 /* Report an error at the current place; counts. */
 void		 lex_error(struct lex *l, const char *fmt, ...)
 		    __attribute__((format(printf, 2, 3)));

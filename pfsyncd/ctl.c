@@ -59,8 +59,9 @@ show_global(struct engine *e, struct control_client *cl, monotime_t now)
 	m.authenticated = e->conf.has_key;
 	m.carp = e->carp;
 	m.masters = (uint8_t)e->masters;
-	m.holding = e->told.hold;
-	(void)strlcpy(m.hold_reason, e->told.reason, sizeof(m.hold_reason));
+	m.holding = e->told.why != HOLD_NONE;
+	(void)strlcpy(m.hold_reason, hold_reason_names[e->told.why],
+	    sizeof(m.hold_reason));
 	m.bulk = (uint8_t)s.bulk;
 	if ((e->conf.dialects & (1U << DIALECT_NATIVE)) == 0 &&
 	    e->pfdial != NULL)
@@ -144,6 +145,24 @@ counter(struct control_client *cl, const char *name, uint64_t value)
 	control_reply(cl, PMSG_CTL_COUNTER, &m, sizeof(m));
 }
 
+/* Messages of the pf dialects by their action. */
+static void
+show_pf_counters(const struct pfdial *d, struct control_client *cl)
+{
+	char name[sizeof(((struct sync_counter *)0)->name)];
+	size_t i;
+
+	for (i = PFSYNC_K_NONE + 1; i < PFSYNC_KINDS; i++) {
+		(void)snprintf(name, sizeof(name), "pf_in_%s",
+		    pfsync_kind_names[i]);
+		counter(cl, name, pfdial_in(d)[i]);
+		(void)snprintf(name, sizeof(name), "pf_out_%s",
+		    pfsync_kind_names[i]);
+		counter(cl, name, pfdial_out(d)[i]);
+	}
+	counter(cl, "pf_lost", pfdial_lost(d));
+}
+
 static void
 show_counters(struct engine *e, struct control_client *cl, monotime_t now)
 {
@@ -173,6 +192,8 @@ show_counters(struct engine *e, struct control_client *cl, monotime_t now)
 	counter(cl, "kernel_deletes", e->stats.deletes);
 	counter(cl, "kernel_failed", e->stats.failed);
 	counter(cl, "kernel_unsupported", e->stats.unsupported);
+	if (e->pfdial != NULL)
+		show_pf_counters(e->pfdial, cl);
 }
 
 static void

@@ -211,7 +211,6 @@ tell_ledger(struct engine *e, monotime_t now)
 {
 	struct hold_in in;
 	struct sync_hold m;
-	enum hold_reason why;
 	monotime_t next;
 
 	memset(&in, 0, sizeof(in));
@@ -223,11 +222,9 @@ tell_ledger(struct engine *e, monotime_t now)
 	in.pf = e->pfdial != NULL;
 	if (in.pf)
 		in.pf_bulk = pfdial_bulk_state(e->pfdial);
-	why = hold_step(&e->hold, &in, now, &next);
 	memset(&m, 0, sizeof(m));
-	m.hold = why != HOLD_NONE;
+	m.why = (uint8_t)hold_step(&e->hold, &in, now, &next);
 	m.synced = e->hold.synced;
-	(void)strlcpy(m.reason, hold_reason_names[why], sizeof(m.reason));
 	if (memcmp(&m, &e->told, sizeof(m)) == 0)
 		return (next);
 	if (m.synced && !e->told.synced)

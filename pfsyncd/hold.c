@@ -13,6 +13,11 @@ const char *const hold_reason_names[HOLD_REASONS] = {
 	[HOLD_SYNCDEV] = "syncdev",
 	[HOLD_BULK] = "bulk",
 };
+const int hold_amounts[HOLD_REASONS] = {
+	[HOLD_LIBERAL] = 32,
+	[HOLD_SYNCDEV] = 1,
+	[HOLD_BULK] = 32,
+};
 
 void
 hold_init(struct hold *h, monotime_t start)

@@ -24,6 +24,11 @@ enum hold_reason {
 };
 /* As in the ledger of carpd; "" for HOLD_NONE. */
 extern const char *const hold_reason_names[HOLD_REASONS];
+/*
+ * By how much each demotes, as on OpenBSD: by 32 while states are on their way
+ * ("pfsync start"), by 1 for the sync link ("pfsync link state down").
+ */
+extern const int	 hold_amounts[HOLD_REASONS];
 
 struct hold {
 	monotime_t	 start;		/* of this process */

@@ -69,11 +69,9 @@ struct sync_addrs {		/* all carp addresses: a batch; variable */
 	struct ipaddr	 a[256];
 };
 struct sync_hold {		/* engine -> parent: carpd's ledger */
-	uint8_t		 hold;		/* a demotion entry is wanted */
+	uint8_t		 why;		/* enum hold_reason; NONE: no demotion */
 	uint8_t		 synced;	/* once: `sync wait` may end */
 	uint8_t		 pad[2];
-	char		 reason[32];	/* "bulk", "liberal": by 32; "syncdev":
-					   by 1 */
 };
 struct sync_result {		/* of a reload */
 	uint32_t	 client;	/* who asked; 0: a signal */

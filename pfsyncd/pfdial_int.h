@@ -235,7 +235,7 @@ struct pfdial {
 	uint32_t	 heard;		/* creatorid reported last */
 	bool		 v6;
 
-	uint64_t	 in[PFSYNC_K_TDB + 1], out[PFSYNC_K_TDB + 1];
+	uint64_t	 in[PFSYNC_KINDS], out[PFSYNC_KINDS];
 	uint64_t	 lost;		/* what no queue had room for */
 };
 

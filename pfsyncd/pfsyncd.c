@@ -39,6 +39,7 @@
 #include "../common/os/sandbox.h"
 #include "carplink.h"
 #include "config.h"
+#include "hold.h"
 #include "msgs.h"
 #include "os/host.h"
 #include "pfsyncd.h"
@@ -202,20 +203,13 @@ carp_addrs(const struct ipaddr *a, size_t n, void *arg)
 	} while (n > 0);
 }
 
-/*
- * As OpenBSD demotes: by 32 while states are on their way ("pfsync start"),
- * by 1 for the sync link ("pfsync link state down").
- */
 static void
 carp_hold(struct parent *p)
 {
-	int amount = 0;
-
 	if (p->carp == NULL)
 		return;
-	if (p->hold.hold)
-		amount = strcmp(p->hold.reason, "syncdev") == 0 ? 1 : 32;
-	carplink_hold(p->carp, amount, p->hold.reason);
+	carplink_hold(p->carp, hold_amounts[p->hold.why],
+	    hold_reason_names[p->hold.why]);
 	if (p->hold.synced)
 		carplink_synced(p->carp);
 }
@@ -604,17 +598,13 @@ verb_hold(struct child *ch, const struct imsg *im)
 {
 	const struct sync_hold *m = im->data;
 	struct parent *p = ch->p;
-	char *c;
 
-	p->hold.hold = m->hold != 0;
+	if (m->why >= HOLD_REASONS)
+		return;
+	p->hold.why = m->why;
 	/* once is enough: the states of this run are in */
 	if (m->synced)
 		p->hold.synced = 1;
-	memcpy(p->hold.reason, m->reason, sizeof(p->hold.reason));
-	p->hold.reason[sizeof(p->hold.reason) - 1] = '\0';
-	for (c = p->hold.reason; *c != '\0'; c++)
-		if (*c < ' ' || *c > '~')
-			*c = '?';
 	carp_hold(p);
 }
 

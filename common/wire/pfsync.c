@@ -370,6 +370,19 @@ action_of(uint8_t version, uint8_t action)
 	    &actions_freebsd[action] : NULL);
 }
 
+const char *const pfsync_kind_names[PFSYNC_KINDS] = {
+	[PFSYNC_K_NONE] = "other",
+	[PFSYNC_K_CLR] = "clr",
+	[PFSYNC_K_INS] = "ins",
+	[PFSYNC_K_UPD] = "upd",
+	[PFSYNC_K_UPD_C] = "upd_c",
+	[PFSYNC_K_DEL_C] = "del_c",
+	[PFSYNC_K_UPD_REQ] = "upd_req",
+	[PFSYNC_K_INS_ACK] = "ins_ack",
+	[PFSYNC_K_BUS] = "bus",
+	[PFSYNC_K_TDB] = "tdb",
+};
+
 enum pfsync_kind
 pfsync_kind(uint8_t version, uint8_t action)
 {

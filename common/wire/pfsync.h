@@ -172,6 +172,8 @@ struct pfsync_msg {
 enum pfsync_kind { PFSYNC_K_NONE, PFSYNC_K_CLR, PFSYNC_K_INS, PFSYNC_K_UPD,
 	    PFSYNC_K_UPD_C, PFSYNC_K_DEL_C, PFSYNC_K_UPD_REQ,
 	    PFSYNC_K_INS_ACK, PFSYNC_K_BUS, PFSYNC_K_TDB };
+#define PFSYNC_KINDS	(PFSYNC_K_TDB + 1)
+extern const char *const pfsync_kind_names[PFSYNC_KINDS];	/* ins, upd_c */
 enum pfsync_kind pfsync_kind(uint8_t version, uint8_t action);
 
 typedef void (*pfsync_msg_cb)(const struct pfsync_msg *m,

@@ -137,6 +137,10 @@ def test_the_session(lab):
     p.wait_table()
     c = p.d.counters()
     assert c["ipackets"] >= 30
+    told = [x for f in p.frames for x, _ in messages(f)]
+    for name in ("INS", "UPD_C", "DEL_C", "CLR", "BUS", "UPD_REQ"):
+        assert c["pf_in_" + name.lower()] == told.count(name), (name, c)
+    assert c["pf_out_upd_req"] > 0
     for bad in ("badver", "badlen", "badact", "badval", "badttl", "hdrops"):
         assert c[bad] == 0, (bad, c)
     assert any(x["node"] == CREATOR for x in p.d.peers()), p.d.peers()

@@ -33,6 +33,7 @@
 #include "../common/log.h"
 #include "../common/notify.h"
 #include "../common/os/kif.h"
+#include "../common/os/lock.h"
 #include "../common/os/sandbox.h"
 #include "../common/wire/carp.h"
 #include "../common/wire/frame.h"
@@ -572,7 +573,9 @@ pdev_attach(struct parent *p, struct pdev *d)
 
 	if (d->ifindex != 0 || d->present == 0)
 		return;
-	if (d->lock == -1 && (d->lock = vaddr_lock(d->name)) == -1) {
+	if (d->lock == -1)
+		d->lock = lock_interface("carpd-carpdev", d->name);
+	if (d->lock == -1) {
 		if (!d->contested)
 			log_warnx("%s: another carpd owns this interface, "
 			    "waiting for it to end", d->name);

@@ -36,6 +36,7 @@
 #include "../common/log.h"
 #include "../common/notify.h"
 #include "../common/os/kif.h"
+#include "../common/os/lock.h"
 #include "../common/os/sandbox.h"
 #include "carplink.h"
 #include "config.h"
@@ -165,7 +166,7 @@ wait_dev(struct parent *p)
 static const char *
 lock_dev(const char *name, int *lock)
 {
-	if ((*lock = host_lock(name)) != -1)
+	if ((*lock = lock_interface("pfsyncd-syncdev", name)) != -1)
 		return (NULL);
 	return (errno == EADDRINUSE ? "another pfsyncd has this syncdev" :
 	    "this syncdev cannot be locked");

@@ -91,8 +91,4 @@ bool		 vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add);
  */
 void		 vaddr_carrier(struct vaddr *v);
 
-/* The ownership lock of a carpdev: an abstract unix socket, per network
- * namespace, that dies with the process.  fd, or -1 and EADDRINUSE. */
-int		 vaddr_lock(const char *ifname);
-
 #endif

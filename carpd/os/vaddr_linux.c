@@ -17,7 +17,6 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/tree.h>
-#include <sys/un.h>
 
 #include <net/if.h>
 #include <netpacket/packet.h>
@@ -30,7 +29,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1613,27 +1611,4 @@ vaddr_close(struct vaddr *v)
 		sysctl_restore(v, SYSCTL_ALL);
 	(void)steer_restore_put(v->steer, "", 0);
 	vaddr_free(v);
-}
-
-int
-vaddr_lock(const char *ifname)
-{
-	struct sockaddr_un	 sun;
-	int			 fd, n, saved;
-
-	memset(&sun, 0, sizeof(sun));
-	sun.sun_family = AF_UNIX;
-	/* the first byte stays NUL: abstract */
-	n = snprintf(sun.sun_path + 1, sizeof(sun.sun_path) - 1,
-	    "carpd-carpdev-%s", ifname);
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
-		return (-1);
-	if (bind(fd, (struct sockaddr *)&sun, (socklen_t)(offsetof(struct
-	    sockaddr_un, sun_path) + 1 + (size_t)n)) == -1) {
-		saved = errno;
-		close(fd);
-		errno = saved;
-		return (-1);
-	}
-	return (fd);
 }

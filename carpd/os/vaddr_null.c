@@ -116,10 +116,3 @@ vaddr_carrier(struct vaddr *v)
 {
 	(void)v;
 }
-
-int
-vaddr_lock(const char *ifname)
-{
-	(void)ifname;
-	return (socket(AF_UNIX, SOCK_STREAM, 0));
-}

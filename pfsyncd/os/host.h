@@ -3,19 +3,14 @@
  * SPDX-License-Identifier: ISC
  *
  * Contract: what the parent asks of the host: who it is, since when its kernel
- * knows anything, who owns a syncdev, whether flows have events.  Linux, and
- * null: nothing is known, nobody else is there.
+ * knows anything, whether flows have events.  Linux, and null: nothing is
+ * known.
  */
 #ifndef PFSYNCD_OS_HOST_H
 #define PFSYNCD_OS_HOST_H
 
 #include <stdint.h>
 
-/*
- * Ownership of a syncdev: a descriptor that holds it until it is closed, or
- * the process is gone.  -1 and errno: EADDRINUSE, another pfsyncd has it.
- */
-int		 host_lock(const char *syncdev);
 /*
  * The number of this node: the same at each start, another one on another
  * host, syncdev or MAC address.  0: this host has neither a name for itself

@@ -2,18 +2,16 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * Linux: see host.h.  machine-id(5), unix(7) "abstract",
+ * Linux: see host.h.  machine-id(5),
  * Documentation/networking/nf_conntrack-sysctl.rst: nf_conntrack_events is 0
  * off, 1 on, 2 on for flows that were made while somebody listened.  A state
  * table is as old as its network namespace, and ends with the kernel.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,29 +24,6 @@
 #define BOOT_ID		"/proc/sys/kernel/random/boot_id"
 #define NETNS		"/proc/self/ns/net"
 #define EVENTS		"/proc/sys/net/netfilter/nf_conntrack_events"
-
-int
-host_lock(const char *syncdev)
-{
-	struct sockaddr_un sun;
-	int fd, n, saved;
-
-	memset(&sun, 0, sizeof(sun));
-	sun.sun_family = AF_UNIX;
-	/* the first byte stays NUL: abstract, and the namespace's own */
-	n = snprintf(sun.sun_path + 1, sizeof(sun.sun_path) - 1,
-	    "pfsyncd-syncdev-%s", syncdev);
-	if ((fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
-		return (-1);
-	if (bind(fd, (struct sockaddr *)&sun, (socklen_t)(offsetof(struct
-	    sockaddr_un, sun_path) + 1 + (size_t)n)) == -1) {
-		saved = errno;
-		close(fd);
-		errno = saved;
-		return (-1);
-	}
-	return (fd);
-}
 
 /* The first line of a small file; its length, 0 when there is none. */
 static size_t

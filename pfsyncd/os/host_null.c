@@ -11,14 +11,6 @@
 #include "../../common/hmac.h"
 #include "host.h"
 
-/* Anything that can be closed. */
-int
-host_lock(const char *syncdev)
-{
-	(void)syncdev;
-	return (open("/dev/null", O_RDONLY | O_CLOEXEC));
-}
-
 uint32_t
 host_node(const char *syncdev, const uint8_t mac[6])
 {

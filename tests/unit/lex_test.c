@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "../../common/lex.h"
+#include "files.h"
 
 #define KW_LOG	300
 #define KW_ON	301
@@ -27,7 +28,6 @@ static const struct lex_keyword kw[] = {
 
 static char	 errors[64 * 1024];	/* one a line */
 static char	 tokens[64 * 1024];
-static char	 dir[PATH_MAX];
 
 static void
 add(const char *line, void *arg)
@@ -257,39 +257,6 @@ START_TEST(defines)
 END_TEST
 
 /* files */
-
-static const char *
-path(const char *name)
-{
-	static char	 buf[2][PATH_MAX];
-	static int	 n;
-
-	n = !n;
-	ck_assert((size_t)snprintf(buf[n], sizeof(buf[n]), "%s/%s", dir,
-	    name) < sizeof(buf[n]));
-	return (buf[n]);
-}
-
-static void
-put(const char *name, const char *text, mode_t mode)
-{
-	FILE	*f = fopen(path(name), "w");
-
-	ck_assert_ptr_nonnull(f);
-	fputs(text, f);
-	fclose(f);
-	ck_assert_int_eq(chmod(path(name), mode), 0);
-}
-
-static void
-make_dir(void)
-{
-	const char	*tmp = getenv("TMPDIR");
-
-	snprintf(dir, sizeof(dir), "%s/lex_test.XXXXXX",
-	    tmp != NULL ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-}
 
 static void
 remove_dir(void)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "../../pfsyncd/config.h"
+#include "files.h"
 
 #define TEXT_MAX	(64 * 1024)
 #define SAMPLE		"conf/pfsyncd.conf.sample"
@@ -39,7 +40,6 @@ struct said {
 };
 
 static struct said	 said;
-static char		 dir[PATH_MAX];
 
 static void
 on_err(const char *line, void *arg)
@@ -571,39 +571,6 @@ START_TEST(ok)
 END_TEST
 
 /* files */
-
-static const char *
-path(const char *name)
-{
-	static char	 buf[2][PATH_MAX];
-	static int	 n;
-
-	n = !n;
-	ck_assert((size_t)snprintf(buf[n], sizeof(buf[n]), "%s/%s", dir,
-	    name) < sizeof(buf[n]));
-	return (buf[n]);
-}
-
-static void
-put(const char *name, const char *text, mode_t mode)
-{
-	FILE	*f = fopen(path(name), "w");
-
-	ck_assert_ptr_nonnull(f);
-	fputs(text, f);
-	fclose(f);
-	ck_assert_int_eq(chmod(path(name), mode), 0);
-}
-
-static void
-make_dir(void)
-{
-	const char	*tmp = getenv("TMPDIR");
-
-	snprintf(dir, sizeof(dir), "%s/sync_config_test.XXXXXX",
-	    tmp != NULL ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-}
 
 static void
 remove_dir(void)

@@ -22,6 +22,7 @@
 #include "../../carpd/os/vaddr.h"
 #include "../../common/log.h"
 #include "../../common/os/kif.h"
+#include "../../common/os/lock.h"
 #include "netns.h"
 
 #define SNAP_MAX	65536
@@ -1005,14 +1006,14 @@ START_TEST(locks)
 {
 	int	 fd;
 
-	ck_assert_int_ne(fd = vaddr_lock("v0"), -1);
-	ck_assert_int_eq(vaddr_lock("v0"), -1);
+	ck_assert_int_ne(fd = lock_interface("test", "v0"), -1);
+	ck_assert_int_eq(lock_interface("test", "v0"), -1);
 	ck_assert_int_eq(errno, EADDRINUSE);
-	ck_assert_int_ne(vaddr_lock("v01"), -1);
+	ck_assert_int_ne(lock_interface("test", "v01"), -1);
 	close(fd);
-	ck_assert_int_ne(vaddr_lock("v0"), -1);
+	ck_assert_int_ne(lock_interface("test", "v0"), -1);
 	netns_enter();		/* another namespace, another lock */
-	ck_assert_int_ne(vaddr_lock("v0"), -1);
+	ck_assert_int_ne(lock_interface("test", "v0"), -1);
 }
 END_TEST
 

@@ -294,6 +294,13 @@ attr_cb(const struct nlattr *attr, void *arg)
 	return (MNL_CB_OK);
 }
 
+/* Is there one, as long as its type says? */
+static bool
+has(const struct nlattr *attr, size_t len)
+{
+	return (attr != NULL && mnl_attr_get_payload_len(attr) >= len);
+}
+
 static bool
 is_kind(const struct nlattr *kind, const char *name)
 {
@@ -336,14 +343,13 @@ link_event(struct kif *k, const struct ifinfomsg *ifi, const struct attrs *a)
 
 	if ((t = thing_see(k, ifi->ifi_index, NULL)) == NULL)
 		return;
-	strlcpy(t->ifname, mnl_attr_get_payload(name),
-	    MIN(sizeof(t->ifname), (size_t)mnl_attr_get_payload_len(name)));
+	strlcpy(t->ifname, mnl_attr_get_str(name), sizeof(t->ifname));
 	event_init(k, &e, KIF_LINK, ifi->ifi_index);
 	e.up = (ifi->ifi_flags & IFF_UP) != 0;
 	e.running = e.up && (ifi->ifi_flags & IFF_RUNNING) != 0;
 	e.ethernet = ifi->ifi_type == ARPHRD_ETHER;
 	link_kind(&e, a->tb[IFLA_LINKINFO]);
-	if (a->tb[IFLA_MASTER] != NULL)
+	if (has(a->tb[IFLA_MASTER], sizeof(uint32_t)))
 		e.master = (int)mnl_attr_get_u32(a->tb[IFLA_MASTER]);
 	e.mtu = mnl_attr_get_u32(a->tb[IFLA_MTU]);
 	if (mac != NULL && mnl_attr_get_payload_len(mac) == sizeof(e.mac))
@@ -374,12 +380,14 @@ on_link(struct kif *k, const struct nlmsghdr *h)
 	}
 	(void)mnl_attr_parse(h, sizeof(*ifi), attr_cb, &a);
 	/* wireless events have the type but not the content */
-	if (a.tb[IFLA_IFNAME] == NULL || a.tb[IFLA_MTU] == NULL)
+	if (a.tb[IFLA_IFNAME] == NULL ||
+	    mnl_attr_validate(a.tb[IFLA_IFNAME], MNL_TYPE_NUL_STRING) == -1 ||
+	    mnl_attr_get_payload_len(a.tb[IFLA_IFNAME]) > IF_NAMESIZE ||
+	    !has(a.tb[IFLA_MTU], sizeof(uint32_t)))
 		return;
-	name = mnl_attr_get_payload(a.tb[IFLA_IFNAME]);
+	name = mnl_attr_get_str(a.tb[IFLA_IFNAME]);
 	if ((t = thing_find(k, ifi->ifi_index, NULL)) != NULL &&
-	    strncmp(t->ifname, name,
-	    mnl_attr_get_payload_len(a.tb[IFLA_IFNAME])) != 0) {
+	    strcmp(t->ifname, name) != 0) {
 		/* renamed; its addresses come again with a dump */
 		interface_gone(k, ifi->ifi_index, true);
 		(void)kif_dump(k);
@@ -401,7 +409,8 @@ addr_parse(const struct nlmsghdr *h, const struct attrs *a,
 	addr->af = ifa->ifa_family;
 	addr->plen = ifa->ifa_prefixlen;
 	if ((addr->af != AF_INET && addr->af != AF_INET6) || own == NULL ||
-	    mnl_attr_get_payload_len(own) != ipaddr_len(addr->af))
+	    mnl_attr_get_payload_len(own) != ipaddr_len(addr->af) ||
+	    addr->plen > 8 * ipaddr_len(addr->af))
 		return (false);
 	memcpy(addr->bytes, mnl_attr_get_payload(own), ipaddr_len(addr->af));
 	return (true);
@@ -419,9 +428,9 @@ addr_event(struct kif *k, const struct ifaddrmsg *ifa, const struct attrs *a,
 	if (!event_init(k, &e, KIF_ADDR_ADD, (int)ifa->ifa_index) ||
 	    (t = thing_see(k, e.ifindex, addr)) == NULL)
 		return;
-	if (a->tb[IFA_FLAGS] != NULL)
+	if (has(a->tb[IFA_FLAGS], sizeof(flags)))
 		flags = mnl_attr_get_u32(a->tb[IFA_FLAGS]);
-	if (a->tb[IFA_PROTO] != NULL)
+	if (has(a->tb[IFA_PROTO], sizeof(e.proto)))
 		e.proto = mnl_attr_get_u8(a->tb[IFA_PROTO]);
 	e.tentative = (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) != 0;
 	t->proto = e.proto;
@@ -436,7 +445,7 @@ unknown_gone(struct kif *k, int ifindex, const struct attrs *a,
 {
 	struct kif_event	 e;
 
-	if (a->tb[IFA_PROTO] == NULL ||
+	if (!has(a->tb[IFA_PROTO], sizeof(e.proto)) ||
 	    mnl_attr_get_u8(a->tb[IFA_PROTO]) != KIF_PROTO_CARPD ||
 	    !event_init(k, &e, KIF_ADDR_DEL, ifindex))
 		return;

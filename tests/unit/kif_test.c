@@ -7,11 +7,16 @@
  */
 #include <sys/socket.h>
 
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+
 #include <check.h>
 #include <fcntl.h>
+#include <libmnl/libmnl.h>
 #include <net/if.h>
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../common/monotime.h"
 #include "../../common/os/kif.h"
@@ -435,6 +440,81 @@ START_TEST(dump_twice)
 }
 END_TEST
 
+/* ---- what no kernel says ---- */
+
+static void
+say(int to, const struct nlmsghdr *h)
+{
+	ck_assert_int_eq(send(to, h, h->nlmsg_len, 0), (int)h->nlmsg_len);
+	kif_read(kif);
+}
+
+static void
+say_link(int to, const char *name, size_t namelen, size_t mtulen)
+{
+	_Alignas(8) char	 buf[256];
+	struct nlmsghdr		*h = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg	*ifi;
+	uint32_t		 mtu = 1500;
+
+	h->nlmsg_type = RTM_NEWLINK;
+	ifi = mnl_nlmsg_put_extra_header(h, sizeof(*ifi));
+	ifi->ifi_index = 7;
+	mnl_attr_put(h, IFLA_IFNAME, namelen, name);
+	mnl_attr_put(h, IFLA_MTU, mtulen, &mtu);
+	say(to, h);
+}
+
+static void
+say_addr(int to, uint8_t plen, size_t flagslen)
+{
+	_Alignas(8) char	 buf[256];
+	struct nlmsghdr		*h = mnl_nlmsg_put_header(buf);
+	struct ifaddrmsg	*ifa;
+	uint32_t		 flags = IFA_F_TENTATIVE;
+
+	h->nlmsg_type = RTM_NEWADDR;
+	ifa = mnl_nlmsg_put_extra_header(h, sizeof(*ifa));
+	ifa->ifa_family = AF_INET;
+	ifa->ifa_prefixlen = plen;
+	ifa->ifa_index = 7;
+	mnl_attr_put(h, IFA_LOCAL, 4, "\300\0\2\1");
+	mnl_attr_put(h, IFA_FLAGS, flagslen, &flags);
+	mnl_attr_put(h, IFA_PROTO, 0, NULL);
+	say(to, h);
+}
+
+/* Found by tests/fuzz/rtnetlink_fuzz: lengths were taken for granted. */
+START_TEST(makes_no_sense)
+{
+	const struct kif_event	*e;
+	int			 sv[2];
+
+	nevents = 0;
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM, 0, sv), 0);
+	ck_assert_ptr_nonnull(kif = kif_from_fd(sv[0], note_event, &kif));
+	say_link(sv[1], "dev7", 4, 4);		/* without its NUL */
+	say_link(sv[1], "", 0, 4);
+	say_link(sv[1], "a-name-that-is-too-long", 24, 4);
+	say_link(sv[1], "dev7", 5, 2);
+	ck_assert_uint_eq(nevents, 0);
+	say_link(sv[1], "dev7", 5, 4);
+	ck_assert_ptr_nonnull(e = last(KIF_LINK, "dev7"));
+	ck_assert_uint_eq(e->mtu, 1500);
+	say_addr(sv[1], 33, 4);
+	ck_assert_uint_eq(nevents, 1);
+	say_addr(sv[1], 24, 4);
+	ck_assert_ptr_nonnull(e = last_addr(KIF_ADDR_ADD, "dev7",
+	    "192.0.2.1/24"));
+	ck_assert(e->tentative && e->proto == 0);
+	say_addr(sv[1], 24, 2);
+	ck_assert_uint_eq(nevents, 3);
+	ck_assert(!events[2].tentative);
+	kif_free(kif);
+	close(sv[1]);
+}
+END_TEST
+
 START_TEST(without_rights)
 {
 	ck_assert_int_eq(setresgid(65534, 65534, 65534), 0);
@@ -493,6 +573,15 @@ kif_case(void)
 	return (tc);
 }
 
+static TCase *
+nonsense_case(void)
+{
+	TCase	*tc = tcase_create("nonsense");
+
+	tcase_add_test(tc, makes_no_sense);
+	return (tc);
+}
+
 int
 main(void)
 {
@@ -503,6 +592,7 @@ main(void)
 	if (!netns_possible())
 		return (0);
 	suite_add_tcase(s, kif_case());
+	suite_add_tcase(s, nonsense_case());
 	sr = srunner_create(s);
 	srunner_set_fork_status(sr, CK_FORK);
 	srunner_run_all(sr, CK_NORMAL);

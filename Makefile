@@ -100,7 +100,8 @@ SIM_TESTS=	tests/sim/sim_test.ut
 FUZZ_REPLAYS=	tests/fuzz/advert_fuzz.rp tests/fuzz/carp_fuzz.rp \
 		tests/fuzz/config_fuzz.rp tests/fuzz/frame_fuzz.rp \
 		tests/fuzz/imsg_fuzz.rp tests/fuzz/trailer_fuzz.rp \
-		tests/fuzz/vhost_fuzz.rp tests/fuzz/import_fuzz.rp
+		tests/fuzz/vhost_fuzz.rp tests/fuzz/import_fuzz.rp \
+		tests/fuzz/rtnetlink_fuzz.rp tests/fuzz/ctl_fuzz.rp
 TEST_TOOLS=	tests/lab/stream tests/lab/flows tests/lab/witness \
 		tests/lab/steerer \
 		tests/shell/fakecarpd \
@@ -122,7 +123,7 @@ SYNC_TESTS=	tests/unit/flow_test.us tests/unit/statedb_test.us \
 		tests/sim/syncsim_test.us
 SYNC_REPLAYS=	tests/fuzz/pfsync_fuzz.rs tests/fuzz/native_fuzz.rs \
 		tests/fuzz/sync_config_fuzz.rs tests/fuzz/pfdial_fuzz.rs \
-		tests/fuzz/repl_fuzz.rs
+		tests/fuzz/repl_fuzz.rs tests/fuzz/ctnetlink_fuzz.rs
 
 all: ${PROGS}
 	@cat common/*.d common/*/*.d carpd/*.d carpd/*/*.d pfsyncd/*.d \
@@ -207,6 +208,10 @@ ${FUZZ_REPLAYS}: tests/fuzz/replay.o carpd/libcarpd.a common/libcommon.a
 .c.fz:
 	${CC} ${ALL_CFLAGS} -Wno-missing-prototypes ${ALL_LDFLAGS} -o $@ $< \
 	    carpd/libcarpd.a common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
+
+tests/fuzz/repl_fuzz.rs tests/fuzz/ctnetlink_fuzz.rs: tests/fuzz/fuzzflow.h
+tests/fuzz/ctnetlink_fuzz.rs: pfsyncd/os/statetbl_linux.c
+tests/fuzz/rtnetlink_fuzz.rp: common/os/kif_linux.c common/os/netlink.c
 
 tests/fuzz/import_fuzz.rp: tests/fuzz/import_fuzz.c ${IMPORT_OBJS}
 	${CC} ${ALL_CFLAGS} -Wno-missing-prototypes ${ALL_LDFLAGS} -o $@ \

@@ -20,17 +20,15 @@
 #include <assert.h>
 #include <string.h>
 
-#include <netinet/in.h>
-
 #include "../../pfsyncd/msgs.h"
 #include "../../pfsyncd/repl.h"
+#include "fuzzflow.h"
 
 #define US		4
 #define EPOCH		UINT64_C(1700000000000)
 #define STAMP		(EPOCH * 1000)
 #define ROOM		1364
 #define PACKETS_MAX	5000	/* before it must be silent */
-#define MUTE_MARK	7	/* not exported */
 
 int	 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -45,51 +43,12 @@ struct fuzz {
 
 /* ---- flows ---- */
 
-/* n says which, v in what condition. */
-static void
-make_flow(uint8_t n, uint8_t v, struct flow *f)
-{
-	memset(f, 0, sizeof(*f));
-	f->af = n & 0x80 ? 6 : 4;
-	f->orig.src[0] = f->orig.dst[0] = f->af == 4 ? 10 : 0x20;
-	f->orig.src[3] = n;
-	f->orig.dst[3] = 1;
-	f->timeout = 30;
-	f->status = v & 1 ? FLOW_SEEN_REPLY : 0;
-	switch (n % 4) {
-	case 0:
-		f->proto = f->af == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-		f->orig.sport = n;
-		f->orig.dport = (uint16_t)(f->af == 4 ? 8 << 8 : 128 << 8);
-		break;
-	case 1:
-		f->proto = IPPROTO_UDP;
-		f->orig.sport = n;
-		f->orig.dport = 53;
-		break;
-	default:
-		f->proto = IPPROTO_TCP;
-		f->orig.sport = n;
-		f->orig.dport = 80;
-		f->tcp_state = (uint8_t)(v >> 4) % (FLOW_TCP_MAX + 1);
-		f->timeout = v & 2 ? 432000 : 120;
-		break;
-	}
-	flow_invert(&f->orig, f->proto, &f->reply);
-	if (v & 4)
-		f->reply.dst[3] = 200;
-	if (v & 8)
-		f->mark = MUTE_MARK;
-	if (v == 0xff)
-		f->timeout = 315360000;
-}
-
 static uint64_t
 hash(const struct fuzz *z, uint8_t n)
 {
 	struct flow f;
 
-	make_flow(n, 0, &f);
+	fuzz_flow(n, 0, &f);
 	return (statedb_hash(z->db, &f));
 }
 
@@ -97,7 +56,7 @@ static bool
 exports(const struct flow *f, void *arg)
 {
 	(void)arg;
-	return (f->mark != MUTE_MARK);
+	return (f->mark != FUZZFLOW_MARK);
 }
 
 /* ---- what comes out ---- */
@@ -259,7 +218,7 @@ step_flow(struct fuzz *z, struct rbuf *in)
 	p.node = rbuf_u8(in) % 8;
 	n = rbuf_u8(in);
 	v = rbuf_u8(in);
-	make_flow(n, v, &f);
+	fuzz_flow(n, v, &f);
 	nf.stamp = STAMP + rbuf_u8(in);
 	nf.life = rbuf_u8(in) & 63;
 	nf.carrier = rbuf_u8(in);
@@ -296,7 +255,7 @@ step_event(struct fuzz *z, struct rbuf *in)
 	uint8_t what = rbuf_u8(in), n = rbuf_u8(in), v = rbuf_u8(in);
 
 	memset(&e, 0, sizeof(e));
-	make_flow(n, v, &e.f);
+	fuzz_flow(n, v, &e.f);
 	e.type = what % STATETBL_EV_MAX;
 	e.flags = what & 0x10 ? STATETBL_EV_FOREIGN : 0;
 	e.dump = what & 0x20 ? z->dump : 0;
@@ -315,8 +274,8 @@ step_result(struct fuzz *z, struct rbuf *in)
 
 	memset(&res, 0, sizeof(res));
 	res.error = rbuf_u8(in) % STATETBL_ERROR_MAX;
-	make_flow(rbuf_u8(in), 0, &res.f);
-	make_flow(rbuf_u8(in), 0, &res.other);
+	fuzz_flow(rbuf_u8(in), 0, &res.f);
+	fuzz_flow(rbuf_u8(in), 0, &res.other);
 	repl_result(z->r, &res, z->now);
 }
 
@@ -365,7 +324,7 @@ step_foreign(struct fuzz *z, struct rbuf *in)
 	uint32_t i, who = 0x80U + (what >> 4);
 	struct flow f;
 
-	make_flow(n, v, &f);
+	fuzz_flow(n, v, &f);
 	repl_foreign_heard(z->r, who, z->now);
 	(void)statedb_reserve(z->db);
 	i = statedb_find(z->db, &f, statedb_hash(z->db, &f));

@@ -223,6 +223,8 @@ tests/fuzz/import_fuzz.fz: tests/fuzz/import_fuzz.c ${IMPORT_OBJS}
 	    tests/fuzz/import_fuzz.c ${IMPORT_OBJS} carpd/libcarpd.a \
 	    common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
 
+tests/sim/syncsim_test.us: tests/sim/replsim.c
+
 tests/sim/sim_test.ut: tests/sim/sim.c tests/sim/sim.h carpd/bpf/steer_map.h
 
 tests/unit/tokens_test.ut: tests/unit/tokens_test.c carpctl/tokens.o

@@ -3,6 +3,11 @@
 # systemctl.  Needs no root: RCCTL_UID is whoever runs this.
 
 cd "$(dirname "$0")/../.." || exit 1
+# It acts on the daemons of its network namespace: there are none in a new one,
+# not even those of this test run elsewhere at the same time.
+if [ -z "${RCCTL_ALONE:-}" ] && unshare -n true 2>/dev/null; then
+	RCCTL_ALONE=yes exec unshare -n sh tests/shell/rcctl.t
+fi
 rcctl=conf/rcctl
 tmp=$(mktemp -d) || exit 1
 n=0

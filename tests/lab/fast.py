@@ -61,7 +61,8 @@ def lull(lab, seconds, skew, hogs):
                 continue
             # a stall of a good interval ends in it, or shortly before
             stalls = witness.stalls(t[0] - 50_000_000, t[0])
-            (excused if stalls else bad).append((t, stalls))
+            (excused if stalls else bad).append(
+                (t, stalls or witness.stalls(t[0] - 500_000_000, t[0])))
         return bad, excused, pair.lateness()
 
 

@@ -19,4 +19,4 @@ def test_no_false_takeover(lab, skew, hogs):
     print("advbase 0 advskew %d, %d hogs, %d s: %d takeovers while the "
           "machine stood still; lateness %s" %
           (skew, hogs, LULL, len(excused), late))
-    assert bad == []
+    assert not bad, "\n".join(str(x) for x in bad)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: ISC
 """advbase 0: an advertisement each 3.9 ms, a dead MASTER noticed in 11.7.
 
-tests/long has the same for ten minutes.
+tests/long has ten minutes of each, with advskew 0 and 1 too: there 12 ms in
+which this machine stands still are a takeover.
 """
 
 from fast import FastPair, gap, lull
@@ -10,12 +11,12 @@ from lab import VIP_LAN, Owners, now_ns, wait_for
 
 
 def test_no_false_takeover_under_load(lab):
-    """Six processes that take all CPU, for ten seconds."""
-    bad, excused, late = lull(lab, 10, 0, 6)
+    """Six processes that take all CPU, for ten seconds; 5/s."""
+    bad, excused, late = lull(lab, 10, 50, 6)
     print("lateness:", late, "the machine stood still:", excused)
     assert bad == []
     ads = late["Mickey adlate"]
-    assert sum(n for b, n in ads.items() if b != "max") > 3000, ads
+    assert sum(n for b, n in ads.items() if b != "max-us") > 50, ads
 
 
 def arp_reply(frame):

@@ -62,6 +62,14 @@ netns_try(const char *fmt, ...)
 #define NETNS_RUN(...) \
 	ck_assert_msg(netns_try(__VA_ARGS__), "failed: " __VA_ARGS__)
 
+/* Until its queue is attached what an interface sends vanishes, no error. */
+static inline void
+netns_await_link(const char *ifname)
+{
+	NETNS_RUN("timeout 20 sh -c 'until ip link show %s | "
+	    "grep -q \"qdisc noqueue state UP\"; do :; done'", ifname);
+}
+
 /* An address with a mark, which Debian 12's ip(8) has no word for. */
 static inline void
 netns_marked(const char *ifname, const char *text, uint8_t proto)

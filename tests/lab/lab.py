@@ -34,6 +34,7 @@ PFSYNCD = str(TREE / "pfsyncd" / "pfsyncd")
 CARPCTL = str(TREE / "carpctl" / "carpctl")
 
 USER = "nobody"             # a fresh machine has no _carpd
+LOG_STATES = 4              # from this level on carpd tells every transition
 ECHO_PORT = 7007
 SINK_PORT = 7008            # TCP, through the SNAT
 DNAT_PORT = 8080            # TCP, on the virtual address of the WAN
@@ -85,18 +86,23 @@ def now_ns():
     return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
 
-def wait_for(cond, timeout=5.0, what="condition", step=0.004):
-    """Wait until cond() is true and return what it returned."""
-    end = time.monotonic() + timeout
+def wait_for(cond, timeout=5.0, what="condition", step=None):
+    """Wait until cond() is true and return what it returned.
+
+    It is asked every step seconds; without, ever more rarely, since most ask a
+    process, and the daemons need the CPU for what is waited for."""
+    begin = time.monotonic()
     while True:
         value = cond()
         if value:
             return value
-        if time.monotonic() > end:
+        waited = time.monotonic() - begin
+        if waited > timeout:
             if callable(what):
                 what = what()
             raise Timeout("not within %.1f s: %s" % (timeout, what))
-        time.sleep(step)
+        time.sleep(min(max(waited / 16, 0.004), 0.05) if step is None
+                   else step)
 
 
 def vmac(vhid):
@@ -261,17 +267,21 @@ class Lab:
 
     def run(self, host, *cmd, check=True, data=None, timeout=60):
         """Run a command in a host; its stdout."""
-        done = subprocess.run(["ip", "netns", "exec", self.ns(host), *cmd],
-                              text=True, input=data, timeout=timeout,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        if check and done.returncode != 0:
-            raise AssertionError("%s in %s: exit %d: %s%s" %
-                                 (" ".join(cmd), host, done.returncode,
-                                  done.stdout, done.stderr))
-        return done.stdout
+        return self._done(["ip", "netns", "exec", self.ns(host), *cmd], check,
+                          data, timeout)
 
     def ip(self, host, *args, check=True):
-        return self.run(host, "ip", *args, check=check)
+        return self._done(["ip", "-n", self.ns(host), *args], check)
+
+    @staticmethod
+    def _done(argv, check, data=None, timeout=60):
+        done = subprocess.run(argv, text=True, input=data, timeout=timeout,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if check and done.returncode != 0:
+            raise AssertionError("%s: exit %d: %s%s" %
+                                 (" ".join(argv), done.returncode,
+                                  done.stdout, done.stderr))
+        return done.stdout
 
     def spawn(self, host, *cmd, asks=False):
         return Process(self, host, list(cmd), asks)
@@ -292,7 +302,7 @@ class Lab:
                                         check=False)
 
     def has_address(self, host, addr):
-        out = self.run(host, "ip", "-j", "addr", "show", check=False)
+        out = self.ip(host, "-j", "addr", "show", check=False)
         return any(a.get("local") == addr for i in json.loads(out or "[]")
                    for a in i.get("addr_info", []))
 
@@ -616,6 +626,24 @@ class Daemon(Service):
         wait_for(reached, timeout, lambda: "%s of %s on %s; it shows %s, log:"
                  "\n%s" % (state, ifaces, self.host, self.states(),
                            self.proc.text() if self.proc else "(none)"))
+        self._await_log(state, ifaces)
+
+    def _await_log(self, state, ifaces):
+        """The log comes by another way than what is shown, and may be later.
+        (Not asked for those with several vhids.)"""
+        shown = self.show() or {"log": 0}
+        if shown["log"] < LOG_STATES:
+            return
+        one = [i["name"] for i in shown["interfaces"]
+               if i["name"] in ifaces and len(i["vhids"]) == 1 and
+               i["state"] == state]
+
+        def told():
+            last = {i: to for _, i, _, to, _ in
+                    self._transitions(self.proc.lines)}
+            return all(last.get(i, "INIT") == state for i in one)
+        with contextlib.suppress(Timeout):      # what it says is not judged
+            wait_for(told, 2)
 
     def wait_heard(self, timeout=5.0):
         """As BACKUP it knows whom it would succeed."""
@@ -628,14 +656,16 @@ class Daemon(Service):
 
     def transitions(self, since=0):
         """[(time, interface, from, to, cause)] as logged."""
+        return [t for t in self._transitions(
+            self.log + list(self.proc.lines if self.proc else []))
+            if t[0] >= since]
+
+    @staticmethod
+    def _transitions(lines):
         rx = re.compile(r"(\S+): state transition(?: \(vhid \d+\))?: "
                         r"(\w+) -> (\w+)(?:.*\(([^()]*)\))?")
-        found = []
-        for t, text in self.log + list(self.proc.lines if self.proc else []):
-            m = rx.search(text)
-            if m and t >= since:
-                found.append((t, m[1], m[2], m[3], m[4] or ""))
-        return found
+        return [(t, m[1], m[2], m[3], m[4] or "") for t, m in
+                ((t, rx.search(text)) for t, text in list(lines)) if m]
 
     def counters(self):
         shown = self.show("counters")

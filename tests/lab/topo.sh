@@ -133,6 +133,8 @@ LAN4=172.16.0   LAN6=2001:db8:16:
 WAN4=172.16.240 WAN6=2001:db8:240:
 SYN4=192.168.2  SYN6=2001:db8:2:
 CLIENT=10 SERVER=10 FW1=200 FW2=201 VIRT=202
+no_ipv6=
+[ -e /proc/sys/net/ipv6 ] || no_ipv6=yes
 
 die()   { echo "topo.sh: $*" >&2; exit 1; }
 usage() { sed -n 's/^#   topo/topo/p' "$0" >&2; exit 2; }
@@ -154,136 +156,180 @@ in_list() {
 
 ns_exists() { [ -e "/run/netns/$1" ]; }
 
-# the processes in a namespace, without this script
-ns_pids() { ip netns pids "$1" 2>/dev/null | grep -vx "$$"; }
-
-# sysctl NS KEY(with /) VALUE - a key that this kernel lacks is not an error
-setctl() {
-	# shellcheck disable=SC2016 # the inner shell expands them
-	ip netns exec "$1" sh -c '[ ! -e "/proc/sys/$1" ] || echo "$2" > "/proc/sys/$1"' sh "$2" "$3"
+# ns_pids NAMESPACE... - the processes in them, without this script
+ns_pids() {
+	(cd /run/netns && stat -Lc '%i %n' -- "$@" /proc/[0-9]*/ns/net) \
+	    2>/dev/null | awk -v "self=$$" -F '[ /]' '
+		$3 != "proc" { in_it[$1] = 1; next }
+		$1 in in_it && $4 != self { print $4 }'
 }
 
-# end_all NAMESPACE - at once
+# setctls NAMESPACE - on stdin lines of KEY(with /) VALUE; a key that this kernel
+# lacks is not an error
+setctls() {
+	# shellcheck disable=SC2016 # the inner shell expands them
+	nsenter --net="/run/netns/$1" sh -c 'while read -r key value; do
+		[ ! -e "/proc/sys/$key" ] || echo "$value" >"/proc/sys/$key"
+	done'
+}
+
+# end_all NAMESPACE... - at once
 end_all() {
-	for p in $(ns_pids "$1"); do kill -KILL "$p" 2>/dev/null; done
+	for p in $(ns_pids "$@"); do kill -KILL "$p" 2>/dev/null; done
+}
+
+# those namespaces of the network that there are
+there() {
+	for h in $ALL; do
+		! ns_exists "$P-$h" || echo "$P-$h"
+	done
 }
 
 # down: end processes by pid, then remove the namespaces (their veths go with them)
+# shellcheck disable=SC2046 # $(there) is a list of words
 cmd_down() {
 	P=$1
-	some=0
-	for h in $ALL; do
-		ns_exists "$P-$h" || continue
-		for p in $(ns_pids "$P-$h"); do
-			kill -TERM "$p" 2>/dev/null && some=1
-			kill -CONT "$p" 2>/dev/null
-		done
+	[ -n "$(there)" ] || return 0
+	left=$(ns_pids $(there))
+	for p in $left; do
+		kill -TERM "$p" 2>/dev/null
+		kill -CONT "$p" 2>/dev/null
 	done
-	if [ $some = 1 ]; then
-		n=0
-		while [ $n -lt 20 ]; do
-			left=
-			for h in $ALL; do
-				ns_exists "$P-$h" && left="$left$(ns_pids "$P-$h")"
+	n=0
+	while [ -n "$left" ] && [ $n -lt 20 ]; do
+		sleep 0.1
+		left=$(ns_pids $(there))
+		n=$((n + 1))
+	done
+	[ -z "$left" ] || end_all $(there)
+	there | sed 's/^/netns del /' | ip -force -batch -
+}
+
+# What follows prints lines for `ip -batch`: one process for many commands.
+
+# cables HOST: "IFNAME SWITCH MAC-NET NET4 NET6" of each
+cables() {
+	case $1 in
+	client*) echo "eth0 lan 01 $LAN4 $LAN6" ;;
+	server*) echo "eth0 wan 02 $WAN4 $WAN6" ;;
+	fw*)	echo "lan0 lan 01 $LAN4 $LAN6"
+		echo "wan0 wan 02 $WAN4 $WAN6"
+		echo "sync0 sync 03 $SYN4 $SYN6" ;;
+	esac
+}
+
+# octet HOST: the last one of its addresses
+octet() {
+	case $1 in
+	client|server)	echo $CLIENT ;;
+	client*)	echo $((CLIENT - 1 + ${1#client})) ;;
+	server*)	echo $((CLIENT - 1 + ${1#server})) ;;
+	fw1|fw2)	echo $((FW1 - 1 + ${1#fw})) ;;
+	fw*)		echo $((FW1 + ${1#fw})) ;;
+	esac
+}
+
+# links HOST: its cables, in no namespace yet
+links() {
+	last=$(octet "$1")
+	cables "$1" | while read -r dev switch net _; do
+		printf 'link add dev %s netns %s address 02:ca:fe:%s:00:%02x ' \
+		    "$dev" "$P-$1" "$net" "$last"
+		echo "type veth peer name $1 netns $P-$switch"
+	done
+}
+
+# inside HOST: its links, addresses and routes
+inside() {
+	last=$(octet "$1")
+	echo "link set dev lo up"
+	cables "$1" | while read -r dev _ _ net4 net6; do
+		echo "link set dev $dev up"
+		echo "addr add $net4.$last/24 brd + dev $dev"
+		[ -n "$no_ipv6" ] ||
+		    echo "addr add $net6:$last/64 dev $dev nodad"
+		[ "$dev" = eth0 ] || continue
+		echo "route add default via $net4.$VIRT"
+		[ -n "$no_ipv6" ] ||
+		    echo "route add default via $net6:$VIRT dev eth0"
+	done
+}
+
+# settings HOST: what its interfaces take over when they are made
+settings() {
+	cat <<-EOF
+	net/ipv6/conf/all/accept_dad 0
+	net/ipv6/conf/default/accept_dad 0
+	net/ipv6/conf/default/accept_ra 0
+	EOF
+	case $1 in
+	fw*)	;;
+	*)	return ;;
+	esac
+	echo net/ipv4/ip_forward 1
+	echo net/ipv6/conf/all/forwarding 1
+	# a gateway that shares its subnet with its peer would send redirects
+	for i in all default; do
+		echo "net/ipv4/conf/$i/send_redirects 0"
+		echo "net/ipv4/conf/$i/rp_filter 0"
+	done
+}
+
+# hosts HOST...: their namespaces, cables, addresses and settings
+hosts() {
+	for h; do
+		echo "netns add $P-$h"
+	done | ip -batch - || return 1
+	for h; do
+		settings "$h" | setctls "$P-$h" || return 1
+	done
+	for h; do
+		links "$h"
+	done | ip -batch - || return 1
+	for h; do
+		inside "$h" | ip -n "$P-$h" -batch - || return 1
+	done
+	for s in $SWITCHES; do
+		for h; do
+			cables "$h" | while read -r _ switch _; do
+				[ "$switch" != "$s" ] ||
+				    echo "link set dev $h master br0 up"
 			done
-			[ -z "$left" ] && break
-			sleep 0.1
+		done | ip -n "$P-$s" -batch - || return 1
+	done
+}
+
+# The switch itself speaks no IPv6, nor do its ports.
+switches() {
+	for s in $SWITCHES; do
+		echo "netns add $P-$s"
+	done | ip -batch - || return 1
+	for s in $SWITCHES; do
+		echo net/ipv6/conf/default/disable_ipv6 1 | setctls "$P-$s"
+		ip -n "$P-$s" -batch - <<-EOF || return 1
+		link set dev lo up
+		link add dev br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0
+		link set dev br0 up
+		EOF
+	done
+}
+
+# carriers HOST|SWITCH...: until the kernel has seen all of them, which takes
+# milliseconds; what is sent before is lost without a word
+carriers() {
+	for h; do
+		n=0
+		while ip -n "$P-$h" -br link show type veth | grep -qv ' UP '; do
+			[ $n -lt 500 ] || return 1
+			sleep 0.02
 			n=$((n + 1))
 		done
-		for h in $ALL; do
-			! ns_exists "$P-$h" || end_all "$P-$h"
-		done
-	fi
-	rc=0
-	for h in $ALL; do
-		ns_exists "$P-$h" || continue
-		ip netns del "$P-$h" || rc=1
 	done
-	return $rc
-}
-
-# cable HOST IFNAME SWITCH MAC-NET LAST-OCTET NET4 NET6
-cable() {
-	mac=$(printf '02:ca:fe:%s:00:%02x' "$4" "$5")
-	ip link add dev "$2" netns "$P-$1" address "$mac" type veth \
-		peer name "$1" netns "$P-$3" || return 1
-	ip -n "$P-$3" link set dev "$1" master br0 up || return 1
-	ip -n "$P-$1" link set dev "$2" up || return 1
-	ip -n "$P-$1" addr add "$6.$5/24" brd + dev "$2" || return 1
-	if [ -e /proc/sys/net/ipv6 ]; then
-		ip -n "$P-$1" addr add "$7:$5/64" dev "$2" nodad || return 1
-	fi
-}
-
-# host HOST: its namespace, cables, addresses and settings
-host() {
-	ip netns add "$P-$1" || return 1
-	ip -n "$P-$1" link set dev lo up || return 1
-	setctl "$P-$1" net/ipv6/conf/all/accept_dad 0
-	setctl "$P-$1" net/ipv6/conf/default/accept_dad 0
-	setctl "$P-$1" net/ipv6/conf/default/accept_ra 0
-	case $1 in
-	client)	inside client $CLIENT || return 1 ;;
-	client*) inside "$1" $((CLIENT - 1 + ${1#client})) || return 1 ;;
-	server)	outside server $SERVER || return 1 ;;
-	server*) outside "$1" $((SERVER - 1 + ${1#server})) || return 1 ;;
-	fw1)	firewall fw1 $FW1 || return 1 ;;
-	fw2)	firewall fw2 $FW2 || return 1 ;;
-	fw*)	firewall "$1" $((FW1 + ${1#fw})) || return 1 ;;
-	esac
-	for s in $SWITCHES; do	# the switch itself speaks no IPv6 on its ports
-		setctl "$P-$s" "net/ipv6/conf/$1/disable_ipv6" 1
-	done
-}
-
-# inside HOST LAST-OCTET, outside HOST LAST-OCTET
-inside() {
-	cable "$1" eth0 lan 01 "$2" $LAN4 $LAN6 || return 1
-	gateway "$1" $LAN4 $LAN6
-}
-
-outside() {
-	cable "$1" eth0 wan 02 "$2" $WAN4 $WAN6 || return 1
-	gateway "$1" $WAN4 $WAN6
-}
-
-# gateway HOST NET4 NET6
-gateway() {
-	ip -n "$P-$1" route add default via "$2.$VIRT" || return 1
-	[ ! -e /proc/sys/net/ipv6 ] ||
-	    ip -n "$P-$1" -6 route add default via "$3:$VIRT" dev eth0
-}
-
-# firewall HOST LAST-OCTET
-firewall() {
-	cable "$1" lan0  lan  01 "$2" $LAN4 $LAN6 || return 1
-	cable "$1" wan0  wan  02 "$2" $WAN4 $WAN6 || return 1
-	cable "$1" sync0 sync 03 "$2" $SYN4 $SYN6 || return 1
-	setctl "$P-$1" net/ipv4/ip_forward 1 || return 1
-	setctl "$P-$1" net/ipv6/conf/all/forwarding 1
-	# a gateway that shares its subnet with its peer would send redirects
-	for i in all default lan0 wan0 sync0; do
-		setctl "$P-$1" "net/ipv4/conf/$i/send_redirects" 0
-		setctl "$P-$1" "net/ipv4/conf/$i/rp_filter" 0
-	done
-}
-
-switch() {
-	ip netns add "$P-$1" || return 1
-	ip -n "$P-$1" link set dev lo up || return 1
-	ip -n "$P-$1" link add dev br0 type bridge stp_state 0 forward_delay 0 \
-		mcast_snooping 0 || return 1
-	setctl "$P-$1" net/ipv6/conf/br0/disable_ipv6 1
-	ip -n "$P-$1" link set dev br0 up
 }
 
 build() {
-	for s in $SWITCHES; do
-		switch "$s" || return 1
-	done
-	for h in $HOSTS; do
-		host "$h" || return 1
-	done
+	# shellcheck disable=SC2086 # lists of words
+	switches && hosts $HOSTS && carriers $HOSTS $SWITCHES
 }
 
 # A power cut: processes, addresses, rules and connections are gone.  The dead
@@ -296,7 +342,7 @@ reboot() {
 		ip -n "$P-$s" link del dev "$1" 2>/dev/null
 	done
 	ip netns del "$P-$1" || return 1
-	host "$1" || return 1
+	hosts "$1" && carriers "$1" || return 1
 	exec 9<&-
 }
 
@@ -444,7 +490,12 @@ vip)
 	vip "$1" "${2:-add}" ;;
 check)	cmd_check ;;
 pids)
-	for h in ${1:-$ALL}; do ! ns_exists "$P-$h" || ns_pids "$P-$h"; done
+	if [ $# -gt 0 ]; then
+		ns_pids "$P-$1"
+	else
+		# shellcheck disable=SC2046 # a list of words
+		ns_pids $(there)
+	fi
 	exit 0 ;;
 status)	cmd_status ;;
 *)	usage ;;

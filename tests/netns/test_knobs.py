@@ -12,19 +12,39 @@ from lab import (PASS, VIP_LAN, VIP_WAN, Capture, Daemon, config, now_ns,
 LAN, WAN = "carp0", "carp1"
 
 
-def daemon(lab, host="fw1", skew=0, **kw):
-    return Daemon(lab, host, config(skew, **kw),
-                  "Mickey" if host == "fw1" else "Minnie")
+# adverts seven and five times a second: a silent MASTER is noticed after 0.4 s
+# and 0.6 s
+MICKEY, MINNIE = 36, 52
+
+
+def text(skew=MICKEY, head="preempt yes\nlog 7"):
+    return config(skew, base=0, head=head)
+
+
+def daemon(lab, **kw):
+    return Daemon(lab, "fw1", text(**kw), "Mickey")
+
+
+@pytest.fixture(scope="module")
+def both(shared_lab):
+    lab = shared_lab
+    return (Daemon(lab, "fw1", text(MICKEY), "Mickey").start(),
+            Daemon(lab, "fw2", text(MINNIE), "Minnie").start())
 
 
 @pytest.fixture
-def two(lab):
-    mickey = daemon(lab).start()
+def two(both):
+    """The pair, whatever the last test has made of it."""
+    mickey, minnie = both
+    mickey.ok("enable")
+    reload(mickey, text(MICKEY))
+    reload(minnie, text(MINNIE))
     mickey.wait_state("MASTER")
-    minnie = daemon(lab, "fw2", 100).start()
     minnie.wait_state("BACKUP")
     minnie.wait_heard()
-    return mickey, minnie
+    for d in both:
+        wait_for(lambda d=d: demotion(d) == 0, 5, "the start is over")
+    return both
 
 
 def demotion(d, group="carp"):
@@ -36,8 +56,8 @@ def made(d, since, iface=LAN):
     return [(to, c) for _, i, _, to, c in d.transitions(since) if i == iface]
 
 
-def reload(d, text):
-    d.write(text)
+def reload(d, conf):
+    d.write(conf)
     d.ok("reload")
 
 
@@ -49,7 +69,8 @@ def test_disable_and_enable(two):
     lab = mickey.lab
     start = now_ns()
     mickey.ok("disable")
-    minnie.wait_state("MASTER", timeout=1)
+    mickey.wait_state("INIT")
+    minnie.wait_state("MASTER")
     assert minnie.cause(LAN) == "bow-out"
     assert made(mickey, start) == [("INIT", "operator")]
     assert "disabled" in mickey.vhid(LAN)["why"]
@@ -76,7 +97,7 @@ def test_allow_in_the_file(lab):
     d.wait_state("MASTER")
     d.ok("reload")
     d.wait_state("INIT")
-    reload(d, config(0))
+    reload(d, text())
     d.wait_state("MASTER")
     start = now_ns()
     d.ok("reload")
@@ -93,7 +114,8 @@ def test_down_and_up_of_one_interface(two):
     mickey, minnie = two
     start = now_ns()
     mickey.ok("down", LAN)
-    minnie.wait_state("MASTER", [LAN], timeout=1)
+    mickey.wait_state("INIT", [LAN])
+    minnie.wait_state("MASTER", [LAN])
     assert made(minnie, start) == [("MASTER", "bow-out")]
     assert made(mickey, start) == [("INIT", "operator")]
     assert "down" in mickey.vhid(LAN)["why"]
@@ -142,6 +164,7 @@ def test_forced_states(two):
     mickey, minnie = two
     start = now_ns()
     minnie.ok("state", LAN, "master")
+    wait_for(lambda: made(minnie, start), 5, "it is told")
     assert made(minnie, start)[0] == ("MASTER", "operator")
     # Mickey is better: Minnie leaves again, Mickey never moved
     minnie.wait_state("BACKUP")
@@ -149,6 +172,7 @@ def test_forced_states(two):
     assert made(mickey, start) == []
     start = now_ns()
     mickey.ok("state", LAN, "backup")
+    wait_for(lambda: made(mickey, start), 5, "it is told")
     assert made(mickey, start)[0] == ("BACKUP", "operator")
     mickey.wait_state("MASTER")
     start = now_ns()
@@ -158,8 +182,8 @@ def test_forced_states(two):
         assert d.states() == was
         assert d.transitions(start) == []
     # the control: without preempt Minnie keeps what she is given
-    for d, skew in ((mickey, 0), (minnie, 100)):
-        reload(d, config(skew, head="preempt no\nlog 7"))
+    for d, skew in ((mickey, MICKEY), (minnie, MINNIE)):
+        reload(d, text(skew, head="preempt no\nlog 7"))
     start = now_ns()
     mickey.ok("state", LAN, "backup")
     minnie.ok("state", LAN, "master")
@@ -237,7 +261,6 @@ def happen(lab, d, level):
     d.ok("demote", "9")
     d.ok("promote", "9")
     d.ok("state", LAN, "backup")
-    d.wait_state("MASTER")
     d.ok("disable")
     d.wait_state("INIT")
     d.ok("enable")
@@ -261,7 +284,7 @@ def text_of(level, more=""):
 
 def test_log_levels(lab):
     """0 to 7 in one run: at each exactly what is at or below it."""
-    d = daemon(lab, base=0, head="preempt yes\nlog 0").start()
+    d = daemon(lab, skew=0, head="preempt yes\nlog 0").start()
     d.wait_state("MASTER")
     for level in range(8):
         d.write(text_of(level))
@@ -276,7 +299,7 @@ def test_log_levels(lab):
 
 
 def test_log_set_live(lab):
-    d = daemon(lab, base=0, head="preempt yes\nlog 0").start()
+    d = daemon(lab, skew=0, head="preempt yes\nlog 0").start()
     d.wait_state("MASTER")
     for level, seen in ((2, 0), (3, 1), (2, 1)):
         d.ok("set", "log", str(level))
@@ -299,8 +322,8 @@ def test_log_set_live(lab):
 def test_preempt_live(two):
     """Set on the host that would preempt; the control is before it."""
     mickey, minnie = two
-    for d, skew in ((mickey, 0), (minnie, 100)):
-        reload(d, config(skew, head="preempt no\nlog 7"))
+    for d, skew in ((mickey, MICKEY), (minnie, MINNIE)):
+        reload(d, text(skew, head="preempt no\nlog 7"))
     mickey.ok("state", LAN, "backup")
     minnie.ok("state", LAN, "master")
     heard = mickey.counters()["ipackets"]

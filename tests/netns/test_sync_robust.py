@@ -191,9 +191,9 @@ def test_flood(pair, what):
     with flood(pair.lab, frames) as sent:
         wait_for(lambda: sent[0] > 0, 5, "the flood begins")
         pair.more()
-        while now_ns() - start < FLOOD_S * 1e9:
+        while now_ns() - start < FLOOD_S * 1e9 or sent[0] < 5000:
             assert one.show(), "it answers meanwhile"
-    assert sent[0] > 5000
+            assert now_ns() - start < 60e9, "only %d packets" % sent[0]
     wait_count(pair.lab, "fw2", pair.made)
     assert len(one.peers()) <= 16
     # one line for each address and reason, not for each packet

@@ -26,7 +26,7 @@ def capture():
         wait_for(lambda: sum(1 for _, f in c.frames() if parse(f)) >= 8, 10,
                  "adverts")
         d.stop()
-        wait_for(lambda: heard(c)[-1].advbase == 255, 2, "the bow-out")
+        wait_for(lambda: heard(c)[-1].advbase == 255, 8, "the bow-out")
         yield c.stop()
 
 

@@ -8,10 +8,13 @@
 					was answered, or "reset" or "closed"; ends with
 					the connection
 
-talk prints "open" first, or why not.
+talk prints "open" first, or why not.  A line ends with how many times TCP had to
+send something again so far: 0 says that all went at once, on however slow a
+machine.
 """
 import socket
 import socketserver
+import struct
 import sys
 
 
@@ -36,6 +39,14 @@ def serve(name, port):
         server.serve_forever()
 
 
+TOTAL_RETRANS = 100         # tcpi_total_retrans in struct tcp_info
+
+
+def again(conn):
+    info = conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return struct.unpack_from("=I", info, TOTAL_RETRANS)[0]
+
+
 def talk(address, port):
     try:
         conn = socket.create_connection((address, port), 5)
@@ -43,7 +54,7 @@ def talk(address, port):
         print(type(e).__name__, flush=True)
         return
     conn.settimeout(5)
-    print("open", flush=True)
+    print("open", again(conn), flush=True)
     replies = conn.makefile("r")
     for line in sys.stdin:
         try:
@@ -53,7 +64,7 @@ def talk(address, port):
             said = "reset"
         except OSError as e:
             said = type(e).__name__
-        print(said, flush=True)
+        print(said, again(conn), flush=True)
         if said in ("closed", "reset"):
             break
 

@@ -83,7 +83,7 @@ class Mickey(Daemon):
         def same():
             last[:] = [difference(self.before, snapshot(self.lab))]
             return last == [""]
-        wait_for(same, 3, lambda: "as before; it differs by\n" + last[0])
+        wait_for(same, 8, lambda: "as before; it differs by\n" + last[0])
 
 
 def add(lab, dev, *addresses):

@@ -157,7 +157,7 @@ class Pair:
         def same():     # an address of the host's may still be tentative
             last[:] = [difference(self.before, snapshot(self.lab))]
             return last == [""]
-        wait_for(same, 3, lambda: "as before; it differs by\n" + last[0])
+        wait_for(same, 8, lambda: "as before; it differs by\n" + last[0])
 
 
 def test_veth(lab):
@@ -469,7 +469,7 @@ def test_renamed_away_and_back(lab):
     assert pair.mickey.cause("carp0") in ("carpdev gone", "link")
     assert "carpdev does not exist" in pair.mickey.vhid("carp0")["why"]
     pair.mickey.proc.wait_line("lan0: interface is gone, waiting", since=start)
-    wait_for(lambda: not traces(lab, "fw1", "slave0"), 2,
+    wait_for(lambda: not traces(lab, "fw1", "slave0"), 8,
              lambda: "nothing of ours on it: %s" % traces(lab, "fw1",
                                                           "slave0"))
     for key, value in (("send_redirects", "1"), ("arp_announce", "0"),
@@ -621,7 +621,7 @@ def test_ipv6_only_without_ipv6(lab):
     pair.mickey.wait_state("INIT", ["carp0"])
     assert pair.mickey.cause("carp0") == "no source address"
     wait_for(lambda: pair.mickey.vhid("carp0")["why"] ==
-             "IPv6 is disabled on carpdev", 2, "why")
+             "IPv6 is disabled on carpdev", 8, "why")
     pair.minnie.wait_state("MASTER", ["carp0"])
     pair.serves("fw2")
     ipv6_on(lab, "fw1")

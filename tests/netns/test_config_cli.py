@@ -169,6 +169,6 @@ def test_stop_says_goodbye(a_lab, mickey):
     c = Capture(a_lab, "lan", "fw1", "ip proto 112")
     wait_for(c.frames, 5, "adverts")
     mickey.stop()
-    wait_for(lambda: c.frames()[-1][1][36] == 255, 2, "advskew 255")
+    wait_for(lambda: c.frames()[-1][1][36] == 255, 8, "advskew 255")
     frame = c.stop().frames()[-1][1]
     assert (frame[36], frame[39]) == (255, 255)

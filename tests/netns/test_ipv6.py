@@ -76,8 +76,8 @@ def test_backup_has_no_address_and_answers_nothing(pair):
     lab.plug("fw1", "all")
     mickey.wait_state("MASTER")
     minnie.wait_state("BACKUP")
-    wait_for(lambda: lab.has_address("fw1", VIP6_LAN), 2, "Mickey's")
-    wait_for(lambda: not lab.has_address("fw2", VIP6_LAN), 2, "not Minnie's")
+    wait_for(lambda: lab.has_address("fw1", VIP6_LAN), 8, "Mickey's")
+    wait_for(lambda: not lab.has_address("fw2", VIP6_LAN), 8, "not Minnie's")
     c = Capture(lab, "lan", "fw2", "icmp6 or ether src " + vmac(1))
     lab.ip("client", "-6", "neigh", "flush", "dev", "eth0")
     wait_for(lambda: lab.pings("client", VIP6_LAN), 5, "Mickey answers")
@@ -99,12 +99,12 @@ def test_waits_until_its_source_is_no_longer_tentative(lab):
     sysctl6(lab, "lan0", "disable_ipv6", 1)
     sysctl6(lab, "lan0", "disable_ipv6", 0)     # DAD takes a second or two
     d = Daemon(lab, "fw1", conf(0, True, base=0), "Mickey").start()
-    wait_for(lambda: d.vhid("carp0"), 1, "it has its configuration")
+    wait_for(lambda: d.vhid("carp0"), 8, "it has its configuration")
     assert d.vhid("carp0")["state"] == "INIT"
     assert d.vhid("carp0")["why"]
     d.wait_state("MASTER", ["carp0"])
     wait_for(lambda: lab.has_address("fw1", VIP_LAN) and
-             lab.has_address("fw1", VIP6_LAN), 2, "both addresses")
+             lab.has_address("fw1", VIP6_LAN), 8, "both addresses")
 
 
 def test_family_that_can_never_send_is_not_run(lab):
@@ -112,5 +112,5 @@ def test_family_that_can_never_send_is_not_run(lab):
     sysctl6(lab, "lan0", "disable_ipv6", 1)
     d = Daemon(lab, "fw1", conf(0, True, base=0), "Mickey").start()
     d.wait_state("MASTER", ["carp0"])
-    wait_for(lambda: lab.has_address("fw1", VIP_LAN), 2, "the IPv4 address")
+    wait_for(lambda: lab.has_address("fw1", VIP_LAN), 8, "the IPv4 address")
     d.proc.wait_line("IPv6 is disabled on lan0")

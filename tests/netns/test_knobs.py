@@ -76,7 +76,7 @@ def test_disable_and_enable(two):
     assert "disabled" in mickey.vhid(LAN)["why"]
     assert not mickey.show()["allow"]
     assert demotion(mickey) == 0
-    wait_for(lambda: not lab.has_address("fw1", VIP_LAN), 2, "no address")
+    wait_for(lambda: not lab.has_address("fw1", VIP_LAN), 8, "no address")
     sent = mickey.counters()["opackets"]
     heard = mickey.counters()["ipackets"]
     wait_for(lambda: mickey.counters()["ipackets"] > heard + 4, 5, "adverts")
@@ -151,7 +151,7 @@ def test_down_while_the_link_is_lost(lab):
     d.wait_state("MASTER")
     d.ok("down", LAN)
     lab.unplug("fw1", "lan")
-    wait_for(lambda: demotion(d) == 1, 2, "the loss counts")
+    wait_for(lambda: demotion(d) == 1, 8, "the loss counts")
     lab.plug("fw1", "lan")
     wait_for(lambda: demotion(d) == 0, 5, "and its end")
     assert d.states() == {LAN: "INIT", WAN: "MASTER"}
@@ -251,13 +251,13 @@ def happen(lab, d, level):
                       **how})
         before = d.counters()[counter]
         sock.send(a.frame())
-        wait_for(lambda c=counter, b=before: d.counters()[c] > b, 3,
+        wait_for(lambda c=counter, b=before: d.counters()[c] > b, 8,
                  "%s counted" % counter)
     before = d.counters()["badif"]
     sock.send(Advert(1, PASS, [VIP_LAN], src="2001:db8:16::%x" %
                      (0x20 + level)).frame("2001:db8:16::200",
                                            "02:ca:fe:01:00:c8"))
-    wait_for(lambda: d.counters()["badif"] > before, 3, "badif counted")
+    wait_for(lambda: d.counters()["badif"] > before, 8, "badif counted")
     d.ok("demote", "9")
     d.ok("promote", "9")
     d.ok("state", LAN, "backup")
@@ -271,7 +271,7 @@ def happen(lab, d, level):
     before = d.counters()["oerrors"]
     d.write(text_of(level, "peer 172.16.0.99"))
     d.ok("reload")
-    wait_for(lambda: d.counters()["oerrors"] > before, 3, "an error")
+    wait_for(lambda: d.counters()["oerrors"] > before, 8, "an error")
     lab.run("fw1", "nft", "delete", "table", "ip", "f")
     d.write(text_of(level))
     d.ok("reload")

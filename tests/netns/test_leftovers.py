@@ -50,7 +50,7 @@ def test_stop_leaves_nothing(quiet):
     before = snapshot(quiet)
     d = Daemon(quiet, "fw1", config(0, base=0), "Mickey").start()
     d.wait_state("MASTER")
-    wait_for(lambda: quiet.has_address("fw1", VIP_LAN), 2, "the address")
+    wait_for(lambda: quiet.has_address("fw1", VIP_LAN), 8, "the address")
     assert snapshot(quiet) != before
     d.stop()
     assert difference(before, snapshot(quiet)) == ""
@@ -75,7 +75,7 @@ def test_other_addresses_after_a_crash(quiet):
                                     more_lan="address 172.16.0.203/24"),
                "Mickey").start()
     d.wait_state("MASTER")
-    wait_for(lambda: quiet.has_address("fw1", "172.16.0.203"), 2,
+    wait_for(lambda: quiet.has_address("fw1", "172.16.0.203"), 8,
              "the second address")
     d.kill_all()
     assert quiet.has_address("fw1", "172.16.0.203")
@@ -90,11 +90,11 @@ def test_dead_addresses_expire_by_themselves(quiet):
     """Nobody starts again: the kernel's lifetime ends them."""
     d = Daemon(quiet, "fw1", config(0, base=0), "Mickey").start()
     d.wait_state("MASTER")
-    wait_for(lambda: quiet.has_address("fw1", VIP_WAN), 2, "the address")
+    wait_for(lambda: quiet.has_address("fw1", VIP_WAN), 8, "the address")
     before = snapshot(quiet, ["fw2"])
     d.kill_all()
     wait_for(lambda: not quiet.has_address("fw1", VIP_LAN) and
-             not quiet.has_address("fw1", VIP_WAN), 12, "they expire", 0.1)
+             not quiet.has_address("fw1", VIP_WAN), 30, "they expire", 0.1)
     assert snapshot(quiet, ["fw2"]) == before
     d.start().wait_state("MASTER")
     d.stop()

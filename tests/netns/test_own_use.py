@@ -9,11 +9,10 @@ no firewall asks who has the address.
 import sys
 
 import pytest
-from lab import (LAB, PASS, VIP6_LAN, VIP_LAN, Capture, Daemon, Lab, now_ns,
+from lab import (LAB, PASS, VIP6_LAN, VIP_LAN, Capture, Daemon, Lab,
                  wait_for)
 
 PORT = 2222
-AT_ONCE_MS = 500            # a lost SYN is repeated after 1000
 SESSION = str(LAB / "session.py")
 PYTHON = sys.executable
 
@@ -57,7 +56,7 @@ class Session:
     def __init__(self, lab, address):
         self.proc = lab.spawn("client", PYTHON, SESSION, "talk", address,
                               str(PORT), asks=True)
-        self.opened = self.answer(0)
+        self.opened = self.answer(0)    # "open 0": at once
 
     def answer(self, have):
         wait_for(lambda: len(self.proc.lines) > have, 8,
@@ -65,11 +64,10 @@ class Session:
         return self.proc.lines[have][1]
 
     def say(self, line):
-        """(answer, milliseconds)"""
-        have, start = len(self.proc.lines), now_ns()
+        """"ANSWER TIMES": how often TCP had to say something again."""
+        have = len(self.proc.lines)
         self.proc.say(line)
-        said = self.answer(have)
-        return said, (self.proc.lines[have][0] - start) / 1e6
+        return self.answer(have)
 
 
 @pytest.fixture(scope="module")
@@ -123,12 +121,9 @@ def hello(lab, host):
     """New sessions, IPv4 and IPv6, which host answers at once."""
     sessions = []
     for address in (VIP_LAN, VIP6_LAN):
-        start = now_ns()
         session = Session(lab, address)
-        assert session.opened == "open"
-        took = (session.proc.lines[0][0] - start) / 1e6
-        assert took < 2 * AT_ONCE_MS    # python starts as well
-        assert session.say("hello")[0] == host + " hello"
+        assert session.opened == "open 0"
+        assert session.say("hello") == host + " hello 0"
         sessions.append(session)
     return sessions
 
@@ -136,9 +131,7 @@ def hello(lab, host):
 def still_there(sessions):
     """They are not, and are told at once."""
     for session in sessions:
-        said, ms = session.say("still there?")
-        assert said == "reset"
-        assert ms < AT_ONCE_MS
+        assert session.say("still there?") == "reset 0"
 
 
 @pytest.mark.parametrize("ruled", [False, True], ids=["bare", "nft"])
@@ -164,10 +157,11 @@ def test_without_the_rule_it_hangs(settled):
     lab, mickey, minnie = settled
     rules(lab, "")
     old = Session(lab, VIP_LAN)
-    assert old.say("hello")[0] == "fw1 hello"
+    assert old.say("hello") == "fw1 hello 0"
     mickey.stop()
     minnie.wait_state("MASTER", ["carp0"])
-    assert old.say("still there?")[0] == "TimeoutError"
+    said, times = old.say("still there?").split()
+    assert said == "TimeoutError" and int(times) > 1
 
 
 def redirects(frames):

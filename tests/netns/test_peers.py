@@ -189,7 +189,7 @@ def test_why_not(shared_lab, backup, drop, how, status):
                         version=2, bad_sum=False, vhid=1)})
         want = {(1, True)} | ({(9, False)} if "vhid" in how else set())
         wait_for(lambda: {(p["vhid"], p["verified"])
-                          for p in d.show("peers")["peers"]} == want, 2,
+                          for p in d.show("peers")["peers"]} == want, 8,
                  "its entry is verified; the one of vhid 9 stays")
 
 
@@ -278,7 +278,7 @@ def test_vrrp_router_with_our_number(shared_lab, backup, version, src):
                ("badlen", "badsum", "badver")) == 10
     # the control: what passed a router is no neighbour
     sock.send(vrrp(version, 1, src, ttl=254))
-    wait_for(lambda: d.counters()["badttl"] > after["badttl"], 2, "badttl")
+    wait_for(lambda: d.counters()["badttl"] > after["badttl"], 8, "badttl")
     assert d.counters()["vrrp"] == after["vrrp"]
 
 
@@ -365,7 +365,7 @@ def test_demoted_master_is_displaced(shared_lab, backup, kind, how, preempt,
     d = backup(conf(100, head="preempt " + preempt))
     with Foreign(shared_lab, kind) as f:
         d.wait_state("BACKUP", ["carp0"])
-        wait_for(lambda: (p := peer(d)) and p["packets"] > 3, 3, "its adverts")
+        wait_for(lambda: (p := peer(d)) and p["packets"] > 3, 8, "its adverts")
         # from the startup demotion on it is the peer's that decides
         wait_for(lambda: d.show()["groups"][0]["demotion"] == 0, 8, "ready")
         start = now_ns()

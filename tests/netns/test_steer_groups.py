@@ -78,6 +78,10 @@ def add_client(lab, i):
     lab.ip(host, "-6", "route", "add", "default", "via", VIP6_LAN)
 
 
+def up(lab, host, dev):
+    return " UP " in lab.ip(host, "-br", "link", "show", "dev", dev)
+
+
 @pytest.fixture
 def net(lab):
     try:
@@ -88,6 +92,9 @@ def net(lab):
                    "dev", "eth0")
             lab.ip("server", "addr", "add", server_addr(i, True) + "/64",
                    "dev", "eth0", "nodad")
+        for i in range(1, CLIENTS):     # frames sent before would be lost
+            wait_for(lambda i=i: up(lab, client(i), "eth0") and
+                     up(lab, "lan", client(i)), 10, "the cable of " + client(i))
         yield lab
     finally:
         for i in range(1, CLIENTS):

@@ -317,7 +317,7 @@ def unreachables(lab, act, way="in"):
     lab.run("client", "ping", "-nc1", "-W2", OWN["fw1"][0])
     lab.run("client", "ping", "-nc1", "-W2", OWN["fw1"][1])
     wait_for(lambda: any(f[34] == 0 for _, f in c.frames()
-                         if f[12:14] == b"\x08\x00"), 3, "the ping's answer")
+                         if f[12:14] == b"\x08\x00"), 8, "the ping's answer")
     found = []
     for _, f in c.stop().frames():
         if f[12:14] == b"\x08\x00" and f[34] == 3:

@@ -211,7 +211,8 @@ sum_up() {	# sum_up FILE: what a worker left
 	fi
 }
 
-# Three files beside each other, the longest first: they wait most of the time.
+# So many files beside each other, the longest first: they wait most of the time.
+WORKERS=4
 namespaces() {
 	if ! /usr/bin/python3 -c 'import pytest' 2>/dev/null; then
 		skip "tests/netns, tests/interop: no pytest for python3"
@@ -219,12 +220,13 @@ namespaces() {
 	fi
 	files=${PYTESTS:-}
 	if [ -z "$files" ]; then
-		for n in netns/test_active netns/test_peers netns/test_knobs \
-		    netns/test_sync_repair netns/test_carpdev \
-		    netns/test_review interop/test_ucarp \
-		    netns/test_demo_active netns/test_robust \
-		    interop/test_openbsd_replay netns/test_unicast \
-		    netns/test_leftovers netns/test_failover; do
+		for n in netns/test_active netns/test_carpdev \
+		    netns/test_sync_repair netns/test_review \
+		    netns/test_demo_active interop/test_ucarp \
+		    netns/test_sync_rules netns/test_sync netns/test_unicast \
+		    netns/test_leftovers netns/test_robust netns/test_failover \
+		    netns/test_sync_robust interop/test_openbsd_replay \
+		    netns/test_autodev; do
 			files="$files tests/$n.py"
 		done
 		for t in tests/netns/test_*.py tests/interop/test_*.py; do
@@ -234,15 +236,16 @@ namespaces() {
 			esac
 		done
 	fi
+	workers=
+	n=0
+	while [ $n -lt $WORKERS ]; do
+		# shellcheck disable=SC2086
+		worker $files &
+		workers="$workers $!"
+		n=$((n + 1))
+	done
 	# shellcheck disable=SC2086
-	worker $files &
-	second=$!
-	# shellcheck disable=SC2086
-	worker $files &
-	third=$!
-	# shellcheck disable=SC2086
-	worker $files
-	wait "$second" "$third"
+	wait $workers
 	if [ -n "${CHECK_LONG:-}" ]; then	# these measure: alone
 		wait
 		for t in tests/long/test_*.py; do

@@ -5,7 +5,8 @@
 ucarp knows one IPv4 address, no bow-out, no demotion; it must bear our
 trailer behind the advertisement."""
 import pytest
-from lab import PASS, VIP_LAN, Capture, Daemon, now_ns, wait_for
+from lab import (PASS, VIP_LAN, Capture, Daemon, Lab, beside, now_ns,
+                 wait_for)
 
 PEER = "172.16.0.201"
 
@@ -101,9 +102,14 @@ def test_ucarp_takes_over_from_a_dead_carpd(lab, need):
         assert ucarps()
 
 
-@pytest.mark.parametrize("skew", [0, 200])
-def test_wrong_password_is_nobody(lab, need, skew):
-    """The control: strangers' adverts count as nothing on either side."""
+@pytest.fixture
+def labs(lab):
+    """Two of them."""
+    with Lab("nsu") as other:
+        yield lab, other
+
+
+def wrong_password_is_nobody(lab, need, skew):
     mickey = Daemon(lab, "fw1", carpd_conf(skew).replace(PASS, "other"),
                     "Mickey").start()
     mickey.wait_state("MASTER", ["carp0"])
@@ -115,6 +121,13 @@ def test_wrong_password_is_nobody(lab, need, skew):
     assert [(p["kind"], p["drop"]) for p in shown] == [("ucarp", "badauth")]
 
 
+def test_wrong_password_is_nobody(labs, need):
+    """The control: strangers' adverts count as nothing on either side, whoever
+    is the better one."""
+    beside(lambda: wrong_password_is_nobody(labs[0], need, 0),
+           lambda: wrong_password_is_nobody(labs[1], need, 200))
+
+
 def masters(mickey, peer):
     """Who is MASTER: carpd's state and ucarp's last word."""
     said = peer.grep("Switching to state: (MASTER|BACKUP)")
@@ -122,13 +135,7 @@ def masters(mickey, peer):
             bool(said) and said[-1].endswith("MASTER"))
 
 
-@pytest.mark.parametrize("ours", ["172.16.0.200", "172.16.0.210"],
-                         ids=["lower", "higher"])
-def test_tie(lab, need, ours):
-    """Equal timers: ucarp goes by the address, we yield; one MASTER stays.
-
-    ucarp compares addresses as they are in memory, where the last octet weighs
-    most; so Mickey is moved to either side of it."""
+def tie(lab, need, ours):
     if ours != "172.16.0.200":
         lab.ip("fw1", "addr", "del", "172.16.0.200/24", "dev", "lan0")
         lab.ip("fw1", "addr", "add", ours + "/24", "dev", "lan0")
@@ -150,3 +157,12 @@ def test_tie(lab, need, ours):
         wait_for(lambda: adverts() >= before + 6, 15, "six more adverts")
         return sum(one) == 1 and masters(mickey, peer) == one
     wait_for(stays, 40, "one MASTER that stays")
+
+
+def test_tie(labs, need):
+    """Equal timers: ucarp goes by the address, we yield; one MASTER stays.
+
+    ucarp compares addresses as they are in memory, where the last octet weighs
+    most; so Mickey is on either side of it."""
+    beside(lambda: tie(labs[0], need, "172.16.0.200"),
+           lambda: tie(labs[1], need, "172.16.0.210"))

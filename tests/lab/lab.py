@@ -6,6 +6,7 @@ Used by demo.py, by the namespace and interop tests and by the benches.  It
 starts and ends processes and says what it sees; it judges nothing.  Everything
 waits on conditions (wait_for), never for a time.
 """
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -103,6 +104,13 @@ def wait_for(cond, timeout=5.0, what="condition", step=None):
             raise Timeout("not within %.1f s: %s" % (timeout, what))
         time.sleep(min(max(waited / 16, 0.004), 0.05) if step is None
                    else step)
+
+
+def beside(*acts):
+    """Run them at the same time, as each waits for long; the first failure."""
+    with concurrent.futures.ThreadPoolExecutor(len(acts)) as pool:
+        for done in [pool.submit(act) for act in acts]:
+            done.result()
 
 
 def vmac(vhid):
@@ -270,8 +278,12 @@ class Lab:
         return self._done(["ip", "netns", "exec", self.ns(host), *cmd], check,
                           data, timeout)
 
+    def tool(self, name, host, *args, check=True):
+        """ip, tc or bridge in a host, without a process for its namespace."""
+        return self._done([name, "-n", self.ns(host), *args], check)
+
     def ip(self, host, *args, check=True):
-        return self._done(["ip", "-n", self.ns(host), *args], check)
+        return self.tool("ip", host, *args, check=check)
 
     @staticmethod
     def _done(argv, check, data=None, timeout=60):
@@ -359,13 +371,14 @@ def _links(lab, host):
 
 
 def _filters(lab, host):
-    yield from lab.run(host, "tc", "qdisc", "show").splitlines()
-    for i in json.loads(lab.ip(host, "-j", "link", "show")):
+    qdiscs = lab.tool("tc", host, "qdisc", "show").splitlines()
+    yield from qdiscs
+    for dev in re.findall(r"clsact \S+ dev (\S+)", "\n".join(qdiscs)):
         for way in ("ingress", "egress"):
-            out = lab.run(host, "tc", "filter", "show", "dev", i["ifname"],
-                          way, check=False)
+            out = lab.tool("tc", host, "filter", "show", "dev", dev, way,
+                           check=False)
             for line in out.splitlines():
-                yield "%s %s %s" % (i["ifname"], way, line)
+                yield "%s %s %s" % (dev, way, line)
 
 
 def _routes(lab, host):
@@ -382,7 +395,7 @@ def _sysctls(lab, host):
 
 
 def _fdb(lab, host):
-    for line in lab.run(host, "bridge", "fdb", "show").splitlines():
+    for line in lab.tool("bridge", host, "fdb", "show").splitlines():
         if "permanent" in line or "static" in line:     # not learnt
             yield line
 

@@ -12,8 +12,8 @@ import time
 
 import pytest
 from advert import Advert, packet_socket
-from lab import (PASS, VIP6_WAN, VIP_LAN, VIP_WAN, Daemon, config,
-                 now_ns, wait_for)
+from lab import (PASS, VIP6_WAN, VIP_LAN, VIP_WAN, Daemon, Lab, beside,
+                 config, now_ns, wait_for)
 
 HEAD = "preempt yes\nlog 7\n"
 
@@ -69,7 +69,7 @@ def test_signals_are_for_the_parent(shared_lab, sig):
     assert not d.proc.grep("engine died", since=start)
 
 
-def test_address_does_not_outlive_a_frozen_engine(lab):
+def address_does_not_outlive_a_frozen_engine(lab):
     """The slot's lease ends, then the address: nobody refreshes it."""
     d = alone(lab, HEAD + iface())
     d.wait_state("MASTER", ["carp0"])
@@ -84,7 +84,7 @@ def test_address_does_not_outlive_a_frozen_engine(lab):
     wait_for(lambda: lab.has_address("fw1", VIP_LAN), 8, "it is back")
 
 
-def test_parent_that_hangs_is_dead(lab):
+def parent_that_hangs_is_dead(lab):
     """The addresses run out without it: the engine leaves in order."""
     mickey = Daemon(lab, "fw1", config(0), "Mickey").start()
     mickey.wait_state("MASTER")
@@ -102,6 +102,13 @@ def test_parent_that_hangs_is_dead(lab):
         os.kill(mickey.proc.pid, signal.SIGCONT)
     mickey.wait_gone()
     wait_for(lambda: lab.pings("client", VIP_LAN), 5, "Minnie answers")
+
+
+def test_one_half_is_frozen(lab):
+    """Both take as long as an address lives: beside each other."""
+    with Lab("nsf") as other:
+        beside(lambda: address_does_not_outlive_a_frozen_engine(lab),
+               lambda: parent_that_hangs_is_dead(other))
 
 
 def test_sync_wait_that_comes_with_a_reload_ends(lab):

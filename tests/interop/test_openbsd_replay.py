@@ -1,11 +1,12 @@
 # Copyright (c) 2026 the carpd authors
 # SPDX-License-Identifier: ISC
 """Advertisements recorded from kernels, played again, keep carpd quiet."""
+import itertools
+import threading
 from pathlib import Path
 
-import pytest
 from advert import packet_socket, parse
-from lab import TREE, Capture, Daemon, now_ns, wait_for
+from lab import TREE, Capture, Daemon, Lab, beside, now_ns, wait_for
 
 VECTORS = TREE / "tests" / "unit" / "vectors"
 # file, vhid, addresses, another group's digest
@@ -28,22 +29,26 @@ def recorded(name):
 
 
 class Player:
-    """Plays all of it every 100 ms while somebody waits for something."""
+    """Plays all of it, two every 100 ms, for as long as the block lasts."""
 
     def __init__(self, lab, frames):
         self.sock = packet_socket(lab, "client", "eth0")
-        self.frames = frames
-        self.at = self.next = 0
+        self.frames = itertools.cycle(frames)
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.run, daemon=True)
 
-    def while_waiting(self, cond):
-        def step():
-            if now_ns() >= self.next:
-                self.next = now_ns() + 100_000_000
-                for f in self.frames[:2]:
-                    self.sock.send(f)
-                self.frames = self.frames[2:] + self.frames[:2]
-            return cond()
-        return step
+    def run(self):
+        while not self.ended.wait(0.1):
+            for f in itertools.islice(self.frames, 2):
+                self.sock.send(f)
+
+    def __enter__(self):
+        self.thread.start()
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+        self.sock.close()
 
 
 def conf(vhid, addresses, password):
@@ -53,32 +58,39 @@ def conf(vhid, addresses, password):
                                        for a in addresses))
 
 
-@pytest.mark.parametrize("name,vhid,addresses", KERNELS)
-def test_recorded_adverts_keep_a_backup_silent(lab, name, vhid, addresses):
-    d = Daemon(lab, "fw1", conf(vhid, addresses, "carptest"), "Mickey").start()
-    start = now_ns()
-    player = Player(lab, recorded(name))
-    d.wait_state("BACKUP", ["carp0"])
-    wait_for(player.while_waiting(lambda: now_ns() - start > 4.5e9), 10,
-             "more than a master-down time")
-    assert d.states() == {"carp0": "BACKUP"}
-    counters = d.counters()
-    assert counters["badauth"] == 0
-    assert counters["opackets"] == 0
-    assert {(p["verified"], p["kind"]) for p in d.show("peers")["peers"]} == {
-        (True, "openbsd" if name.startswith("obsd") else "freebsd")}
-    assert len(d.proc.grep("does not use the demotion byte")) == (
-        name.startswith("fbsd"))
-    start = now_ns()            # and the silence after them does not
-    d.wait_state("MASTER", ["carp0"])
-    assert d.cause("carp0") == "master down"
+def keep_a_backup_silent(name, vhid, addresses):
+    with Lab("nso") as lab:
+        with Player(lab, recorded(name)):
+            d = Daemon(lab, "fw1", conf(vhid, addresses, "carptest"),
+                       "Mickey").start()
+            d.wait_state("BACKUP", ["carp0"])
+            start = now_ns()
+            wait_for(lambda: now_ns() - start > 4.5e9, 10,
+                     "more than a master-down time")
+            assert d.states() == {"carp0": "BACKUP"}
+            counters = d.counters()
+            assert counters["badauth"] == 0
+            assert counters["opackets"] == 0
+            peers = d.show("peers")["peers"]
+        assert {(p["verified"], p["kind"]) for p in peers} == {
+            (True, "openbsd" if name.startswith("obsd") else "freebsd")}
+        assert len(d.proc.grep("does not use the demotion byte")) == (
+            name.startswith("fbsd"))
+        # and the silence after them does not
+        d.wait_state("MASTER", ["carp0"])
+        assert d.cause("carp0") == "master down"
 
 
-@pytest.mark.parametrize("name,vhid,addresses", KERNELS[:1])
-def test_with_another_passphrase_they_do_not(lab, name, vhid, addresses):
-    d = Daemon(lab, "fw1", conf(vhid, addresses, "carptesT"), "Mickey").start()
-    player = Player(lab, recorded(name))
-    wait_for(player.while_waiting(
-        lambda: d.states() == {"carp0": "MASTER"}), 8, "MASTER all the same")
+def test_recorded_adverts_keep_a_backup_silent():
+    """All kernels beside each other: it is a matter of waiting."""
+    beside(*[(keep_a_backup_silent, *kernel) for kernel in KERNELS])
+
+
+def test_with_another_passphrase_they_do_not(lab):
+    name, vhid, addresses = KERNELS[0]
+    with Player(lab, recorded(name)):
+        d = Daemon(lab, "fw1", conf(vhid, addresses, "carptesT"),
+                   "Mickey").start()
+        d.wait_state("MASTER", ["carp0"])
+        wait_for(lambda: d.counters()["badauth"] > 0, 8, "they are refused")
     assert d.cause("carp0") == "master down"
-    assert d.counters()["badauth"] > 0

@@ -124,8 +124,8 @@ def wrong_password_is_nobody(lab, need, skew):
 def test_wrong_password_is_nobody(labs, need):
     """The control: strangers' adverts count as nothing on either side, whoever
     is the better one."""
-    beside(lambda: wrong_password_is_nobody(labs[0], need, 0),
-           lambda: wrong_password_is_nobody(labs[1], need, 200))
+    beside((wrong_password_is_nobody, labs[0], need, 0),
+           (wrong_password_is_nobody, labs[1], need, 200))
 
 
 def masters(mickey, peer):
@@ -164,5 +164,5 @@ def test_tie(labs, need):
 
     ucarp compares addresses as they are in memory, where the last octet weighs
     most; so Mickey is on either side of it."""
-    beside(lambda: tie(labs[0], need, "172.16.0.200"),
-           lambda: tie(labs[1], need, "172.16.0.210"))
+    beside((tie, labs[0], need, "172.16.0.200"),
+           (tie, labs[1], need, "172.16.0.210"))

@@ -8,6 +8,7 @@ waits on conditions (wait_for), never for a time.
 """
 import concurrent.futures
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -107,10 +108,15 @@ def wait_for(cond, timeout=5.0, what="condition", step=None):
 
 
 def beside(*acts):
-    """Run them at the same time, as each waits for long; the first failure."""
+    """Call each (function, arguments...) at the same time, since they wait for
+    long; the first failure, with its arguments."""
     with concurrent.futures.ThreadPoolExecutor(len(acts)) as pool:
-        for done in [pool.submit(act) for act in acts]:
+        running = [pool.submit(*act) for act in acts]
+    for done, (_, *args) in zip(running, acts):
+        try:
             done.result()
+        except Exception as e:
+            raise AssertionError("with %s: %s" % (args, e)) from e
 
 
 def vmac(vhid):
@@ -215,11 +221,10 @@ class Lab:
     """The network: `with Lab("t") as lab:`.  The name of the process is in its
     prefix, so any number may be up at once."""
 
-    serial = 0
+    serial = itertools.count(1)
 
     def __init__(self, name, clients=1, servers=1, firewalls=2):
-        Lab.serial += 1
-        self.prefix = "%s%d-%d" % (name, os.getpid(), Lab.serial)
+        self.prefix = "%s%d-%d" % (name, os.getpid(), next(Lab.serial))
         self.env = dict(os.environ, LAB_CLIENTS=str(clients),
                         LAB_SERVERS=str(servers),
                         LAB_FIREWALLS=str(firewalls))

@@ -7,11 +7,13 @@ sync link, what begins or ends at one of their addresses) is in no comparison:
 it is not replicated, and no test is about it.
 """
 import contextlib
+import fcntl
 import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from lab import (DNAT_PORT, FLOWS, LAB, PFSYNCD, SERVER4, SINK_PORT,
@@ -190,17 +192,31 @@ def wait_count(lab, host, n, most=False, ms=15000):
 
 @contextlib.contextmanager
 def table_size(n):
-    """Room for n flows; the limit is the whole machine's and is put back."""
+    """Room for n flows.  The limit is the whole machine's, whose other tests may
+    need it as well: the last of them puts back what the first one found."""
+    with open(Path(tempfile.gettempdir()) / "carpd-tests-table-size",
+              "a+", encoding="ascii") as users:
+        _table_users(users, 1, n)
+        try:
+            yield
+        finally:
+            _table_users(users, -1)
+
+
+def _table_users(file, more, least=0):
+    """So many more of them; what is in file is their number and what was."""
     path = Path("/proc/sys/net/netfilter/nf_conntrack_max")
-    before = int(path.read_text())
-    if before >= n:
-        yield
-        return
-    path.write_text(str(n))
-    try:
-        yield
-    finally:
-        path.write_text(str(before))
+    now = int(path.read_text())
+    fcntl.flock(file, fcntl.LOCK_EX)
+    file.seek(0)
+    n, before = map(int, (file.read() or "0 %d" % now).split())
+    n += more
+    path.write_text(str(max(now, least) if n else before))
+    file.truncate(0)
+    if n:
+        file.write("%d %d" % (n, before))
+        file.flush()
+    fcntl.flock(file, fcntl.LOCK_UN)
 
 
 @contextlib.contextmanager

@@ -107,8 +107,8 @@ def parent_that_hangs_is_dead(lab):
 def test_one_half_is_frozen(lab):
     """Both take as long as an address lives: beside each other."""
     with Lab("nsf") as other:
-        beside(lambda: address_does_not_outlive_a_frozen_engine(lab),
-               lambda: parent_that_hangs_is_dead(other))
+        beside((address_does_not_outlive_a_frozen_engine, lab),
+               (parent_that_hangs_is_dead, other))
 
 
 def test_sync_wait_that_comes_with_a_reload_ends(lab):

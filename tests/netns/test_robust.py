@@ -318,7 +318,7 @@ def test_replay_of_our_own_peer(lab):
     start = now_ns()
     while mickey.states() != {"carp0": "MASTER"}:
         sock.send(frame)
-        assert now_ns() - start < 5e9, "a replayed advert keeps it quiet"
+        assert now_ns() - start < 20e9, "a replayed advert keeps it quiet"
         time.sleep(0.05)        # the rate of the replay: 20 a second
 
 

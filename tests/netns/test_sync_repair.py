@@ -241,8 +241,8 @@ def test_restarted_without_hints(pair):
     with Lab("nsr") as lab:
         lab.nat()
         other = Pair(lab).settle()
-        beside(lambda: restarted_without_hints(pair, pair.one),
-               lambda: restarted_without_hints(other, other.two))
+        beside((restarted_without_hints, pair, pair.one),
+               (restarted_without_hints, other, other.two))
 
 
 @pytest.mark.parametrize("host", ["fw1", "fw2"])

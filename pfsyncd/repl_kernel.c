@@ -358,6 +358,13 @@ event_new(struct repl *r, const struct statetbl_event *ev,
 		repl_dirty(r, i, now);
 }
 
+/* What it was told of late, a dump on its way may not show yet. */
+static bool
+just_told(const struct repl *r, const struct statedb_entry *e, monotime_t now)
+{
+	return (e->flags & F_QOP || e->opsec + 2 > repl_sec(r, now));
+}
+
 /* Is what a dump or event says evidence of traffic in this kernel? */
 static bool
 evidence(const struct repl *r, const struct statedb_entry *e,
@@ -365,10 +372,23 @@ evidence(const struct repl *r, const struct statedb_entry *e,
 {
 	if (ev->type != STATETBL_DUMP)
 		return (true);
-	/* what we have just told it, a dump on its way may not show yet */
-	if (e->flags & F_QOP || e->opsec + 2 > repl_sec(r, now))
+	if (just_told(r, e, now))
 		return (false);
 	return (repl_sec(r, now) + ev->f.timeout > e->deadline + 3);
+}
+
+/*
+ * Where traffic passes, another state or translation than its carrier told is
+ * what it has become while events were lost, though its timeout be shorter.
+ */
+static bool
+moved_on(const struct repl *r, const struct statedb_entry *e,
+    const struct flow *f, monotime_t now)
+{
+	if (r->masters == 0 || just_told(r, e, now))
+		return (false);
+	return (f->tcp_state != e->f.tcp_state ||
+	    memcmp(&f->reply, &e->f.reply, sizeof(f->reply)) != 0);
 }
 
 static void
@@ -393,7 +413,7 @@ event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 	}
 	e->seen = (uint8_t)r->dump_last;
 	if (e->carrier != SELF) {
-		if (!evidence(r, e, ev, now)) {
+		if (!evidence(r, e, ev, now) && !moved_on(r, e, f, now)) {
 			repl_missing(r, e, false);
 			e->ctid = ev->ctid;
 			return;

@@ -105,7 +105,11 @@ mutants() {
 	mutant unit claims-all repl_kernel \
 	    "$(at evidence 's/return (repl_sec.*/return (true);/')"
 	mutant unit claims-own-doing repl_kernel \
-	    "$(at evidence 's/e->opsec + 2 > repl_sec(r, now)/false/')"
+	    "$(at just_told 's/e->opsec + 2 > repl_sec(r, now)/false/')"
+	mutant unit differences-unseen repl_kernel \
+	    "$(at moved_on 's/r->masters == 0/true/')"
+	mutant unit differences-of-backups repl_kernel \
+	    "$(at moved_on 's/r->masters == 0/false/')"
 	mutant unit ends-untold repl \
 	    "$(at repl_gone 's/tell = tell \&\&/tell = false \&\&/')"
 	mutant unit young-at-once repl_kernel \

@@ -835,6 +835,56 @@ START_TEST(claim_by_dump)
 }
 END_TEST
 
+/*
+ * Events were lost, and what the dump shows is not what its carrier told: where
+ * traffic passes that is what it has become.  Found by tests/sim/cluster_test.
+ */
+START_TEST(claim_by_difference)
+{
+	static const struct {
+		unsigned int masters;
+		int passed;
+		uint8_t tcp_state;
+		bool snat;
+		bool claimed;
+	} cases[] = {
+		{ 1, 2, FLOW_TCP_ESTABLISHED, false, false },
+		{ 1, 2, FLOW_TCP_CLOSE, false, true },
+		{ 1, 2, FLOW_TCP_ESTABLISHED, true, true },
+		/* it passes elsewhere, and its kernel knows better */
+		{ 0, 2, FLOW_TCP_CLOSE, false, false },
+		{ 0, 2, FLOW_TCP_ESTABLISHED, true, false },
+		/* put in a moment ago: the dump may be older than that */
+		{ 1, 1, FLOW_TCP_CLOSE, false, false },
+		{ 1, 1, FLOW_TCP_ESTABLISHED, true, false },
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct flow f = flow(1), k = f;
+
+		box_end(&box);
+		box_begin(&box, US);
+		meet(&peer, PEER);
+		replica(&peer, &f, STAMP);
+		settle();
+		repl_carp(box.r, cases[i].masters, true, now());
+		pass(cases[i].passed * SEC);
+		hello(&peer);
+		k.tcp_state = cases[i].tcp_state;
+		k.timeout = 5;
+		if (cases[i].snat)
+			k.reply.dst[3] ^= 0xff;
+		dump_of(&k);
+		ck_assert_msg((carrier(&f) == US) == cases[i].claimed,
+		    "case %zu", i);
+		ck_assert_uint_eq(status().claims, cases[i].claimed);
+		ck_assert_uint_eq(entry(&f)->f.tcp_state, cases[i].claimed ?
+		    k.tcp_state : f.tcp_state);
+	}
+}
+END_TEST
+
 /* What a dump does not show is asked for; what it shows is not. */
 START_TEST(dump_sweeps)
 {
@@ -4047,7 +4097,8 @@ main(void)
 	const TTest *const tests[] = {
 		young_waits, young_first_reply, young_dies, young_bucket,
 		young_ring, young_again,
-		claim_by_event, claim_by_dump, dump_sweeps,
+		claim_by_event, claim_by_dump, claim_by_difference,
+		dump_sweeps,
 		destroy_replica, destroy_orphan, destroy_own,
 		destroy_at_master, destroy_after_master, destroy_master_again,
 		destroy_other_ctid, destroy_before_put,

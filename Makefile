@@ -51,7 +51,7 @@ COMMON_OBJS=	${COMMON_SRCS:.c=.o}
 # everything of carpd but main: tests link against it
 CARPD_SRCS=	carpd/config.c carpd/printconf.c carpd/parse.c \
 		carpd/demote.c carpd/advert.c carpd/peer.c carpd/vhost.c \
-		carpd/choose.c carpd/msgs.c carpd/balance.c \
+		carpd/choose.c carpd/msgs.c carpd/balance.c carpd/group.c \
 		carpd/engine.c carpd/node.c carpd/timers.c carpd/tx.c \
 		carpd/ledger.c carpd/rx.c carpd/dev.c carpd/vif.c carpd/ctl.c \
 		${CARPD_OS_SRCS}
@@ -95,7 +95,7 @@ UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \
 		tests/unit/vaddr_test.ut tests/unit/sandbox_test.ut \
 		tests/unit/frameio_test.ut tests/unit/steer_prog_test.ut \
 		tests/unit/reload_test.ut tests/unit/balance_test.ut \
-		tests/unit/choose_test.ut
+		tests/unit/choose_test.ut tests/unit/group_test.ut
 SIM_TESTS=	tests/sim/sim_test.ut
 FUZZ_REPLAYS=	tests/fuzz/advert_fuzz.rp tests/fuzz/carp_fuzz.rp \
 		tests/fuzz/config_fuzz.rp tests/fuzz/frame_fuzz.rp \

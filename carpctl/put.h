@@ -101,6 +101,13 @@ put_append_str(json_t *array, const char *s)
 		errx(1, "JSON: out of memory");
 }
 
+static inline void
+put_append_int(json_t *array, json_int_t n)
+{
+	if (json_array_append_new(array, put_must(json_integer(n))) == -1)
+		errx(1, "JSON: out of memory");
+}
+
 /* 2026-11-22T04:03:11.123Z */
 static inline void
 put_time(json_t *o, const char *key, uint64_t ms)

@@ -114,6 +114,19 @@ feed_addr(struct show *s, const void *data)
 }
 
 static int
+feed_unlike(struct show *s, const void *data)
+{
+	const struct ctl_unlike	*u = data;
+
+	if (!s->in_iface || !TERMINATED(u->name) ||
+	    u->nvhids > CONFIG_VHIDS_MAX)
+		return (-1);
+	if (s->iface.nunlike < SHOW_UNLIKE_MAX)
+		s->iface.unlike[s->iface.nunlike++] = *u;
+	return (0);
+}
+
+static int
 feed_group(struct show *s, const void *data)
 {
 	const struct ctl_group	*g = data;
@@ -161,7 +174,7 @@ feed_peer(struct show *s, const void *data)
 {
 	const struct ctl_peer	*p = data;
 
-	if (!TERMINATED(p->name))
+	if (!TERMINATED(p->name) || p->nvhids > CONFIG_VHIDS_MAX)
 		return (-1);
 	if (s->w->peer != NULL)
 		s->w->peer(s->arg, p);
@@ -185,6 +198,7 @@ static int	(*const feeders[IMSG_MAX])(struct show *, const void *) = {
 	[IMSG_CTL_IFACE] = feed_iface,
 	[IMSG_CTL_VHID] = feed_vhid,
 	[IMSG_CTL_ADDR] = feed_addr,
+	[IMSG_CTL_UNLIKE] = feed_unlike,
 	[IMSG_CTL_GROUP] = feed_group,
 	[IMSG_CTL_ENTRY] = feed_entry,
 	[IMSG_CTL_COUNTER] = feed_counter,
@@ -239,8 +253,8 @@ show_kind(uint8_t kind)
 	return (word(peer_kind_names, PEER_KINDS, kind));
 }
 
-const char *
-show_why(const struct ctl_peer *p)
+static const char *
+why_dropped(uint8_t drop)
 {
 	static const char *const	 why[ADVERT_DROPS] = {
 		[ADVERT_ACCEPT] = "verified",
@@ -251,6 +265,8 @@ show_why(const struct ctl_peer *p)
 		[ADVERT_DROP_BADVER] = "another version",
 		[ADVERT_DROP_BADLEN] = "too short",
 		[ADVERT_DROP_BADAUTH] = "another pass or address list",
+		[ADVERT_DROP_PASS] = "another pass",
+		[ADVERT_DROP_ADDRS] = "another address list",
 		[ADVERT_DROP_BADVHID] =
 		    "this family or unicast is not configured here",
 		[ADVERT_DROP_LOOP] = "our own, by a loop or replayed",
@@ -258,13 +274,41 @@ show_why(const struct ctl_peer *p)
 		[ADVERT_DROP_TRAILER] = "wrong trailer"
 	};
 
+	return (word(why, ADVERT_DROPS, drop));
+}
+
+const char *
+show_why(const struct ctl_peer *p)
+{
 	if (p->kind == PEER_VRRP2 || p->kind == PEER_VRRP3)
 		return ("VRRP, with the virtual MAC of this vhid");
-	if (p->verified)
-		return (why[ADVERT_ACCEPT]);
 	if (p->name[0] == '\0' && p->drop == ADVERT_DROP_BADVHID)
 		return ("this vhid is not configured here");
-	return (word(why, ADVERT_DROPS, p->drop));
+	return (why_dropped(p->verified ? ADVERT_ACCEPT : p->drop));
+}
+
+const char *
+show_group(uint8_t balancing, const uint8_t *vhids, size_t n,
+    char buf[SHOW_GROUP_STRLEN])
+{
+	size_t	 i, len;
+
+	(void)snprintf(buf, SHOW_GROUP_STRLEN, "balancing %s, vhid%s",
+	    show_balancing(balancing), n == 1 ? "" : "s");
+	for (i = 0; i < n; i++) {
+		len = strlen(buf);
+		(void)snprintf(buf + len, SHOW_GROUP_STRLEN - len, " %u",
+		    vhids[i]);
+	}
+	return (buf);
+}
+
+const char *
+show_unlike(const struct ctl_unlike *u, char buf[SHOW_GROUP_STRLEN])
+{
+	if (u->drop != ADVERT_ACCEPT)
+		return (why_dropped(u->drop));
+	return (show_group(u->balancing, u->vhids, u->nvhids, buf));
 }
 
 const char *

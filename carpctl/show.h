@@ -21,6 +21,8 @@
 
 #define SHOW_NOT_INSTALLED	255	/* ctl_addr.plen */
 #define SHOW_NODE_STRLEN	9	/* "01234567" and NUL */
+#define SHOW_UNLIKE_MAX		32	/* of one interface; more are left out */
+#define SHOW_GROUP_STRLEN	(40 + 4 * CONFIG_VHIDS_MAX)
 
 struct show_iface {
 	struct ctl_iface	 i;
@@ -28,6 +30,8 @@ struct show_iface {
 	size_t			 nvhids;
 	struct ctl_addr		 addrs[CONFIG_ADDRS_MAX];
 	size_t			 naddrs;
+	struct ctl_unlike	 unlike[SHOW_UNLIKE_MAX];
+	size_t			 nunlike;
 };
 
 struct show_group {
@@ -78,6 +82,12 @@ const char	*show_drop(uint8_t drop);
 const char	*show_kind(uint8_t kind);	/* "-": not known */
 /* Why a peer's packets do not count, or "verified". */
 const char	*show_why(const struct ctl_peer *p);
+/* The same for a node that has an interface differently. */
+const char	*show_unlike(const struct ctl_unlike *u,
+		    char buf[SHOW_GROUP_STRLEN]);
+/* "balancing ip, vhids 3 4", SHOW_GROUP_STRLEN bytes. */
+const char	*show_group(uint8_t balancing, const uint8_t *vhids, size_t n,
+		    char buf[SHOW_GROUP_STRLEN]);
 const char	*show_variant(uint8_t variant);	/* digest: openbsd, freebsd */
 const char	*show_digest(uint8_t digest);	/* as configured */
 const char	*show_style(uint8_t style);

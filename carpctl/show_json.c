@@ -160,6 +160,53 @@ put_peers(json_t *o, const struct ctl_iface *i)
 	}
 }
 
+/* Of the one MAC of a group; null where each vhid has its own. */
+static void
+put_arrival(json_t *o, const struct show_iface *i)
+{
+	json_t	*a;
+
+	if (i->i.balancing < BALANCE_IP || i->nvhids == 0) {
+		put_new(o, "group_frames", json_null());
+		return;
+	}
+	a = put_object(o, "group_frames");
+	put_mac(a, "lladdr", i->vhids[0].lladdr);
+	if (i->i.seen_ms == CTL_NEVER)
+		put_new(a, "last_ms", json_null());
+	else
+		put_u64(a, "last_ms", i->i.seen_ms);
+	put_bool(a, "arrive", !i->i.cut);
+}
+
+/* What a node says of its interface; neither key where it does not. */
+static void
+put_group(json_t *o, uint8_t balancing, const uint8_t *vhids, size_t n)
+{
+	json_t	*array;
+	size_t	 k;
+
+	if (n == 0)
+		return;
+	put_str(o, "balancing", show_balancing(balancing));
+	array = put_array(o, "vhids");
+	for (k = 0; k < n; k++)
+		put_append_int(array, vhids[k]);
+}
+
+static void
+put_unlike(json_t *array, const struct ctl_unlike *u)
+{
+	char	 buf[IPADDR_STRLEN], group[SHOW_GROUP_STRLEN];
+	json_t	*o = put_append(array);
+
+	put_node(o, "node", u->node);
+	put_str(o, "address", ipaddr_print(&u->addr, buf, sizeof(buf)));
+	put_str(o, "has", show_unlike(u, group));
+	put_group(o, u->balancing, u->vhids, u->nvhids);
+	put_u64(o, "heard_ms", u->heard_ms);
+}
+
 static void
 json_iface(void *arg, const struct show_iface *i)
 {
@@ -182,6 +229,10 @@ json_iface(void *arg, const struct show_iface *i)
 	put_str(o, "digest", show_digest(i->i.digest));
 	put_str(o, "demote_style", show_style(i->i.style));
 	put_peers(o, &i->i);
+	put_arrival(o, i);
+	array = put_array(o, "differing");
+	for (n = 0; n < i->nunlike; n++)
+		put_unlike(array, &i->unlike[n]);
 	array = put_array(o, "groups");
 	for (n = 0; n < i->i.ngroups; n++)
 		put_append_str(array, i->i.groups[n]);
@@ -252,6 +303,8 @@ json_peer(void *arg, const struct ctl_peer *p)
 	put_int(o, "advskew", p->advskew);
 	put_int(o, "demote", p->demote);
 	put_str(o, "digest", show_variant(p->variant));
+	put_group(o, p->balancing, p->vhids, p->nvhids);
+	put_bool(o, "differs", p->unlike);
 	put_u64(o, "heard_ms", p->heard_ms);
 	put_u64(o, "packets", p->packets);
 	put_u64(o, "dropped", p->dropped);

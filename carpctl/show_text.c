@@ -147,6 +147,39 @@ print_vhid(const struct text *t, const struct show_iface *i,
 	print_peers(t, i);
 }
 
+/* Do frames for the one MAC of a group arrive? */
+static void
+print_arrival(const struct text *t, const struct show_iface *i)
+{
+	char	 mac[18];
+
+	if (i->i.balancing < BALANCE_IP)
+		return;
+	fprintf(t->f, "\t\tframes for %s: ",
+	    show_mac(i->vhids[0].lladdr, mac));
+	if (i->i.seen_ms == CTL_NEVER)
+		fputs("none yet", t->f);
+	else
+		fprintf(t->f, "the last %" PRIu64 ".%03us ago",
+		    i->i.seen_ms / 1000, (unsigned int)(i->i.seen_ms % 1000));
+	fputs(i->i.cut ? "; another node has had some since: does the switch "
+	    "keep them from here?\n" : "\n", t->f);
+}
+
+static void
+print_unlike(const struct text *t, const struct ctl_unlike *u)
+{
+	char	 addr[IPADDR_STRLEN], node[SHOW_NODE_STRLEN];
+	char	 group[SHOW_GROUP_STRLEN];
+
+	fputs("\tdiffers: ", t->f);
+	if (u->node != 0)
+		fprintf(t->f, "node %s ", show_node(u->node, node));
+	fprintf(t->f, "%s: %s, heard %" PRIu64 ".%03us ago\n",
+	    ipaddr_print(&u->addr, addr, sizeof(addr)), show_unlike(u, group),
+	    u->heard_ms / 1000, (unsigned int)(u->heard_ms % 1000));
+}
+
 static void
 print_vhids(const struct text *t, const struct show_iface *i)
 {
@@ -155,6 +188,7 @@ print_vhids(const struct text *t, const struct show_iface *i)
 	fprintf(t->f, "\tcarp: carpdev %s advbase %u balancing %s",
 	    carpdev(i), i->vhids[0].advbase, show_balancing(i->i.balancing));
 	print_peers(t, i);
+	print_arrival(t, i);
 	for (v = i->vhids; v < i->vhids + i->nvhids; v++) {
 		fprintf(t->f, "\t\tstate %s vhid %u advskew %u ",
 		    show_state(v->state), v->vhid, v->advskew);
@@ -242,6 +276,8 @@ text_iface(void *arg, const struct show_iface *i)
 		print_vhids(t, i);
 	print_groups(t, i);
 	print_status(t, i);
+	for (n = 0; n < i->nunlike; n++)
+		print_unlike(t, &i->unlike[n]);
 	for (n = 0; n < i->naddrs; n++)
 		print_addr(t, &i->addrs[n], master);
 }
@@ -284,6 +320,7 @@ text_peer(void *arg, const struct ctl_peer *p)
 {
 	struct text	*t = arg;
 	char		 addr[IPADDR_STRLEN], node[SHOW_NODE_STRLEN];
+	char		 group[SHOW_GROUP_STRLEN];
 
 	if (t->nlines++ == 0)
 		fprintf(t->f, "%-8s %4s %-24s %-8s %-8s %7s %7s %6s %9s %9s "
@@ -291,12 +328,14 @@ text_peer(void *arg, const struct ctl_peer *p)
 		    "ADVBASE", "ADVSKEW", "DEMOTE", "PACKETS", "DROPPED",
 		    "LAST HEARD");
 	fprintf(t->f, "%-8s %4u %-24s %-8s %-8s %7u %7u %6u %9" PRIu64 " %9"
-	    PRIu64 " %" PRIu64 ".%03us ago, %s\n",
+	    PRIu64 " %" PRIu64 ".%03us ago, %s%s%s\n",
 	    p->name[0] != '\0' ? p->name : p->carpdev, p->vhid,
 	    ipaddr_print(&p->addr, addr, sizeof(addr)), show_kind(p->kind),
 	    p->ours ? show_node(p->node, node) : "-", p->advbase, p->advskew,
 	    p->demote, p->packets, p->dropped, p->heard_ms / 1000,
-	    (unsigned int)(p->heard_ms % 1000), show_why(p));
+	    (unsigned int)(p->heard_ms % 1000), show_why(p),
+	    p->unlike ? ", differs: " : "", p->unlike ?
+	    show_group(p->balancing, p->vhids, p->nvhids, group) : "");
 }
 
 static void

@@ -19,6 +19,7 @@
 #define MSG_HEAD	3	/* version, type, vhid */
 #define SCOPE_OFF	2	/* where a KAME kernel keeps the scope id */
 #define SCOPE_LEN	2
+#define GROUP_HEAD	2	/* of a TLV: before the vhids */
 
 const char *const advert_drop_names[] = {
 	[ADVERT_ACCEPT] = "accepted",
@@ -29,6 +30,8 @@ const char *const advert_drop_names[] = {
 	[ADVERT_DROP_BADVER] = "badver",
 	[ADVERT_DROP_BADLEN] = "badlen",
 	[ADVERT_DROP_BADAUTH] = "badauth",
+	[ADVERT_DROP_PASS] = "pass",
+	[ADVERT_DROP_ADDRS] = "addresses",
 	[ADVERT_DROP_BADVHID] = "badvhid",
 	[ADVERT_DROP_LOOP] = "loop",
 	[ADVERT_DROP_REPLAY] = "replay",
@@ -189,6 +192,15 @@ put_tlv(struct wbuf *w, uint8_t type, const void *val, size_t len)
 }
 
 static void
+put_group(struct wbuf *w, const struct advert_group *g)
+{
+	uint8_t	 val[GROUP_HEAD + BALANCE_NODES] = { g->mode, g->probes };
+
+	memcpy(val + GROUP_HEAD, g->vhids, g->n);
+	put_tlv(w, ADVERT_TLV_GROUP, val, GROUP_HEAD + (size_t)g->n);
+}
+
+static void
 put_tlvs(struct wbuf *w, const struct advert_vhost *v,
     const struct advert_out *o)
 {
@@ -199,6 +211,8 @@ put_tlvs(struct wbuf *w, const struct advert_vhost *v,
 		put_tlv(w, ADVERT_TLV_NOTICE, &v->vhid, sizeof(v->vhid));
 	if (o->reason != ADVERT_REASON_NONE)
 		put_tlv(w, ADVERT_TLV_REASON, &reason, sizeof(reason));
+	if (o->group != NULL)
+		put_group(w, o->group);
 	if (n > 0)
 		put_tlv(w, ADVERT_TLV_GONE, o->gone, n * ADVERT_ID_LEN);
 }
@@ -367,6 +381,24 @@ remember_digest(struct advert_vhost *v, const struct carp_header *h,
 	v->seen_set = true;
 }
 
+static bool
+take_group(struct advert_group *g, const uint8_t *val, size_t len)
+{
+	size_t	 i, n = len - GROUP_HEAD;
+
+	if (len <= GROUP_HEAD || n > BALANCE_NODES)
+		return (false);
+	for (i = 1, val += GROUP_HEAD; i < n; i++)
+		if (val[i] <= val[i - 1])
+			return (false);
+	memset(g, 0, sizeof(*g));
+	g->mode = val[-2];
+	g->probes = val[-1];
+	g->n = (uint8_t)n;
+	memcpy(g->vhids, val, n);
+	return (true);
+}
+
 /* One TLV of a trailer whose MAC was right; false: malformed. */
 static bool
 take_tlv(struct advert_in *in, uint8_t type, const uint8_t *val, size_t len)
@@ -383,6 +415,8 @@ take_tlv(struct advert_in *in, uint8_t type, const uint8_t *val, size_t len)
 	case ADVERT_TLV_NOTICE:
 		/* the first one chose the vhid, another must not disagree */
 		return (in->notice && len == 1 && val[0] == in->vhid);
+	case ADVERT_TLV_GROUP:
+		return (take_group(&in->group, val, len));
 	default:
 		return (true);
 	}
@@ -458,6 +492,28 @@ fresh(struct advert_vhost *v, const struct trailer *t, uint8_t af,
 	return (true);
 }
 
+/* The MAC of a trailer that parse_trailer() took. */
+static bool
+trailer_right(struct advert_vhost *v, const struct frame_ip *f)
+{
+	return (trailer_verify(TRAILER_CARP, v->sha256, &f->src, &f->dst,
+	    f->payload, CARP_LEN, f->payload + CARP_LEN));
+}
+
+/*
+ * The digest was wrong.  It is made of the pass, the vhid and the addresses; a
+ * trailer of the pass alone.
+ */
+static enum advert_drop
+why_badauth(struct advert_vhost *v, const struct frame_ip *f)
+{
+	struct trailer	 t;
+
+	if (parse_trailer(f, &t) != TRAILER_OK)
+		return (ADVERT_DROP_BADAUTH);
+	return (trailer_right(v, f) ? ADVERT_DROP_ADDRS : ADVERT_DROP_PASS);
+}
+
 /* Step 10 on, ours: what follows the CARP header. */
 static enum advert_drop
 judge_trailer(struct advert_vhost *v, const struct frame_ip *f, monotime_t now,
@@ -473,9 +529,8 @@ judge_trailer(struct advert_vhost *v, const struct frame_ip *f, monotime_t now,
 	case TRAILER_OK:
 		break;
 	}
-	if (!trailer_verify(TRAILER_CARP, v->sha256, &f->src, &f->dst,
-	    f->payload, CARP_LEN, f->payload + CARP_LEN) ||
-	    t.node == 0 || t.keyid != 0 || !take_tlvs(in, &t))
+	if (!trailer_right(v, f) || t.node == 0 || t.keyid != 0 ||
+	    !take_tlvs(in, &t))
 		return (ADVERT_DROP_TRAILER);
 	if (!fresh(v, &t, f->src.af, now, dead))
 		return (ADVERT_DROP_REPLAY);
@@ -515,7 +570,7 @@ advert_verify(struct advert_vhost *v, const struct frame_ip *f,
 	if (h->version != CARP_VERSION)
 		return (ADVERT_DROP_BADVER);
 	if (!match_digest(v, h, &in->variant))
-		return (ADVERT_DROP_BADAUTH);
+		return (why_badauth(v, f));
 	if (hmac_equal(h->counter, v->cookie, sizeof(v->cookie)))
 		return (ADVERT_DROP_LOOP);
 	if ((drop = judge_trailer(v, f, now, dead, in)) != ADVERT_ACCEPT)

@@ -37,6 +37,16 @@
 #define ADVERT_TLV_GONE		1	/* n * ADVERT_ID_LEN */
 #define ADVERT_TLV_REASON	2	/* 1 byte, enum advert_reason */
 #define ADVERT_TLV_NOTICE	3	/* 1 byte: the vhid whose pass is used */
+#define ADVERT_TLV_GROUP	4	/* balance_mode, probes, vhids in
+					   ascending order: 1 byte each */
+
+/* The carp interface of the vhost, as its node has it; see group.h. */
+struct advert_group {
+	uint8_t		 mode;		/* enum balance_mode */
+	uint8_t		 probes;	/* frames for its MAC that it sent */
+	uint8_t		 n;		/* vhids; 0: nothing is said */
+	uint8_t		 vhids[BALANCE_NODES];
+};
 
 /* Why a bow-out was sent. */
 enum advert_reason {
@@ -59,6 +69,8 @@ enum advert_drop {
 	ADVERT_DROP_BADVER,
 	ADVERT_DROP_BADLEN,
 	ADVERT_DROP_BADAUTH,
+	ADVERT_DROP_PASS,	/* the same, and our trailer is wrong as well */
+	ADVERT_DROP_ADDRS,	/* ... is right: the addresses are not ours */
 	ADVERT_DROP_BADVHID,
 	ADVERT_DROP_LOOP,	/* our own cookie: counted badauth too */
 	ADVERT_DROP_REPLAY,	/* our trailer, an old sequence */
@@ -124,6 +136,7 @@ struct advert_out {
 	bool		 notice;	/* no advertisement: vhid 0 on the wire,
 					   which every CARP ignores, for a node
 					   that is BACKUP but has lost vhosts */
+	const struct advert_group *group;	/* NULL: not to be told */
 	const uint8_t	(*gone)[ADVERT_ID_LEN];
 	size_t		 ngone;		/* those beyond ADVERT_GONE_MAX are
 					   not sent */
@@ -146,6 +159,7 @@ struct advert_in {
 	bool		 notice;
 	uint32_t	 node;		/* 0 unless ours */
 	enum advert_reason reason;
+	struct advert_group group;
 	const uint8_t	*gone;		/* view: ngone * ADVERT_ID_LEN */
 	size_t		 ngone;
 };

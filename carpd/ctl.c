@@ -129,6 +129,79 @@ show_addrs(struct vif *f, struct control_client *cl)
 	}
 }
 
+/* How long ago, in ms. */
+static uint64_t
+ago_ms(monotime_t t)
+{
+	return ((uint64_t)(monotime_sub(monotime_now(), t) / MONOTIME_MSEC));
+}
+
+static void
+show_unlike_mates(const struct vif *f, struct control_client *cl)
+{
+	const struct group_mate *m;
+	struct ctl_unlike u;
+
+	for (m = f->group.mates; m < f->group.mates + GROUP_MATES; m++) {
+		if (!m->differs ||
+		    group_find(&f->group, m->node, monotime_now()) != m)
+			continue;
+		memset(&u, 0, sizeof(u));
+		(void)strlcpy(u.name, f->c.name, sizeof(u.name));
+		u.node = m->node;
+		u.balancing = m->says.mode;
+		u.nvhids = m->says.n;
+		memcpy(u.vhids, m->says.vhids, sizeof(u.vhids));
+		u.addr = m->addr;
+		u.heard_ms = ago_ms(m->heard);
+		reply(cl, IMSG_CTL_UNLIKE, &u, sizeof(u));
+	}
+}
+
+static bool
+peer_is_unlike(const struct peer *p)
+{
+	return (rx_unlike(p) && monotime_sub(monotime_now(), p->heard) <
+	    group_keep(p->advbase));
+}
+
+/* Was it told because of a vhid before the node'th? */
+static bool
+told_before(const struct vif *f, size_t node, const struct peer *p)
+{
+	const struct peer *q;
+	size_t i;
+
+	for (i = 0; i < node; i++)
+		for (q = f->nodes[i]->peers;
+		    q < f->nodes[i]->peers + ENGINE_PEERS_MAX; q++)
+			if (peer_is_unlike(q) &&
+			    ipaddr_cmp(&q->addr, &p->addr) == 0)
+				return (true);
+	return (false);
+}
+
+static void
+show_unlike_peers(const struct vif *f, struct control_client *cl)
+{
+	const struct peer *p;
+	struct ctl_unlike u;
+	size_t i;
+
+	for (i = 0; i < f->nnodes; i++)
+		for (p = f->nodes[i]->peers;
+		    p < f->nodes[i]->peers + ENGINE_PEERS_MAX; p++) {
+			if (!peer_is_unlike(p) || told_before(f, i, p))
+				continue;
+			memset(&u, 0, sizeof(u));
+			(void)strlcpy(u.name, f->c.name, sizeof(u.name));
+			u.drop = (uint8_t)p->drop;
+			u.addr = p->addr;
+			u.heard_ms = ago_ms(p->heard);
+			reply(cl, IMSG_CTL_UNLIKE, &u, sizeof(u));
+		}
+}
+
 static void
 show_iface(struct vif *f, struct control_client *cl)
 {
@@ -155,10 +228,14 @@ show_iface(struct vif *f, struct control_client *cl)
 	for (k = 0; k < f->c.npeers; k++)
 		if (dev_is_own(d, &i.peers[k]))
 			i.peers[k].plen = 0;
+	i.cut = f->group.cut;
+	i.seen_ms = vif_seen(f).ns == 0 ? CTL_NEVER : ago_ms(vif_seen(f));
 	reply(cl, IMSG_CTL_IFACE, &i, sizeof(i));
 	for (k = 0; k < f->nnodes; k++)
 		show_vhid(f, f->nodes[k], cl);
 	show_addrs(f, cl);
+	show_unlike_mates(f, cl);
+	show_unlike_peers(f, cl);
 }
 
 static void
@@ -248,7 +325,7 @@ static void
 show_peer_list(const struct vif *f, const struct dev *d,
     const struct peer *peers, struct control_client *cl)
 {
-	monotime_t now = monotime_now();
+	const struct group_mate *m;
 	const struct peer *p;
 	struct ctl_peer c;
 
@@ -271,10 +348,17 @@ show_peer_list(const struct vif *f, const struct dev *d,
 		c.variant = p->variant;
 		c.node = p->node;
 		c.addr = p->addr;
-		c.heard_ms = (uint64_t)(monotime_sub(now, p->heard) /
-		    MONOTIME_MSEC);
+		c.heard_ms = ago_ms(p->heard);
 		c.packets = p->packets;
 		c.dropped = p->dropped;
+		m = f == NULL || !p->ours ? NULL :
+		    group_find(&f->group, p->node, monotime_now());
+		if (m != NULL) {
+			c.balancing = m->says.mode;
+			c.nvhids = m->says.n;
+			memcpy(c.vhids, m->says.vhids, sizeof(c.vhids));
+			c.unlike = m->differs;
+		}
 		reply(cl, IMSG_CTL_PEER, &c, sizeof(c));
 	}
 }

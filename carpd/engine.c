@@ -399,6 +399,7 @@ engine_new(int fd)
 	e->ledger_timer = ev_timer_new(ledger_expire, e);
 	e->sweep_timer = ev_timer_new(sweep_cb, e);
 	e->pulse_timer = ev_timer_new(pulse_cb, e);
+	e->group_timer = ev_timer_new(vif_groups_cb, e);
 	e->watch_timer = ev_timer_new(ctl_watch_cb, e);
 	e->parent = channel_new(fd, parent_msg, parent_gone, e);
 	imsgbuf_limit(channel_imsgbuf(e->parent), CARPD_QUEUE_MAX);

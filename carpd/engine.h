@@ -19,6 +19,7 @@
 #include "advert.h"
 #include "config.h"
 #include "demote.h"
+#include "group.h"
 #include "msgs.h"
 #include "os/steer.h"
 #include "peer.h"
@@ -61,6 +62,7 @@ struct peer {
 	uint8_t		 variant;
 	enum peer_kind	 kind;
 	bool		 ours, verified;
+	bool		 unlike;	/* pass or addresses: it was said */
 	bool		 seen_set;
 	uint8_t		 seen[CARP_COUNTER_LEN];	/* its last counter */
 	enum advert_drop drop;
@@ -154,6 +156,8 @@ struct vif {
 	bool			 told_outside;	/* addresses: warned of */
 	bool			 told_alone[2];	/* no peer but ourselves */
 	struct ctl_addr		 shown[CONFIG_ADDRS_MAX];
+	struct group		 group;
+	bool			 unlike;	/* rx_unlike() of some peer */
 };
 
 struct history {
@@ -214,6 +218,7 @@ struct engine {
 	struct ev_timer		*ledger_timer;
 	struct ev_timer		*sweep_timer;
 	struct ev_timer		*pulse_timer;
+	struct ev_timer		*group_timer;
 	RB_HEAD(node_timers, node_timer) timers;
 	struct ev_timer		*timers_ev;
 	monotime_t		 timers_at;	/* timers_ev is set for */
@@ -305,6 +310,8 @@ void		 node_deposit(struct node *n);
  */
 size_t		 node_gone_list(struct engine *e, size_t skip,
 		    uint8_t (*list)[ADVERT_ID_LEN]);
+/* A frame for the MAC of its group, that is to arrive at all its nodes. */
+void		 node_probe(struct node *n);
 /* Tell what is lost, from the skip'th on: advertisement if MASTER, notice. */
 void		 node_notice(struct node *n, size_t skip);
 
@@ -371,6 +378,8 @@ void		 ledger_expire(void *engine);
 
 /* From now on who speaks for that vhid on d is no stranger. */
 void		 rx_known(struct dev *d, uint8_t vhid);
+/* Is its digest wrong, as that of another pass or other addresses? */
+bool		 rx_unlike(const struct peer *p);
 /* Event callback: frames wait at a carpdev. */
 void		 rx_ready(int fd, int what, void *dev);
 /* Take in whatever has come by now. */
@@ -412,6 +421,13 @@ bool		 vif_has_peers(const struct vif *f, uint8_t af);
 bool		 vif_needs_addrs(const struct vif *f, const struct node *n);
 /* With balancing: bit i is set while this host is MASTER of its i'th node. */
 uint32_t	 vif_mask(const struct vif *f);
+/* Our node in->node has advertised from src what its interface is like. */
+void		 vif_hear(struct vif *f, const struct advert_in *in,
+		    const struct ipaddr *src);
+/* When a frame for the one MAC of f's group came last; 0 ns: never. */
+monotime_t	 vif_seen(const struct vif *f);
+/* Timer callback: do frames for groups arrive? */
+void		 vif_groups_cb(void *engine);
 /* What a node took and dropped, by the parent's count. */
 void		 vif_count(struct engine *e, const struct msg_count *m);
 /* Timers or groups of vif were changed live: recompute and tell the vhids. */

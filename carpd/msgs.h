@@ -186,8 +186,10 @@ struct ctl_iface {
 	uint8_t		 mac[6];	/* carpdev's */
 	uint8_t		 npeers;
 	uint8_t		 down;		/* by the operator */
-	uint8_t		 pad;
+	uint8_t		 cut;		/* frames for its MAC do not arrive */
 	int32_t		 demotion;
+	uint32_t	 pad;
+	uint64_t	 seen_ms;	/* the last of those, ms ago */
 	struct ipaddr	 peers[CONFIG_PEERS_MAX];	/* plen 0: this host */
 	char		 groups[CONFIG_GROUPS_MAX][CONFIG_GROUPNAME_MAX];
 };
@@ -252,7 +254,10 @@ struct ctl_peer {
 	char		 carpdev[IF_NAMESIZE];
 	uint8_t		 kind;		/* enum peer_kind */
 	uint8_t		 priority;	/* VRRP */
-	uint8_t		 pad[6];
+	uint8_t		 balancing;	/* of its interface, by its word */
+	uint8_t		 nvhids;	/* ..., 0: not told */
+	uint8_t		 unlike;	/* ... is not as here */
+	uint8_t		 pad[3];
 	uint8_t		 vhid;
 	uint8_t		 advbase, advskew, demote;
 	uint8_t		 ours;		/* its trailer verified */
@@ -264,6 +269,7 @@ struct ctl_peer {
 	uint64_t	 heard_ms;	/* milliseconds ago */
 	uint64_t	 packets;
 	uint64_t	 dropped;
+	uint8_t		 vhids[CONFIG_VHIDS_MAX];
 };
 
 struct ctl_history {
@@ -271,6 +277,24 @@ struct ctl_history {
 	uint8_t		 vhid, from, to, cause;
 	uint32_t	 pad;
 	uint64_t	 at_ms;		/* milliseconds since 1970 */
+};
+
+#define CTL_NEVER	UINT64_MAX	/* seen_ms */
+
+/*
+ * Follows its ctl_iface: another node that has it differently.  By its own
+ * word (drop ADVERT_ACCEPT), or that its digests are wrong.
+ */
+struct ctl_unlike {
+	char		 name[IF_NAMESIZE];
+	uint32_t	 node;		/* 0: not known */
+	uint8_t		 drop;		/* enum advert_drop */
+	uint8_t		 balancing;
+	uint8_t		 nvhids;
+	uint8_t		 pad;
+	uint8_t		 vhids[CONFIG_VHIDS_MAX];
+	struct ipaddr	 addr;
+	uint64_t	 heard_ms;	/* milliseconds ago */
 };
 
 /*
@@ -326,6 +350,7 @@ struct ctl_history {
 	X(CTL_IFACE,	MSG_FROM_ENGINE, struct ctl_iface, 0, 0)	\
 	X(CTL_VHID,	MSG_FROM_ENGINE, struct ctl_vhid, 0, 0)		\
 	X(CTL_ADDR,	MSG_FROM_ENGINE, struct ctl_addr, 0, 0)		\
+	X(CTL_UNLIKE,	MSG_FROM_ENGINE, struct ctl_unlike, 0, 0)	\
 	X(CTL_GROUP,	MSG_FROM_ENGINE, struct ctl_group, 0, 0)	\
 	X(CTL_ENTRY,	MSG_FROM_ENGINE, struct ctl_entry, 0, 0)	\
 	X(CTL_COUNTER,	MSG_FROM_ENGINE, struct ctl_counter, 0, 0)	\

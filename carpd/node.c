@@ -171,6 +171,7 @@ build_frame(struct node *n, const struct ipaddr *dst, struct advert_out *o,
 	o->variant = n->variant;
 	o->node = n->eng->nodeid;
 	o->epoch = n->eng->epoch;
+	o->group = &n->vif->group.own;
 	plen = advert_build(&n->av, o, payload, sizeof(payload));
 	if (plen == 0)
 		return (0);
@@ -193,6 +194,24 @@ build_frame(struct node *n, const struct ipaddr *dst, struct advert_out *o,
 		return (0);
 	memcpy(buf + hlen, payload, plen);
 	return (hlen + plen);
+}
+
+void
+node_probe(struct node *n)
+{
+	const struct config_iface *c = &n->vif->c;
+	const struct ipaddr *dst = group_of(n->conf.v4 ? AF_INET : AF_INET6);
+	struct advert_out o;
+	uint8_t *buf = tx_room(n);
+	size_t len;
+
+	memset(&o, 0, sizeof(o));
+	o.notice = true;
+	o.seq = ++n->eng->seq;
+	if ((len = build_frame(n, dst, &o, buf, TX_FRAME_MAX)) == 0)
+		return;
+	balance_mac(c->balancing, c->vhids[0].vhid, c->vhids[0].vhid, buf);
+	tx_put(n, len, dst, false);
 }
 
 static void

@@ -21,6 +21,7 @@
 #define RX_PAUSE	(300 * MONOTIME_USEC)
 #define DROP_LOG_QUIET	(60 * MONOTIME_SEC)
 #define DROP_LOG_VRRP	ADVERT_DROPS	/* no reason of advert.h */
+#define DROP_LOG_UNLIKE	(ADVERT_DROPS + 1)
 
 /* How each drop is counted and, at which net.inet.carp.log, told. */
 static const struct {
@@ -37,6 +38,8 @@ static const struct {
 	[ADVERT_DROP_BADVER] = { COUNT_BADVER, LOG_NOTICE, "invalid version" },
 	[ADVERT_DROP_BADLEN] = { COUNT_BADLEN, LOG_INFO, "packet too short" },
 	[ADVERT_DROP_BADAUTH] = { COUNT_BADAUTH, LOG_INFO, "incorrect hash" },
+	[ADVERT_DROP_PASS] = { COUNT_BADAUTH, LOG_INFO, "incorrect hash" },
+	[ADVERT_DROP_ADDRS] = { COUNT_BADAUTH, LOG_INFO, "incorrect hash" },
 	[ADVERT_DROP_BADVHID] = { COUNT_BADVHID, -1, "unknown vhid" },
 	[ADVERT_DROP_LOOP] = { COUNT_BADAUTH, LOG_WARNING,
 	    "replay or network loop detected" },
@@ -195,6 +198,70 @@ rx_known(struct dev *d, uint8_t vhid)
 			memset(p, 0, sizeof(*p));
 }
 
+bool
+rx_unlike(const struct peer *p)
+{
+	return (p->addr.af != 0 && !p->verified &&
+	    (p->drop == ADVERT_DROP_BADAUTH || p->drop == ADVERT_DROP_PASS ||
+	    p->drop == ADVERT_DROP_ADDRS));
+}
+
+/*
+ * Nodes whose pass or addresses differ do not hear each other, and all are
+ * MASTER: said to everybody, but once.
+ */
+static void
+note_unlike(struct node *n, struct peer *p)
+{
+	char buf[IPADDR_STRLEN];
+
+	if (!rx_unlike(p))
+		return;
+	n->vif->unlike = true;
+	if (p->drop == ADVERT_DROP_BADAUTH || p->unlike ||
+	    !may_log(n->eng, &p->addr, DROP_LOG_UNLIKE))
+		return;
+	p->unlike = true;
+	log_warnx("%s: vhid %d of %s has another %s", n->vif->c.name,
+	    n->conf.vhid, ipaddr_print(&p->addr, buf, sizeof(buf)),
+	    p->drop == ADVERT_DROP_PASS ? "pass" : "list of addresses");
+}
+
+/*
+ * All vhids of an interface have one pass and the same addresses: who is right
+ * in one is in all.
+ */
+static void
+note_alike(const struct node *n, const struct ipaddr *addr)
+{
+	struct vif *f = n->vif;
+	char buf[IPADDR_STRLEN];
+	bool told = false;
+	struct peer *p;
+	size_t i;
+
+	if (!f->unlike)
+		return;
+	f->unlike = false;
+	for (i = 0; i < f->nnodes; i++)
+		for (p = f->nodes[i]->peers;
+		    p < f->nodes[i]->peers + ENGINE_PEERS_MAX; p++) {
+			if (!rx_unlike(p))
+				continue;
+			if (ipaddr_cmp(&p->addr, addr) != 0) {
+				f->unlike = true;
+				continue;
+			}
+			told |= p->unlike;
+			p->unlike = false;
+			if (f->nodes[i] != n)
+				memset(p, 0, sizeof(*p));
+		}
+	if (told)
+		log_info("%s: %s has our pass and addresses now", f->c.name,
+		    ipaddr_print(addr, buf, sizeof(buf)));
+}
+
 /*
  * Who sent what was dropped, and why: under its vhid, or with the strangers of
  * carpdev.  What is too short, or for a vhid that does not run, tells nothing.
@@ -223,6 +290,8 @@ note_drop(struct dev *d, const struct frame_ip *f, enum advert_drop drop)
 	p->advskew = h.advskew;
 	p->demote = h.demote;
 	p->heard = monotime_now();
+	if (n != NULL)
+		note_unlike(n, p);
 }
 
 static void
@@ -270,9 +339,11 @@ static void
 note_peer(struct node *n, const struct frame_ip *f,
     const struct carp_header *h, const struct advert_in *in)
 {
-	struct peer *p = peer_find(n->peers, &f->src, n->conf.vhid);
 	struct peer_sign s;
+	struct peer *p;
 
+	note_alike(n, &f->src);
+	p = peer_find(n->peers, &f->src, n->conf.vhid);
 	take_sign(p, f, h, in, &s);
 	/* counters of what was dropped may be anybody's */
 	if (!p->verified)
@@ -329,6 +400,8 @@ hear(struct node *n, const struct frame_ip *f, const struct carp_header *h,
 
 	note_peer(n, f, h, in);
 	dev_prove(n->vif->dev);
+	if (in->ours)
+		vif_hear(n->vif, in, &f->src);
 	if (in->ngone != 0)
 		hear_gone(n->eng, in);
 	if (in->notice) {

@@ -5,11 +5,15 @@
  * carp interfaces: made, changed and removed by the configuration that the
  * parent sends; what does not change does not notice.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../common/log.h"
 #include "engine.h"
+
+#define GROUPS_TIME	(MONOTIME_SEC / 2)	/* see vif_groups_cb() */
+#define DESCRIBE_MAX	(40 + 4 * BALANCE_NODES)
 
 struct vif *
 vif_find(struct engine *e, const char *name)
@@ -69,6 +73,114 @@ vif_count(struct engine *e, const struct msg_count *m)
 		}
 }
 
+monotime_t
+vif_seen(const struct vif *f)
+{
+	if (f->c.balancing < BALANCE_IP || f->dev->slots == NULL)
+		return ((monotime_t){ 0 });
+	return (steer_slot_seen(f->dev->slots, f->c.vhids[0].vhid));
+}
+
+/* "balancing ip, vhids 3 4" */
+static const char *
+describe(const struct advert_group *g, char *buf, size_t size)
+{
+	size_t i, len;
+
+	(void)snprintf(buf, size, "balancing %s, vhids",
+	    g->mode > BALANCE_IP_UNICAST ? "unknown" :
+	    balance_mode_names[g->mode]);
+	for (i = 0; i < g->n; i++) {
+		len = strlen(buf);
+		(void)snprintf(buf + len, size - len, " %d", g->vhids[i]);
+	}
+	return (buf);
+}
+
+static void
+tell_mate(const struct vif *f, const struct group_mate *m, unsigned int found)
+{
+	char addr[IPADDR_STRLEN], its[DESCRIBE_MAX], own[DESCRIBE_MAX];
+
+	(void)ipaddr_print(&m->addr, addr, sizeof(addr));
+	if ((found & GROUP_DIFFERS) != 0)
+		log_warnx("%s: node %08x (%s) has %s; here it is %s",
+		    f->c.name, m->node, addr,
+		    describe(&m->says, its, sizeof(its)),
+		    describe(&f->group.own, own, sizeof(own)));
+	if ((found & GROUP_AGREES) != 0)
+		log_info("%s: node %08x (%s) has %s now, as here", f->c.name,
+		    m->node, addr, describe(&m->says, its, sizeof(its)));
+	if ((found & GROUP_CUT) != 0)
+		log_warnx("%s: frames for the MAC of the group do not arrive "
+		    "on %s, node %08x (%s) knows of some: does the switch keep "
+		    "them from this port?", f->c.name, f->dev->name, m->node,
+		    addr);
+}
+
+void
+vif_hear(struct vif *f, const struct advert_in *in, const struct ipaddr *src)
+{
+	monotime_t now = monotime_now();
+	const struct group_mate *m;
+	unsigned int found;
+
+	found = group_hear(&f->group, in->node, src, &in->group, in->advbase,
+	    vif_seen(f), now);
+	if (found != 0 && (m = group_find(&f->group, in->node, now)) != NULL)
+		tell_mate(f, m, found);
+}
+
+/* A node that is MASTER here; NULL: none. */
+static struct node *
+vif_master(const struct vif *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->nnodes; i++)
+		if (f->nodes[i]->v.state == VHOST_MASTER)
+			return (f->nodes[i]);
+	return (NULL);
+}
+
+void
+vif_groups_cb(void *arg)
+{
+	struct engine *e = arg;
+	monotime_t now = monotime_now();
+	unsigned int found;
+	bool any = false;
+	struct node *n;
+	struct vif *f;
+
+	TAILQ_FOREACH(f, &e->vifs, entry) {
+		if (f->dying || f->c.balancing < BALANCE_IP)
+			continue;
+		any = true;
+		n = vif_master(f);
+		found = group_tick(&f->group, f->c.vhids[0].advbase, n != NULL,
+		    vif_seen(f), now);
+		if ((found & GROUP_ARRIVE) != 0)
+			log_info("%s: frames for the MAC of the group arrive "
+			    "on %s again", f->c.name, f->dev->name);
+		if ((found & GROUP_PROBE) != 0)
+			node_probe(n);
+	}
+	if (any)
+		ev_timer_at(e->group_timer, monotime_add(now, GROUPS_TIME));
+}
+
+static void
+vif_regroup(struct vif *f)
+{
+	uint8_t vhids[CONFIG_VHIDS_MAX];
+	size_t i;
+
+	for (i = 0; i < f->c.nvhids; i++)
+		vhids[i] = f->c.vhids[i].vhid;
+	group_conf(&f->group, f->c.balancing, vhids, f->c.nvhids);
+}
+
 static struct vif *
 vif_new(struct engine *e, const struct config_iface *c)
 {
@@ -83,6 +195,7 @@ vif_new(struct engine *e, const struct config_iface *c)
 	for (i = 0; i < c->naddrs; i++)
 		f->shown[i].plen = 255;
 	(void)strlcpy(f->why, "carpdev is looked for", sizeof(f->why));
+	vif_regroup(f);
 	TAILQ_INSERT_TAIL(&e->vifs, f, entry);
 	for (i = 0; i < c->nvhids; i++)
 		node_new(f, &c->vhids[i]);
@@ -339,6 +452,7 @@ vif_apply(struct engine *e, const struct config *c)
 	}
 	ledger_startup(e);
 	ctl_changed(e);
+	ev_timer_at(e->group_timer, monotime_now());
 	e->want_ready = true;
 	engine_sweep(e);
 	if (kif_dump(e->kif) == -1)

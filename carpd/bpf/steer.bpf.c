@@ -80,7 +80,7 @@ enum { KEEP_ALL = STEER_SLOTS, KEEP_MULTICAST };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, STEER_SLOTS);
+	__uint(max_entries, STEER_WORDS);
 	__type(key, __u32);
 	__type(value, __u64);
 } slots SEC(".maps");
@@ -553,6 +553,18 @@ keeper6(struct __sk_buff *skb, const struct steer_group *g)
 	return (node(g, balance_fold(src, dst, 4)));
 }
 
+/* A frame for the group's MAC has come, whoever is to have it. */
+static __always_inline void
+seen(__u32 leader)
+{
+	__u32	 index = STEER_SEEN(leader);
+	__u64	*last = bpf_map_lookup_elem(&slots, &index);
+	__u64	 now = bpf_ktime_get_coarse_ns();
+
+	if (last != NULL && now - *last >= STEER_SEEN_NS)
+		*last = now;
+}
+
 /*
  * A frame for the MAC of that vhid, of that group.  In ip modes the leader's
  * is the only one; IP multicast may have the same MAC as the group in mode ip,
@@ -570,9 +582,11 @@ in_group(struct __sk_buff *skb, __u32 vhid, __u32 leader, __u32 type)
 		keeper = vhid;
 	else if (vhid != leader)
 		return (refuse(vhid));
-	else if (type == TYPE_IP4)
+	else
+		seen(leader);
+	if (g->mode != BALANCE_ARP && type == TYPE_IP4)
 		keeper = keeper4(skb, g);
-	else if (type == TYPE_IP6)
+	else if (g->mode != BALANCE_ARP && type == TYPE_IP6)
 		keeper = keeper6(skb, g);
 	if (keeper == KEEP_MULTICAST && g->mode == BALANCE_IP)
 		return (TC_ACT_UNSPEC);

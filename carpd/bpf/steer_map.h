@@ -60,6 +60,14 @@
 	((now) + STEER_AHEAD - STEER_TIME(w) >= (lease) + STEER_AHEAD)
 
 #define STEER_SLOTS	256	/* index: vhid; 0 unused */
+/*
+ * Behind the slots: when a frame for the one MAC of that leader's group came
+ * last, CLOCK_MONOTONIC in ns, 0: never; brought up to date that seldom, so
+ * that many CPUs do not fight for it.
+ */
+#define STEER_SEEN(leader)	(STEER_SLOTS + (leader))
+#define STEER_SEEN_NS	50000000ULL
+#define STEER_WORDS	(2 * STEER_SLOTS)	/* of the map "slots" */
 #define STEER_ADDRS	4096	/* addresses of one carpdev, per family */
 #define STEER_MARK	0xca4b0070U	/* SO_MARK of the engine's sockets */
 #define STEER_RESTORE	16384	/* bytes of the restore record */

@@ -101,5 +101,10 @@ void		 steer_slot_set(struct steer_slots *s, uint8_t vhid,
 		    enum steer_state st, uint32_t interval, monotime_t now);
 /* What the kernel left there: OFF when it has closed the slot. */
 enum steer_state steer_slot_get(const struct steer_slots *s, uint8_t vhid);
+/*
+ * When a frame for the one MAC of that leader's group came last, whoever it was
+ * for (ip modes; to a tenth of a second); 0 ns: never.
+ */
+monotime_t	 steer_slot_seen(const struct steer_slots *s, uint8_t leader);
 
 #endif

@@ -93,7 +93,7 @@ struct steer {
 
 /* The mapping itself. */
 struct steer_slots {
-	uint64_t	 word[STEER_SLOTS];
+	uint64_t	 word[STEER_WORDS];
 };
 
 static char	 reason[256];		/* for *why */
@@ -1009,4 +1009,13 @@ steer_slot_get(const struct steer_slots *s, uint8_t vhid)
 		break;
 	}
 	return (STEER_STATE_OFF);
+}
+
+monotime_t
+steer_slot_seen(const struct steer_slots *s, uint8_t leader)
+{
+	uint64_t	 ns = __atomic_load_n(&s->word[STEER_SEEN(leader)],
+			    __ATOMIC_RELAXED);
+
+	return ((monotime_t){ (int64_t)ns });
 }

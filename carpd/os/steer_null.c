@@ -202,6 +202,14 @@ steer_slot_set(struct steer_slots *s, uint8_t vhid, enum steer_state st,
 	(void)now;
 }
 
+monotime_t
+steer_slot_seen(const struct steer_slots *s, uint8_t leader)
+{
+	(void)s;
+	(void)leader;
+	return ((monotime_t){ 0 });
+}
+
 enum steer_state
 steer_slot_get(const struct steer_slots *s, uint8_t vhid)
 {

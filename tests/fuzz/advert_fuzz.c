@@ -86,6 +86,8 @@ check_accepted(const struct advert_vhost *v, const struct frame_ip *f,
 	assert(in->reason <= ADVERT_REASON_PARENT_DIED);
 	assert(in->variant < ADVERT_VARIANTS && !in->both);
 	assert(in->ngone <= ADVERT_GONE_MAX);
+	assert(in->ours || in->group.n == 0);
+	assert(in->group.n <= BALANCE_NODES);
 	if (in->ngone > 0)
 		assert(in->gone > f->payload + CARP_LEN &&
 		    in->gone + in->ngone * ADVERT_ID_LEN <= end);

@@ -76,7 +76,7 @@ def vmac_of(mode, leader, vhid):
 
 
 def config(i, n, mode="ip", v6=False, more="", head="preempt yes\nlog 7",
-           base=0, nodes=None, tail=""):
+           base=0, nodes=None, tail="", password=PASS):
     """carpd.conf of the i'th of n firewalls."""
     text = head + "\n"
     for iface, dev, a4, a6 in ((LAN, "lan0", VIP_LAN, VIP6_LAN),
@@ -85,7 +85,7 @@ def config(i, n, mode="ip", v6=False, more="", head="preempt yes\nlog 7",
         for k in range(nodes or n):
             text += "\tvhid %d { advbase %d advskew %d }\n" % (
                 FIRST[iface] + k, base, (k - i) % n * STEP)
-        text += "\tpass \"%s\"\n\taddress %s/24\n" % (PASS, a4)
+        text += "\tpass \"%s\"\n\taddress %s/24\n" % (password, a4)
         if v6:
             text += "\taddress %s/64\n" % a6
         text += "\t%s\n}\n" % more

@@ -39,6 +39,8 @@ iface(struct imsgbuf *b, const char *name, const char *carpdev,
 
 	if (nvhids > 1)
 		i.balancing = BALANCE_IP;
+	i.seen_ms = strcmp(scene, "one") == 0 ? CTL_NEVER : 1234;
+	i.cut = nvhids > 1 && strcmp(scene, "one") != 0;
 	strlcpy(i.name, name, sizeof(i.name));
 	strlcpy(i.carpdev, carpdev, sizeof(i.carpdev));
 	if (strcmp(name, "carp0") == 0) {
@@ -49,6 +51,25 @@ iface(struct imsgbuf *b, const char *name, const char *carpdev,
 		i.peers[1] = addr("172.16.0.201");
 	}
 	reply(b, IMSG_CTL_IFACE, &i, sizeof(i));
+}
+
+/* Two nodes that have carp1 in another way, and one with another pass. */
+static void
+unlikes(struct imsgbuf *b)
+{
+	struct ctl_unlike	 u[] = {
+		{ .name = "carp1", .node = 0xdeadbeef, .nvhids = 3,
+		  .balancing = BALANCE_IP_STEALTH, .vhids = { 3, 4, 5 },
+		  .addr = addr("172.16.240.100"), .heard_ms = 1007 },
+		{ .name = "carp1", .node = 0xcafe, .nvhids = 1,
+		  .vhids = { 3 }, .addr = addr("fe80::3") },
+		{ .name = "carp1", .drop = ADVERT_DROP_PASS,
+		  .addr = addr("172.16.240.99"), .heard_ms = 59999 }
+	};
+	size_t			 i;
+
+	for (i = 0; i < NELEMS(u); i++)
+		reply(b, IMSG_CTL_UNLIKE, &u[i], sizeof(u[i]));
 }
 
 static struct ctl_vhid
@@ -131,6 +152,8 @@ show_carp1(struct imsgbuf *b)
 	reply(b, IMSG_CTL_VHID, &v, sizeof(v));
 	reply(b, IMSG_CTL_VHID, &w, sizeof(w));
 	address(b, "carp1", "172.16.240.102/24", 24);
+	if (strcmp(scene, "one") != 0)
+		unlikes(b);
 }
 
 /* carp2, without its link. */
@@ -182,7 +205,8 @@ show_peers(struct imsgbuf *b)
 		{ .name = "carp0", .vhid = 1, .advbase = 1, .advskew = 100,
 		  .kind = PEER_CARPD, .carpdev = "eth0", .ours = 1, .verified = 1, .node = 0xdeadbeef,
 		  .addr = addr("172.16.0.101"), .heard_ms = 7503210,
-		  .packets = 1234 },
+		  .packets = 1234, .balancing = BALANCE_ARP, .nvhids = 2,
+		  .vhids = { 1, 200 }, .unlike = 1 },
 		{ .name = "carp1", .vhid = 4, .advbase = 1, .advskew = 20,
 		  .verified = 1, .variant = ADVERT_ORIG,
 		  .kind = PEER_FREEBSD, .carpdev = "eth1",

@@ -655,7 +655,7 @@ START_TEST(version_before_digest)
 		pkt[0] = (uint8_t)(version << 4 | CARP_TYPE_ADVERT);
 		fix_sum();
 		ck_assert_int_eq(judge(&rx, at(1)), version == CARP_VERSION ?
-		    ADVERT_DROP_BADAUTH : ADVERT_DROP_BADVER);
+		    ADVERT_DROP_PASS : ADVERT_DROP_BADVER);
 	}
 }
 END_TEST
@@ -705,7 +705,7 @@ START_TEST(own_cookie)
 	/* only a right digest makes it a loop */
 	pkt[OFF_DIGEST + 5] ^= 0x80;
 	fix_sum();
-	ck_assert_int_eq(judge(&tx, at(1)), ADVERT_DROP_BADAUTH);
+	ck_assert_int_eq(judge(&tx, at(1)), ADVERT_DROP_PASS);
 }
 END_TEST
 
@@ -767,7 +767,7 @@ START_TEST(zeros_do_not_match_an_empty_memory)
 	build();
 	memset(pkt + OFF_COUNTER, 0, CARP_LEN - OFF_COUNTER);
 	fix_sum();
-	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_DROP_BADAUTH);
+	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_DROP_PASS);
 }
 END_TEST
 
@@ -857,7 +857,7 @@ tampered_verdict(size_t off, uint8_t was, bool *foreign)
 	if (off == OFF_SUM || off == OFF_SUM + 1)
 		return (ADVERT_DROP_BADSUM);
 	if (off >= OFF_COUNTER && off < CARP_LEN)
-		return (ADVERT_DROP_BADAUTH);
+		return (ADVERT_DROP_PASS);
 	return (*foreign ? ADVERT_ACCEPT : ADVERT_DROP_TRAILER);
 }
 
@@ -988,6 +988,13 @@ static const struct tlvs {
 	/* of a later version: skipped, what stands around it is read */
 	{ false, "4d03ffffff0201034d00", ADVERT_ACCEPT,
 	    ADVERT_REASON_PARENT_DIED, 0 },
+	/* a group: mode, probes, vhids in ascending order */
+	{ false, "04030107" "03", ADVERT_ACCEPT, 0, 0 },
+	{ false, "0404ff000304", ADVERT_ACCEPT, 0, 0 },
+	{ false, "04020107", ADVERT_DROP_TRAILER, 0, 0 },
+	{ false, "0400", ADVERT_DROP_TRAILER, 0, 0 },
+	{ false, "040401070403", ADVERT_DROP_TRAILER, 0, 0 },
+	{ false, "040401070303", ADVERT_DROP_TRAILER, 0, 0 },
 	{ false, "030107", ADVERT_DROP_TRAILER, 0, 0 },
 	{ true, "030107", ADVERT_ACCEPT, 0, 0 },
 	{ true, "020102030107", ADVERT_ACCEPT, ADVERT_REASON_ENGINE_DIED, 0 },
@@ -1020,6 +1027,51 @@ START_TEST(tlv)
 	}
 	out.notice = false;
 	ck_assert_int_eq(say(EPOCH, 1, at(1)), ADVERT_ACCEPT);
+}
+END_TEST
+
+/* All vhids that an interface may have, and what else is told with them. */
+START_TEST(group)
+{
+	static uint8_t		 lost[ADVERT_GONE_MAX][ADVERT_ID_LEN];
+	struct advert_group	 g = { .mode = BALANCE_IP, .probes = 200,
+				    .n = BALANCE_NODES };
+	unsigned int		 i;
+
+	for (i = 0; i < BALANCE_NODES; i++)
+		g.vhids[i] = (uint8_t)(255 - BALANCE_NODES + i);
+	out.group = &g;
+	out.gone = (const uint8_t (*)[ADVERT_ID_LEN])lost;
+	out.ngone = ADVERT_GONE_MAX;
+	out.reason = ADVERT_REASON_SHUTDOWN;
+	build();
+	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_ACCEPT);
+	ck_assert_mem_eq(&in.group, &g, sizeof(g));
+	ck_assert_uint_eq(in.ngone, ADVERT_GONE_MAX);
+	out.group = NULL;
+	out.seq++;
+	build();
+	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_ACCEPT);
+	ck_assert_uint_eq(in.group.n, 0);
+}
+END_TEST
+
+/* Of a node of ours with a wrong digest it is known why. */
+START_TEST(why_badauth)
+{
+	static const char *const other[] = { "192.0.2.9", NULL };
+	struct advert_vhost	 v;
+
+	vhost(&v, VHID, PASS, other, 1, cookie_rx);
+	build();
+	ck_assert_int_eq(judge(&v, at(1)), ADVERT_DROP_ADDRS);
+	f.len = CARP_LEN;
+	ck_assert_int_eq(judge(&v, at(1)), ADVERT_DROP_BADAUTH);
+	advert_vhost_clear(&v);
+	vhost(&v, VHID, "another", other, 1, cookie_rx);
+	build();
+	ck_assert_int_eq(judge(&v, at(1)), ADVERT_DROP_PASS);
+	advert_vhost_clear(&v);
 }
 END_TEST
 
@@ -1198,7 +1250,7 @@ START_TEST(only_verified_is_stored)
 	build();
 	pkt[OFF_DIGEST] ^= 1;
 	fix_sum();
-	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_DROP_BADAUTH);
+	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_DROP_PASS);
 	build();
 	pkt[OFF_SKEW] ^= 1;
 	fix_sum();
@@ -1290,6 +1342,8 @@ add_trailer_tests(TCase *tc)
 	tcase_add_test(tc, foreign_bytes_behind);
 	tcase_add_test(tc, trailer_of_another_pass);
 	tcase_add_loop_test(tc, tlv, 0, sizeof(tlvs) / sizeof(tlvs[0]));
+	tcase_add_test(tc, group);
+	tcase_add_test(tc, why_badauth);
 	tcase_add_test(tc, node_and_keyid);
 	tcase_add_test(tc, notice);
 	tcase_add_test(tc, notice_is_no_advert);

@@ -1339,6 +1339,38 @@ START_TEST(group_exactly_one)
 }
 END_TEST
 
+/* Frames for the group's one MAC are seen, whoever keeps them. */
+START_TEST(group_seen)
+{
+	struct frame	 f = udp4(peer, peer, HOST, "192.0.2.1");
+	monotime_t	 before = monotime_now(), seen;
+	uint8_t		 mac[6];
+
+	group(_i);
+	seen = steer_slot_seen(slots, 1);
+	set_nodes(0, STEER_STATE_ON);
+	memcpy(f.b, peer, 6);
+	(void)run(in, f);
+	node_mac(nodes - 1, mac);
+	mac[0] ^= 1;
+	memcpy(f.b, mac, 6);
+	(void)run(in, f);
+	ck_assert_int_eq(steer_slot_seen(slots, 1).ns, seen.ns);
+	memcpy(f.b, group_mac, 6);
+	/* a coarse clock, and so brought up to date now and then */
+	while (mode != BALANCE_ARP && monotime_sub(before,
+	    steer_slot_seen(slots, 1)) > 0) {
+		ck_assert_int_eq(run(in, f), SHOT);
+		ck_assert_int_lt(monotime_sub(monotime_now(), before),
+		    10 * MONOTIME_SEC);
+	}
+	if (mode != BALANCE_ARP)
+		return;
+	(void)run(in, f);
+	ck_assert_int_eq(steer_slot_seen(slots, 1).ns, seen.ns);
+}
+END_TEST
+
 /* Short frames for the group: kept or not, but never an error. */
 START_TEST(group_short)
 {
@@ -2251,6 +2283,7 @@ suite(bool measuring)
 	tcase_add_test(tc, group_changes);
 	tcase_add_loop_test(tc, group_share, 0, GROUPS);
 	tcase_add_loop_test(tc, group_exactly_one, 0, GROUPS);
+	tcase_add_loop_test(tc, group_seen, 0, GROUPS);
 	tcase_add_loop_test(tc, group_short, 0, GROUPS);
 	tcase_add_loop_test(tc, group_everybodys, 0, GROUPS);
 	tcase_add_loop_test(tc, group_asked, 0, GROUPS);

@@ -947,6 +947,8 @@ watch_look(struct engine *e, struct watch *w)
 		w->addrs = digest(w->addrs, f->c.addrs,
 		    f->c.naddrs * sizeof(f->c.addrs[0]));
 		w->m.vhids += (uint32_t)f->nnodes;
+		if (f->c.balancing != BALANCE_NONE)
+			w->m.balancing += (uint32_t)f->nnodes;
 		for (i = 0; i < f->nnodes; i++)
 			w->m.masters += f->nodes[i]->v.state == VHOST_MASTER;
 	}

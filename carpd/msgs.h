@@ -241,6 +241,7 @@ struct ctl_entry {		/* follows its ctl_group */
 struct ctl_masters {
 	uint32_t	 masters;	/* vhids that are MASTER here */
 	uint32_t	 vhids;
+	uint32_t	 balancing;	/* vhids of interfaces that balance */
 };
 
 struct ctl_counter {

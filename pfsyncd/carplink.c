@@ -76,7 +76,7 @@ hang_up(struct carplink *l, const char *why)
 	if (!l->answers)
 		return;
 	l->answers = false;
-	l->cbs.carp(false, 0, l->cbs.arg);
+	l->cbs.carp(false, 0, 0, l->cbs.arg);
 }
 
 static void
@@ -145,7 +145,7 @@ on_masters(struct carplink *l, const struct ctl_masters *m)
 	l->in_set = true;
 	l->set.n = 0;
 	/* at once: what follows it is seldom news */
-	l->cbs.carp(true, m->masters, l->cbs.arg);
+	l->cbs.carp(true, m->masters, m->balancing, l->cbs.arg);
 	return (NULL);
 }
 

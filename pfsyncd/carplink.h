@@ -2,8 +2,8 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * The parent's connection to carpd's control socket: who is MASTER here and
- * which addresses are virtual comes in, our entry in carpd's demotion ledger
+ * The parent's connection to carpd's control socket: who is MASTER here, whether
+ * interfaces balance and which addresses are virtual comes in, our entry in carpd's demotion ledger
  * goes out.  A file of its own, because carpd's messages and ours cannot be
  * included in one.  carpd may be absent, come and go: it is looked for once a
  * second, and told again what it has to know.
@@ -19,8 +19,12 @@
 struct carplink;
 
 struct carplink_cbs {
-	/* carpd answers, or no longer; so many vhids are MASTER here */
-	void (*carp)(bool connected, unsigned int masters, void *arg);
+	/*
+	 * carpd answers, or no longer; so many vhids are MASTER here, and so
+	 * many are of interfaces that balance
+	 */
+	void (*carp)(bool connected, unsigned int masters,
+	    unsigned int balancing, void *arg);
 	/*
 	 * All virtual addresses of carpd's configuration, sorted, when they
 	 * are not those told last.

@@ -302,7 +302,8 @@ engine_pump(struct engine *e)
 	want_dump(e, now);
 	/* a packet that is not full may wait a moment for company */
 	uncork = monotime_add(e->sent_at, ENGINE_CORK);
-	corked = monotime_cmp(now, uncork) < 0 && repl_waiting(e->repl) < 20;
+	corked = monotime_cmp(now, uncork) < 0 && !repl_hasty(e->repl) &&
+	    repl_waiting(e->repl) < 20;
 	if (e->sock != NULL && e->link && !corked)
 		send_packets(e, now);
 	ledger = tell_ledger(e, now);
@@ -839,6 +840,7 @@ got_carp(struct engine *e, const struct sync_carp *c)
 	e->carp_heard = true;
 	e->masters = c->masters;
 	repl_carp(e->repl, c->masters, e->carp, monotime_now());
+	repl_balanced(e->repl, c->balanced != 0);
 	if (e->pfdial != NULL)
 		pfdial_carp(e->pfdial, c->masters, monotime_now());
 }

@@ -61,7 +61,8 @@ struct sync_link {		/* syncdev's link; gone: ifindex 0 */
 struct sync_carp {		/* what carpd says */
 	uint8_t		 connected;
 	uint8_t		 masters;	/* vhids that are MASTER here */
-	uint8_t		 pad[2];
+	uint8_t		 balanced;	/* nodes share an interface */
+	uint8_t		 pad;
 };
 struct sync_addrs {		/* all carp addresses: a batch; variable */
 	uint32_t	 n;

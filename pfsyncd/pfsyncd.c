@@ -175,13 +175,15 @@ lock_dev(const char *name, int *lock)
 /* ---- carpd ---- */
 
 static void
-carp_state(bool connected, unsigned int masters, void *arg)
+carp_state(bool connected, unsigned int masters, unsigned int balancing,
+    void *arg)
 {
 	struct sync_carp m;
 
 	memset(&m, 0, sizeof(m));
 	m.connected = connected;
 	m.masters = masters > UINT8_MAX ? UINT8_MAX : (uint8_t)masters;
+	m.balanced = balancing > 0;
 	to_engine(arg, PMSG_CARP, -1, &m, sizeof(m));
 }
 
@@ -223,7 +225,7 @@ carp_connect(struct parent *p)
 
 	if (p->carp != NULL) {
 		carplink_close(p->carp);
-		carp_state(false, 0, p);
+		carp_state(false, 0, 0, p);
 		carp_addrs(NULL, 0, p);
 	}
 	p->carp = NULL;

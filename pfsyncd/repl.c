@@ -387,6 +387,23 @@ repl_carp(struct repl *r, unsigned int masters, bool connected,
 	r->carp = connected;
 }
 
+/* What is there already has passed, or will pass, anywhere. */
+void
+repl_balanced(struct repl *r, bool on)
+{
+	if (on && !r->balanced) {
+		repl_carried_all(r);
+		repl_liberate(r);
+	}
+	r->balanced = on;
+}
+
+bool
+repl_hasty(const struct repl *r)
+{
+	return (r->balanced && (r->urgent.n > 0 || r->fresh.n > 0));
+}
+
 /* ---- bulk ---- */
 
 static void

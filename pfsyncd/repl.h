@@ -171,6 +171,15 @@ bool		 repl_rx(struct repl *r, const struct repl_pkt *p,
 /* How many vhids are MASTER here; connected: carpd is there. */
 void		 repl_carp(struct repl *r, unsigned int masters,
 		    bool connected, monotime_t now);
+/*
+ * The nodes share an interface (carpd.conf(5), LOAD BALANCING), so an answer may
+ * pass at another one than the question: a flow that begins is told at once,
+ * its changes wait for no company, and no kernel checks its windows, of which
+ * each sees one half.
+ */
+void		 repl_balanced(struct repl *r, bool on);
+/* Does something wait that must not wait for company? */
+bool		 repl_hasty(const struct repl *r);
 /* syncdev can be used, or not; when it is back a bulk begins. */
 void		 repl_link(struct repl *r, bool up, monotime_t now);
 /*

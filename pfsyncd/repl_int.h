@@ -43,6 +43,7 @@
 #define RING		1024	/* packets whose time of sending is kept */
 #define YOUNG_MAX	65536	/* unreplied flows that wait */
 #define YOUNG_RATE	2000	/* unreplied flows told a second */
+#define HASTE_RATE	20000	/* the same where nodes share an interface */
 #define DYING_MAX	65536	/* deletions on their way to the kernel */
 #define WANT_MAX	8192	/* hashes of flows that we ask for */
 #define OWE_ENDS	8192	/* ends that are to be told as answers */
@@ -231,7 +232,7 @@ struct repl {
 	/* carpd, link, bulk */
 	unsigned int	 masters;
 	uint8_t		 turns;			/* how often we became MASTER */
-	bool		 carp, link, left;
+	bool		 carp, link, left, balanced;
 	monotime_t	 left_at;
 	uint64_t	 liberal_mark;		/* ops to wait for; 0: none */
 	unsigned int	 bulk;			/* enum sync_bulk */

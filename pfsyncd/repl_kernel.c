@@ -79,28 +79,37 @@ grow_up(struct repl *r, uint32_t i, monotime_t now)
 	repl_dirty(r, i, now);
 }
 
+/* One more unreplied flow may be told. */
+static bool
+take_token(struct repl *r, monotime_t now)
+{
+	double rate = r->balanced ? HASTE_RATE : YOUNG_RATE;
+
+	r->tokens += (double)monotime_sub(now, r->tokens_at) / 1e9 * rate;
+	if (r->tokens > 2 * rate)
+		r->tokens = 2 * rate;
+	r->tokens_at = now;
+	if (r->tokens < 1)
+		return (false);
+	r->tokens -= 1;
+	return (true);
+}
+
 static void
 young_tick(struct repl *r, monotime_t now)
 {
 	struct statedb_entry *e;
 
-	r->tokens += (double)monotime_sub(now, r->tokens_at) / 1e9 *
-	    YOUNG_RATE;
-	if (r->tokens > 2 * YOUNG_RATE)
-		r->tokens = 2 * YOUNG_RATE;
-	r->tokens_at = now;
 	while (r->young_n > 0 &&
 	    monotime_cmp(r->young[r->young_head].due, now) <= 0) {
 		struct young y = young_pop(r);
 
 		if ((e = young_entry(r, &y)) == NULL)
 			continue;
-		if (r->tokens < 1) {
+		if (take_token(r, now))
+			grow_up(r, y.i, now);
+		else
 			young_drop(r, y.i, now);
-			continue;
-		}
-		r->tokens -= 1;
-		grow_up(r, y.i, now);
 	}
 }
 
@@ -352,7 +361,8 @@ event_new(struct repl *r, const struct statetbl_event *ev,
 	}
 	e->flags |= F_CARRIED;
 	repl_traffic(r, e, ev->type == STATETBL_DUMP);
-	if (!(f->status & FLOW_SEEN_REPLY))
+	if (!(f->status & FLOW_SEEN_REPLY) &&
+	    !(r->balanced && take_token(r, now)))
 		young_push(r, i, now);
 	else
 		repl_dirty(r, i, now);
@@ -625,7 +635,8 @@ fill_op(struct repl *r, struct statedb_entry *e, uint32_t i,
 	op->type = (uint8_t)type;
 	op->flags = 0;
 	memset(op->pad, 0, sizeof(op->pad));
-	if (e->ops & OP_LIBERAL && e->f.proto == IPPROTO_TCP)
+	if (e->f.proto == IPPROTO_TCP && (e->ops & OP_LIBERAL ||
+	    (r->balanced && type <= STATETBL_SET)))
 		op->flags |= STATETBL_OP_LIBERAL;
 }
 

@@ -369,9 +369,11 @@ step(struct fuzz *z, struct rbuf *in)
 	case 7:
 		step_dump(z, rbuf_u8(in));
 		return;
-	case 8:		/* masters; 0x10: carpd is there, 0x20: link */
+	case 8:		/* masters; 0x10: carpd is there, 0x20: link, 0x40:
+			   balancing */
 		b = rbuf_u8(in);
 		repl_carp(z->r, b & 3, b & 0x10, z->now);
+		repl_balanced(z->r, b & 0x40);
 		repl_link(z->r, b & 0x20, z->now);
 		return;
 	case 9:

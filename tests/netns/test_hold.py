@@ -78,7 +78,7 @@ class Client:
         """One answer to CTL_WATCH: (masters, vhids, {address: interface})."""
         name, payload = self.hear()
         assert name == "CTL_MASTERS"
-        masters, vhids = struct.unpack("=II", payload)
+        masters, vhids, _ = struct.unpack("=III", payload)
         found = {}
         while True:
             name, payload = self.hear()

@@ -117,7 +117,15 @@ mutants() {
 	mutant sim young-never repl_kernel \
 	    "$(at grow_up 's/repl_dirty(r, i, now);//')"
 	mutant unit no-bucket repl_kernel \
-	    "$(at young_tick 's/r->tokens < 1/false/')"
+	    "$(at take_token 's/r->tokens < 1/false/')"
+	mutant unit balanced-waits repl_kernel \
+	    "$(at event_new 's/r->balanced \&\&/false \&\&/')"
+	mutant unit balanced-corked repl \
+	    "$(at repl_hasty 's/r->balanced \&\&/false \&\&/')"
+	mutant unit balanced-strict repl_kernel \
+	    "$(at fill_op 's/r->balanced \&\&/false \&\&/')"
+	mutant unit balanced-half repl \
+	    "$(at repl_balanced 's/repl_carried_all(r);//')"
 	mutant unit young-forgotten repl \
 	    "$(at repl_gone 's/ | F_YOUNG);/);/')"
 	mutant unit no-quarantine repl_kernel \

@@ -28,7 +28,7 @@ static bool		 watched_last;	/* the order on a new connection */
 static struct carplink	*carp;
 static unsigned int	 ncarp, naddrs;	/* callbacks */
 static bool		 connected;
-static unsigned int	 masters;
+static unsigned int	 masters, balancing;
 static struct ipaddr	 first;
 static size_t		 n;
 
@@ -132,7 +132,8 @@ say_addr(uint8_t af, unsigned int i)
 static void
 say_masters(unsigned int m)
 {
-	struct ctl_masters s = { .masters = m, .vhids = 2 };
+	struct ctl_masters s = { .masters = m, .vhids = 2,
+	    .balancing = 2 * m };
 
 	control_reply(client, IMSG_CTL_MASTERS, &s, sizeof(s));
 }
@@ -152,11 +153,12 @@ say_set(unsigned int m, unsigned int count)
 /* ---- the parent ---- */
 
 static void
-got_carp(bool is_connected, unsigned int m, void *arg)
+got_carp(bool is_connected, unsigned int m, unsigned int b, void *arg)
 {
 	ck_assert_ptr_eq(arg, &ncarp);
 	connected = is_connected;
 	masters = m;
+	balancing = b;
 	ncarp++;
 	ev_stop();
 }
@@ -228,6 +230,7 @@ START_TEST(told)
 	/* another number, the same addresses */
 	say_set(2, 300);
 	AWAIT(masters == 2);
+	ck_assert_uint_eq(balancing, 4);
 	say_set(0, 299);
 	AWAIT(naddrs == 2);
 	ck_assert_uint_eq(masters, 0);
@@ -295,6 +298,7 @@ START_TEST(comes_later_and_again)
 	carpd_ends();
 	AWAIT(!connected);
 	ck_assert_uint_eq(ncarp, 2);
+	ck_assert_uint_eq(masters + balancing, 0);
 	carpd_starts();
 	AWAIT(watches == 2);
 	ck_assert(watched_last);

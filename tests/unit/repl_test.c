@@ -729,6 +729,110 @@ START_TEST(young_bucket)
 }
 END_TEST
 
+/* ---- nodes that share an interface ---- */
+
+/* Its answer may come to another node at once. */
+START_TEST(balanced_at_once)
+{
+	struct flow f = unreplied(1);
+
+	meet(&peer, PEER);
+	repl_balanced(box.r, true);
+	ck_assert(!repl_hasty(box.r));
+	event(STATETBL_NEW, &f);
+	ck_assert_uint_eq(status().young, 0);
+	ck_assert(repl_hasty(box.r));
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert(!said.flow[0].seen_reply);
+	ck_assert(!repl_hasty(box.r));
+	/* changes are as urgent */
+	f.status = FLOW_SEEN_REPLY;
+	f.tcp_state = FLOW_TCP_SYN_RECV;
+	event(STATETBL_UPDATE, &f);
+	ck_assert(repl_hasty(box.r));
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	/* no longer: it waits, as what is told does for company */
+	repl_balanced(box.r, false);
+	f = unreplied(2);
+	event(STATETBL_NEW, &f);
+	ck_assert_uint_eq(status().young, 1);
+	f = flow(1);
+	event(STATETBL_UPDATE, &f);
+	ck_assert(!repl_hasty(box.r));
+}
+END_TEST
+
+/* A flood: what is too much waits for its reply, as without balancing. */
+START_TEST(balanced_bucket)
+{
+	struct flow f;
+	uint32_t i;
+
+	meet(&peer, PEER);
+	repl_balanced(box.r, true);
+	pass(60 * SEC);
+	hello(&peer);
+	for (i = 0; i < 2 * HASTE_RATE + 5; i++) {
+		f = unreplied(i);
+		event(STATETBL_NEW, &f);
+	}
+	ck_assert_uint_eq(repl_waiting(box.r), 2 * HASTE_RATE);
+	ck_assert_uint_eq(status().young, 5);
+	T += SEC;
+	repl_tick(box.r, now());
+	ck_assert_uint_eq(repl_waiting(box.r), 2 * HASTE_RATE + 5);
+	ck_assert_uint_eq(status().throttled, 0);
+}
+END_TEST
+
+/* Each kernel sees one half of the windows. */
+START_TEST(balanced_liberal)
+{
+	struct flow f = flow(1), udp = flow(2);
+
+	meet(&peer, PEER);
+	repl_balanced(box.r, true);
+	tell(&peer, &f, STAMP, 0);
+	one_op(STATETBL_PUT, STATETBL_OP_LIBERAL, &f);
+	udp.proto = IPPROTO_UDP;
+	udp.tcp_state = 0;
+	tell(&peer, &udp, STAMP + 1, 0);
+	one_op(STATETBL_PUT, 0, &udp);
+	f.tcp_state = FLOW_TCP_FIN_WAIT;
+	tell(&peer, &f, STAMP + 2, 0);
+	one_op(STATETBL_SET, STATETBL_OP_LIBERAL, &f);
+	/* it is put in again */
+	gone(&f, 0);
+	pass(REPL_HELLO);
+	one_op(STATETBL_PUT, STATETBL_OP_LIBERAL, &f);
+}
+END_TEST
+
+/* What was there before: once. */
+START_TEST(balanced_begins)
+{
+	struct flow f = flow(1), g = flow(2);
+	int again;
+
+	meet(&peer, PEER);
+	own(&f);
+	replica(&peer, &g, STAMP);
+	settle();
+	for (again = 0; again < 2; again++) {
+		repl_balanced(box.r, true);
+		ck_assert_uint_eq(ops(&box), again ? 0 : 2);
+	}
+	repl_balanced(box.r, false);
+	no_op();
+	repl_balanced(box.r, true);
+	ck_assert_uint_eq(ops(&box), 2);
+	ck_assert_uint_eq(box.op[0].type, STATETBL_LIBERAL);
+	ck_assert_uint_eq(box.op[1].type, STATETBL_LIBERAL);
+}
+END_TEST
+
 START_TEST(young_ring)
 {
 	struct flow f, first = unreplied(0), second = unreplied(1);
@@ -4097,6 +4201,8 @@ main(void)
 	const TTest *const tests[] = {
 		young_waits, young_first_reply, young_dies, young_bucket,
 		young_ring, young_again,
+		balanced_at_once, balanced_bucket, balanced_liberal,
+		balanced_begins,
 		claim_by_event, claim_by_dump, claim_by_difference,
 		dump_sweeps,
 		destroy_replica, destroy_orphan, destroy_own,

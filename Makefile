@@ -318,7 +318,7 @@ install: all
 	install -m 644 man/carpd.8 man/pfsyncd.8 man/carpctl.8 man/rcctl.8 \
 	    ${DESTDIR}${MANDIR}/man8
 	install -m 600 conf/carpd.conf.sample conf/pfsyncd.conf.sample \
-	    ${DESTDIR}${EXAMPLESDIR}
+	    conf/balanced.nft.sample ${DESTDIR}${EXAMPLESDIR}
 	for d in carpd pfsyncd; do \
 	    sed "s,/usr/local/sbin,${SBINDIR},g" conf/$$d.service > \
 	    ${DESTDIR}${UNITDIR}/$$d.service && \
@@ -332,6 +332,7 @@ uninstall:
 	    ${DESTDIR}${MANDIR}/man8/pfsyncd.8 \
 	    ${DESTDIR}${MANDIR}/man7/carpd-openbsd.7 \
 	    ${DESTDIR}${EXAMPLESDIR}/pfsyncd.conf.sample \
+	    ${DESTDIR}${EXAMPLESDIR}/balanced.nft.sample \
 	    ${DESTDIR}${UNITDIR}/pfsyncd.service \
 	    ${DESTDIR}${MANDIR}/man8/carpd.8 \
 	    ${DESTDIR}${MANDIR}/man8/carpctl.8 \

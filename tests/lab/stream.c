@@ -8,6 +8,7 @@
  *	stream echo PORT
  *	stream tcp DST PORT INTERVAL_US
  *	stream sink PORT
+ *	stream conns DST PORT COUNT AT_ONCE CHUNKS INTERVAL_US
  *
  * `send` sends numbered UDP packets on an absolute schedule and notes when the
  * echo of each came back; LOG, written at the end or on SIGTERM, has one line
@@ -29,6 +30,12 @@
  *	report		one line of JSON: bytes, whether intact and alive, the
  *			longest time without any byte since the mark while some
  *			were owed
+ *
+ * `conns` makes COUNT connections to a sink, AT_ONCE of them at a time.  Each
+ * sends a chunk, and the next one when that is back and the interval is over,
+ * compares all bytes, and closes after CHUNKS.  At the end, or on SIGTERM, one
+ * line of JSON: how many were whole, what the others died of, segments sent
+ * again (TCP_INFO), and how many ms the connections took.
  *
  * All print "ready" first.
  */
@@ -62,6 +69,7 @@
 #define CHUNK		512		/* bytes of a connection's interval */
 #define CONNECT_MS	5000
 #define TCPBUF		(1 << 16)
+#define CONNS_MAX	1024		/* at a time */
 
 struct packet {
 	uint32_t	 magic;
@@ -111,7 +119,8 @@ usage(void)
 	fprintf(stderr, "usage: stream send DST PORT INTERVAL_US COUNT LOG\n"
 	    "       stream echo PORT\n"
 	    "       stream tcp DST PORT INTERVAL_US\n"
-	    "       stream sink PORT\n");
+	    "       stream sink PORT\n"
+	    "       stream conns DST PORT COUNT AT_ONCE CHUNKS INTERVAL_US\n");
 	exit(2);
 }
 
@@ -611,6 +620,186 @@ do_sink(const char *port)
 	return (0);
 }
 
+/* ---- many connections ---- */
+
+struct short_conn {
+	int64_t		 start, next;
+	uint32_t	 chunks;	/* that were sent */
+	uint64_t	 sent, got;
+};
+
+struct conns {
+	struct sockaddr_storage to;
+	socklen_t	 tolen;
+	uint32_t	 count, at_once, chunks;
+	int64_t		 interval;
+	uint32_t	 begun, live, whole, wrong, again;
+	int64_t		 longest, sum;
+	int		 error;		/* the last one's */
+	struct short_conn conn[CONNS_MAX];
+	struct pollfd	 pfd[CONNS_MAX];	/* fd -1: free */
+};
+
+static void
+short_begin(struct conns *s, uint32_t i)
+{
+	struct short_conn *c = &s->conn[i];
+	int		 fd, on = 1;
+
+	if ((fd = socket(s->to.ss_family, SOCK_STREAM | SOCK_NONBLOCK |
+	    SOCK_CLOEXEC, 0)) == -1)
+		err(1, "socket");
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1)
+		err(1, "TCP_NODELAY");
+	if (connect(fd, (struct sockaddr *)&s->to, s->tolen) == -1 &&
+	    errno != EINPROGRESS)
+		err(1, "connect");
+	memset(c, 0, sizeof(*c));
+	c->start = c->next = now_ns();
+	s->pfd[i].fd = fd;
+	s->begun++;
+	s->live++;
+}
+
+static void
+short_end(struct conns *s, uint32_t i, int error)
+{
+	struct tcp_info	 ti;
+	socklen_t	 len = sizeof(ti);
+	int64_t		 took = now_ns() - s->conn[i].start;
+
+	if (getsockopt(s->pfd[i].fd, IPPROTO_TCP, TCP_INFO, &ti, &len) == -1)
+		err(1, "TCP_INFO");
+	s->again += ti.tcpi_total_retrans;
+	if (error == 0)
+		s->whole++;
+	else
+		s->error = error;
+	s->sum += took;
+	if (took > s->longest)
+		s->longest = took;
+	close(s->pfd[i].fd);
+	s->pfd[i].fd = -1;
+	s->live--;
+}
+
+static void
+short_send(struct conns *s, uint32_t i)
+{
+	struct short_conn *c = &s->conn[i];
+	uint8_t		 buf[CHUNK];
+	size_t		 k;
+	ssize_t		 n;
+
+	for (k = 0; k < sizeof(buf); k++)
+		buf[k] = pattern(c->sent + k);
+	n = send(s->pfd[i].fd, buf, sizeof(buf), MSG_NOSIGNAL);
+	if (n != (ssize_t)sizeof(buf)) {
+		/* one chunk always fits */
+		short_end(s, i, n == -1 ? errno : ENOBUFS);
+		return;
+	}
+	c->sent += sizeof(buf);
+	c->chunks++;
+	c->next = now_ns() + s->interval;
+}
+
+static void
+short_recv(struct conns *s, uint32_t i)
+{
+	struct short_conn *c = &s->conn[i];
+	uint8_t		 buf[CHUNK];
+	ssize_t		 n, k;
+
+	n = recv(s->pfd[i].fd, buf, sizeof(buf), 0);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		short_end(s, i, n == 0 ? EPIPE : errno);
+		return;
+	}
+	for (k = 0; k < n; k++)
+		s->wrong += buf[k] != pattern(c->got + (uint64_t)k);
+	c->got += (uint64_t)n;
+	if (c->got == c->sent && c->chunks == s->chunks)
+		short_end(s, i, 0);
+}
+
+/* What it waits for; until when, if that is sooner. */
+static void
+short_wait(struct conns *s, uint32_t i, int64_t *until)
+{
+	struct short_conn *c = &s->conn[i];
+
+	s->pfd[i].events = POLLIN;
+	if (c->got != c->sent || s->pfd[i].fd == -1)
+		return;
+	if (c->next <= now_ns())
+		s->pfd[i].events |= POLLOUT;
+	else if (c->next < *until)
+		*until = c->next;
+}
+
+static void
+conns_step(struct conns *s)
+{
+	int64_t		 now = now_ns(), until = now + NSEC;
+	uint32_t	 i;
+
+	for (i = 0; i < s->at_once; i++) {
+		if (s->pfd[i].fd == -1 && s->begun < s->count)
+			short_begin(s, i);
+		short_wait(s, i, &until);
+	}
+	if (poll(s->pfd, s->at_once, (int)((until - now) / (NSEC / 1000)) +
+	    1) == -1 && errno != EINTR)
+		err(1, "poll");
+	for (i = 0; i < s->at_once; i++) {
+		if (s->pfd[i].fd == -1 || s->pfd[i].revents == 0)
+			continue;
+		if (s->pfd[i].revents & POLLOUT)
+			short_send(s, i);
+		else
+			short_recv(s, i);
+	}
+}
+
+static int
+do_conns(char **argv)
+{
+	static struct conns s;
+	uint32_t	 i;
+	int		 fd;
+
+	s.count = number(argv[2], 1000000);
+	s.at_once = number(argv[3], CONNS_MAX);
+	s.chunks = number(argv[4], 1000000);
+	s.interval = (int64_t)number(argv[5], 10000000) * 1000;
+	/* the address, without a packet */
+	fd = open_to(argv[0], argv[1], SOCK_DGRAM);
+	s.tolen = sizeof(s.to);
+	if (getpeername(fd, (struct sockaddr *)&s.to, &s.tolen) == -1)
+		err(1, "getpeername");
+	close(fd);
+	for (i = 0; i < s.at_once; i++)
+		s.pfd[i].fd = -1;
+	catch_signals();
+	ready();
+	while (!stop && s.whole < s.count && (s.live > 0 ||
+	    s.begun < s.count))
+		conns_step(&s);
+	for (i = 0; i < s.at_once; i++)
+		if (s.pfd[i].fd != -1)
+			short_end(&s, i, ETIMEDOUT);
+	printf("{\"begun\":%" PRIu32 ",\"whole\":%" PRIu32 ",\"wrong\":%"
+	    PRIu32 ",\"error\":\"%s\",\"retrans\":%" PRIu32
+	    ",\"mean_ms\":%.1f,\"longest_ms\":%.1f}\n", s.begun, s.whole,
+	    s.wrong, s.error == 0 ? "" : strerror(s.error), s.again,
+	    (double)s.sum / 1e6 / (s.begun > 0 ? s.begun : 1),
+	    (double)s.longest / 1e6);
+	return (0);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -622,5 +811,7 @@ main(int argc, char *argv[])
 		return (do_tcp(argv + 2));
 	if (argc == 3 && strcmp(argv[1], "sink") == 0)
 		return (do_sink(argv[2]));
+	if (argc == 8 && strcmp(argv[1], "conns") == 0)
+		return (do_conns(argv + 2));
 	usage();
 }

@@ -232,9 +232,10 @@ rx_del(struct repl *r, int from, struct rbuf *v, monotime_t now)
 			continue;	/* there, but not here */
 		}
 		repl_end_heard(r, e, from, stamp, now);
-		/* of another one's flow: unless that sees traffic */
+		/* of another one's flow, or where traffic may have moved to */
 		repl_gone(r, i, false, e->flags & F_MISSING ? 0 :
-		    e->carrier == from ? OP_DELETE : OP_IDLE, now);
+		    e->carrier == from && r->masters == 0 ? OP_DELETE :
+		    OP_IDLE, now);
 	}
 }
 

@@ -1228,6 +1228,31 @@ START_TEST(del_of_carrier)
 }
 END_TEST
 
+/*
+ * Traffic has moved here, of which a dump has not told yet: it has expired
+ * where it was, and lives.  Found by tests/sim/cluster_test.
+ */
+START_TEST(del_at_master)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	settle();
+	repl_carp(box.r, 1, true, now());
+	tell_del(&peer, &f, STAMP + 1);
+	one_op(STATETBL_DELETE_IDLE, 0, &f);
+	/* three seconds are no traffic */
+	ck_assert_uint_eq(box.op[0].f.timeout, 313);
+	f.timeout = 320;
+	kernel_says(&box, STATETBL_DUMP, &f, 1, 0, 0);
+	ck_assert_uint_eq(carrier(&f), US);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_gt(said.flow[0].stamp, STAMP + 1);
+}
+END_TEST
+
 /* Not its own any more: deleted unless our kernel sees traffic. */
 START_TEST(del_of_another)
 {
@@ -4208,7 +4233,7 @@ main(void)
 		destroy_replica, destroy_orphan, destroy_own,
 		destroy_at_master, destroy_after_master, destroy_master_again,
 		destroy_other_ctid, destroy_before_put,
-		del_of_carrier, del_of_another, del_of_dirty, del_of_young,
+		del_of_carrier, del_at_master, del_of_another, del_of_dirty, del_of_young,
 		del_and_late_answer, del_and_traffic,
 		liberal_on_leaving, liberal_at_master, liberal_at_start,
 		liberal_with_update,

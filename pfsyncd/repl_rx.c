@@ -542,6 +542,39 @@ has_key(const struct keys *k, uint64_t h)
 	return (lo < k->n && k->h[lo] == h);
 }
 
+/*
+ * A node besides `from` that may carry what `from` did when we fell apart, and
+ * is not there to say so; SELF when there is none.
+ */
+static int
+absent(const struct repl *r, int from)
+{
+	int i;
+
+	if (r->nodes[from].matched)
+		return (SELF);
+	for (i = 1; i < STATEDB_CARRIERS; i++)
+		if (i != from && r->nodes[i].used && !r->nodes[i].foreign &&
+		    !r->nodes[i].alive)
+			return (i);
+	return (SELF);
+}
+
+/* We hold entry i of `from`, which does not carry it. */
+static void
+disown(struct repl *r, int from, uint32_t i, monotime_t now)
+{
+	struct statedb_entry *e = repl_at(r, i);
+	int other = absent(r, from);
+
+	if (other != SELF && !(e->flags & F_MISSING)) {
+		repl_carrier(r, i, other, e->stamp);
+		return;
+	}
+	r->count.repaired_del++;
+	repl_gone(r, i, false, e->flags & F_MISSING ? 0 : OP_IDLE, now);
+}
+
 static void
 rx_keys(struct repl *r, int from, struct rbuf *v, monotime_t now)
 {
@@ -569,9 +602,7 @@ rx_keys(struct repl *r, int from, struct rbuf *v, monotime_t now)
 			if (e->carrier != from || e->flags & F_GONE ||
 			    e->h < k.lo || e->h > k.hi || has_key(&k, e->h))
 				continue;
-			r->count.repaired_del++;
-			repl_gone(r, list[j], false, e->flags & F_MISSING ?
-			    0 : OP_IDLE, now);
+			disown(r, from, list[j], now);
 		}
 	}
 	/* and the other way round */

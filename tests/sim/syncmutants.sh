@@ -106,6 +106,12 @@ mutants() {
 	    "$(at evidence 's/return (repl_sec.*/return (true);/')"
 	mutant unit claims-own-doing repl_kernel \
 	    "$(at just_told 's/e->opsec + 2 > repl_sec(r, now)/false/')"
+	mutant unit absent-ignored repl_rx \
+	    "$(at absent 's/!r->nodes\[i\].alive/false/')"
+	mutant unit absent-for-ever repl_rx \
+	    "$(at absent 's/r->nodes\[from\].matched/false/')"
+	mutant unit ends-at-master repl_rx \
+	    "$(at rx_del 's/r->masters == 0/true/')"
 	mutant unit differences-unseen repl_kernel \
 	    "$(at moved_on 's/r->masters == 0/true/')"
 	mutant unit differences-of-backups repl_kernel \

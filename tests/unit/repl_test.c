@@ -2970,6 +2970,58 @@ START_TEST(keys)
 END_TEST
 
 /*
+ * We were apart, and who carried it does not any more: a third node may, which
+ * is not there to say so.  Found by tests/sim/cluster_test.
+ */
+START_TEST(keys_of_absent)
+{
+	struct flow f = flow(1);
+	unsigned int bucket = STATEDB_BUCKET(hash(&f));
+	uint64_t first = (uint64_t)bucket << 52;
+	uint64_t last = first | (~UINT64_C(0) >> 12);
+
+	meet(&third, THIRD);
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	settle();
+	/* both fall silent, and one of them returns without it */
+	pass(REPL_SILENT + SEC);
+	settle();
+	begin();
+	peer.hdr.count = 0;
+	peer.hdr.sum = 0;
+	put_keys(NULL, NULL, 0, bucket, first, last);
+	send_packet(&peer);
+	no_op();
+	ck_assert_uint_eq(carrier(&f), THIRD);
+	ck_assert_uint_eq(status().repaired_del, 0);
+	/* it is in step now; and the other one does not carry it either */
+	begin();
+	agree(&peer);
+	send_packet(&peer);
+	begin();
+	third.hdr.count = 0;
+	third.hdr.sum = 0;
+	put_keys(NULL, NULL, 0, bucket, first, last);
+	send_packet(&third);
+	one_op(STATETBL_DELETE_IDLE, 0, &f);
+	ck_assert_uint_eq(status().repaired_del, 1);
+	/* who was there all the time knows what has ended */
+	replica(&peer, &f, STAMP + 1);
+	settle();
+	hello(&peer);
+	hello(&third);
+	pass(2 * SEC);
+	hello(&peer);
+	pass(2 * SEC);
+	begin();
+	put_keys(NULL, NULL, 0, bucket, first, last);
+	send_packet(&peer);
+	one_op(STATETBL_DELETE_IDLE, 0, &f);
+}
+END_TEST
+
+/*
  * The carrier's clock went back: it gave a flow an older stamp than it had.
  * What it says of its own is right all the same.
  */
@@ -4233,7 +4285,8 @@ main(void)
 		destroy_replica, destroy_orphan, destroy_own,
 		destroy_at_master, destroy_after_master, destroy_master_again,
 		destroy_other_ctid, destroy_before_put,
-		del_of_carrier, del_at_master, del_of_another, del_of_dirty, del_of_young,
+		del_of_carrier, del_at_master, del_of_another, del_of_dirty,
+		del_of_young,
 		del_and_late_answer, del_and_traffic,
 		liberal_on_leaving, liberal_at_master, liberal_at_start,
 		liberal_with_update,
@@ -4249,7 +4302,8 @@ main(void)
 		stamps_at_the_end, stamps,
 		refused_flows, malformed, asks_of_others, too_many_nodes,
 		credit, credit_of_all, window_and_backlog, acknowledges,
-		keys, stamp_went_back, questions, questions_lost, probes,
+		keys, keys_of_absent, stamp_went_back, questions,
+		questions_lost, probes,
 		two_nodes, two_nodes_clash, two_nodes_jumbo,
 		narrower_peer,
 		end_told_at_return, end_told_in_vain, end_is_the_answer,

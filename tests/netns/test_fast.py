@@ -55,7 +55,7 @@ def test_dead_master_is_silent_at_once(lab):
 def test_thawed_master_accepts_its_successor(lab):
     """Stopped for less than the lease of 100 ms, but longer than the
     successor waits: he is MASTER then, and stays it without preempt."""
-    pair = FastPair(lab, head="log 7").settle()
+    pair = FastPair(lab, 5, head="log 7").settle()
     first = now_ns()
     for attempt in range(20):
         pair.mickey.freeze()

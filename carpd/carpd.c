@@ -76,6 +76,9 @@ struct pif {
 	struct pdev	*dev;
 	uint8_t		 vhids[CONFIG_VHIDS_MAX];
 	size_t		 nvhids;
+	uint8_t		 was[CONFIG_VHIDS_MAX];	/* vhids of its group until the
+						   engine has moved over */
+	size_t		 nwas;		/* 0: it has */
 	enum balance_mode mode;
 	bool		 grouped;	/* the classifier has its group */
 	struct balance_key key;		/* of balancing arp */
@@ -366,7 +369,55 @@ pif_has_vhid(const struct pif *f, uint8_t vhid)
 	return (memchr(f->vhids, vhid, f->nvhids) != NULL);
 }
 
-/* Vhids of f are in the group of an interface that goes: no longer. */
+static void
+set_group(struct pif *f, const uint8_t *vhids, size_t n)
+{
+	if (f->mode == BALANCE_NONE || f->dev->steer == NULL)
+		return;
+	if (steer_set_group(f->dev->steer, f->vhids[0], f->mode, vhids, n,
+	    f->mode == BALANCE_ARP ? &f->key : NULL) == -1)
+		log_warn("%s: cannot balance", f->name);
+	else
+		f->grouped = true;
+}
+
+static void
+pif_group(struct pif *f)
+{
+	f->nwas = 0;
+	set_group(f, f->vhids, f->nvhids);
+}
+
+/* A vhid that f's group is to leave is wanted at once: without it. */
+static void
+group_shrink(struct pif *f)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < f->nwas; i++)
+		if (pif_has_vhid(f, f->was[i]))
+			f->was[n++] = f->was[i];
+	f->nwas = n;
+	set_group(f, f->was, n);
+}
+
+/* Is a vhid of f still in the group of old, which has it no longer? */
+static bool
+group_lags(const struct pif *old, const struct pif *f)
+{
+	size_t i;
+
+	for (i = 0; old != f && old->dev == f->dev && i < old->nwas; i++)
+		if (!pif_has_vhid(old, old->was[i]) &&
+		    pif_has_vhid(f, old->was[i]))
+			return (true);
+	return (false);
+}
+
+/*
+ * Vhids of f are in the group of an interface that goes, or gives them away:
+ * no longer.
+ */
 static void
 leave_groups(struct parent *p, const struct pif *f)
 {
@@ -374,6 +425,8 @@ leave_groups(struct parent *p, const struct pif *f)
 	size_t i;
 
 	TAILQ_FOREACH(old, &p->ifs, entry) {
+		if (!old->stale && group_lags(old, f))
+			group_shrink(old);
 		if (!old->stale || old->dev != f->dev || !old->grouped)
 			continue;
 		for (i = 0; i < f->nvhids; i++)
@@ -389,36 +442,32 @@ leave_groups(struct parent *p, const struct pif *f)
 }
 
 static void
-pif_group(struct pif *f)
-{
-	if (f->mode == BALANCE_NONE || f->dev->steer == NULL)
-		return;
-	if (steer_set_group(f->dev->steer, f->vhids[0], f->mode, f->vhids,
-	    f->nvhids, f->mode == BALANCE_ARP ? &f->key : NULL) == -1)
-		log_warn("%s: cannot balance", f->name);
-	else
-		f->grouped = true;
-}
-
-/* Put a carp interface into the maps of its carpdev. */
-static void
-pif_declare(struct parent *p, struct pif *f)
+pif_vhids(struct pif *f)
 {
 	uint8_t mac[6];
 	size_t i;
 
-	if (f->dev->steer == NULL || f->dev->vaddr == NULL)
-		return;
 	for (i = 0; i < f->nvhids; i++) {
 		vmac_of(f->vhids[i], mac);
 		if (steer_add_vhid(f->dev->steer, f->vhids[i], mac) == -1)
 			log_warn("%s: cannot steer vhid %d", f->name,
 			    f->vhids[i]);
 	}
+	if (!f->dev->bridge || f->on)
+		pif_macs(f, true);
+}
+
+/* Put a carp interface into the maps of its carpdev. */
+static void
+pif_declare(struct parent *p, struct pif *f)
+{
+	size_t i;
+
+	if (f->dev->steer == NULL || f->dev->vaddr == NULL)
+		return;
+	pif_vhids(f);
 	leave_groups(p, f);
 	pif_group(f);
-	if (!f->dev->bridge)
-		pif_macs(f, true);
 	for (i = 0; i < f->naddrs; i++)
 		if (!f->addrs[i].stale)
 			declare_addr(f, &f->addrs[i]);
@@ -898,6 +947,29 @@ pif_free(struct parent *p, struct pif *f)
 	free(f);
 }
 
+static bool
+pif_same_addrs(const struct pif *f, const struct config_iface *c)
+{
+	size_t i;
+
+	if (f->naddrs != c->naddrs)
+		return (false);
+	for (i = 0; i < f->naddrs; i++)
+		if (memcmp(&f->addrs[i].addr, &c->addrs[i],
+		    sizeof(struct ipaddr)) != 0)
+			return (false);
+	return (true);
+}
+
+/* Same carpdev, addresses and group: at most other vhids. */
+static bool
+pif_like(const struct pif *f, const struct config_iface *c)
+{
+	return (strcmp(f->dev->name, c->carpdev) == 0 &&
+	    f->mode == (enum balance_mode)c->balancing &&
+	    f->vhids[0] == c->vhids[0].vhid && pif_same_addrs(f, c));
+}
+
 /* Whom its last words go to; the engine deposits them anew. */
 static void
 pif_peers(struct pif *f, const struct config_iface *c)
@@ -941,20 +1013,6 @@ pif_new(struct parent *p, const struct config_iface *c)
 	return (f);
 }
 
-static bool
-pif_same_addrs(const struct pif *f, const struct config_iface *c)
-{
-	size_t i;
-
-	if (f->naddrs != c->naddrs)
-		return (false);
-	for (i = 0; i < f->naddrs; i++)
-		if (memcmp(&f->addrs[i].addr, &c->addrs[i],
-		    sizeof(struct ipaddr)) != 0)
-			return (false);
-	return (true);
-}
-
 /* Another pass: another hash, in mode arp. */
 static void
 pif_rekey(struct pif *f, const struct config_iface *c)
@@ -965,23 +1023,10 @@ pif_rekey(struct pif *f, const struct config_iface *c)
 	if (memcmp(&key, &f->key, sizeof(key)) == 0)
 		return;
 	f->key = key;
-	pif_group(f);
-}
-
-/* Same carpdev, vhids and addresses: nothing of ours changes. */
-static bool
-pif_same(const struct pif *f, const struct config_iface *c)
-{
-	size_t i;
-
-	if (strcmp(f->dev->name, c->carpdev) != 0 ||
-	    f->mode != (enum balance_mode)c->balancing ||
-	    f->nvhids != c->nvhids)
-		return (false);
-	for (i = 0; i < f->nvhids; i++)
-		if (f->vhids[i] != c->vhids[i].vhid)
-			return (false);
-	return (pif_same_addrs(f, c));
+	if (f->nwas != 0)
+		set_group(f, f->was, f->nwas);
+	else
+		pif_group(f);
 }
 
 /* Does an interface that stays use this vhid of d? */
@@ -1026,6 +1071,83 @@ addr_used(struct parent *p, const struct pdev *d, const struct ipaddr *a)
 	return (false);
 }
 
+/* This vhid, and its MAC, of a mode and leader, are no more. */
+static void
+vhid_gone(struct parent *p, const struct pif *f, uint8_t vhid)
+{
+	struct pdev *d = f->dev;
+	uint8_t mac[6];
+
+	balance_mac(f->mode, f->vhids[0], vhid, mac);
+	if (d->vaddr != NULL && !mac_used(p, d, mac))
+		(void)vaddr_mac(d->vaddr, mac, false);
+	if (d->steer != NULL && !vhid_used(p, d, vhid))
+		steer_remove_vhid(d->steer, vhid);
+}
+
+/*
+ * Other vhids.  New ones are there before the engine hears of them, while the
+ * group stays as it was until old ones have drained: pif_moved().
+ */
+static void
+pif_revhid(struct parent *p, struct pif *f, const struct config_iface *c)
+{
+	size_t size = (GROUPS + f->npeers) * sizeof(*f->bowouts), i, n = f->nvhids;
+	struct bowout *old = f->bowouts;
+	uint8_t had[CONFIG_VHIDS_MAX], *place;
+
+	memcpy(had, f->vhids, sizeof(had));
+	f->nvhids = c->nvhids;
+	if ((f->bowouts = calloc(f->nvhids, size)) == NULL)
+		fatal("calloc");
+	for (i = 0; i < f->nvhids; i++) {
+		f->vhids[i] = c->vhids[i].vhid;
+		if ((place = memchr(had, f->vhids[i], n)) != NULL)
+			memcpy(f->bowouts + i * (GROUPS + f->npeers), old +
+			    (size_t)(place - had) * (GROUPS + f->npeers), size);
+	}
+	free(old);
+	if (f->nwas == 0) {
+		memcpy(f->was, had, sizeof(f->was));
+		f->nwas = n;
+	}
+	/* of a reload that was never finished */
+	for (i = 0; i < n; i++)
+		if (!pif_has_vhid(f, had[i]) &&
+		    memchr(f->was, had[i], f->nwas) == NULL)
+			vhid_gone(p, f, had[i]);
+	if (f->dev->steer != NULL && f->dev->vaddr != NULL)
+		pif_vhids(f);
+}
+
+/* The engine has left the vhids that f has no longer. */
+static void
+pif_moved(struct parent *p, struct pif *f)
+{
+	uint8_t was[CONFIG_VHIDS_MAX];
+	size_t i, n = f->nwas;
+
+	if (n == 0)
+		return;
+	memcpy(was, f->was, sizeof(was));
+	leave_groups(p, f);
+	pif_group(f);
+	for (i = 0; i < n; i++)
+		if (!pif_has_vhid(f, was[i]))
+			vhid_gone(p, f, was[i]);
+}
+
+static bool
+pif_same_vhids(const struct pif *f, const struct config_iface *c)
+{
+	size_t i;
+
+	for (i = 0; i < f->nvhids && i < c->nvhids; i++)
+		if (f->vhids[i] != c->vhids[i].vhid)
+			return (false);
+	return (f->nvhids == c->nvhids);
+}
+
 static void
 pif_undeclare(struct parent *p, struct pif *f)
 {
@@ -1066,6 +1188,8 @@ forget_stale(struct parent *p)
 			pif_undeclare(p, f);
 			pif_free(p, f);
 		}
+	TAILQ_FOREACH(f, &p->ifs, entry)
+		pif_moved(p, f);
 	TAILQ_FOREACH_SAFE(d, &p->devs, entry, nd) {
 		TAILQ_FOREACH(f, &p->ifs, entry)
 			if (f->dev == d)
@@ -1406,9 +1530,11 @@ apply_config(struct parent *p, struct config *c)
 	why = choose(p, c);
 	TAILQ_FOREACH_SAFE(f, &p->ifs, entry, next) {
 		i = config_find_iface(c, f->name);
-		if (i == NULL || !pif_same(f, i))
+		if (i == NULL || !pif_like(f, i))
 			f->stale = true;
 		else if (!f->stale) {
+			if (!pif_same_vhids(f, i))
+				pif_revhid(p, f, i);
 			pif_peers(f, i);
 			f->told = f->told || f->chosen != (i->chosen != 0);
 			f->chosen = i->chosen != 0;

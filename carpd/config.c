@@ -134,12 +134,15 @@ config_iface_diff(const struct config_iface *a, const struct config_iface *b)
 {
 	unsigned int	 d = 0;
 
-	if (strcmp(a->carpdev, b->carpdev) != 0 || !same_vhids(a, b) ||
+	if (strcmp(a->carpdev, b->carpdev) != 0 ||
+	    a->vhids[0].vhid != b->vhids[0].vhid ||
 	    a->balancing != b->balancing || a->passlen != b->passlen ||
 	    memcmp(a->pass, b->pass, sizeof(a->pass)) != 0 ||
 	    a->naddrs != b->naddrs ||
 	    memcmp(a->addrs, b->addrs, sizeof(a->addrs)) != 0)
 		d |= CONFIG_DIFF_IDENTITY;
+	if (!same_vhids(a, b))
+		d |= CONFIG_DIFF_VHIDS;
 	if (memcmp(a->vhids, b->vhids, sizeof(a->vhids)) != 0)
 		d |= CONFIG_DIFF_TIMERS;
 	if (a->ngroups != b->ngroups ||

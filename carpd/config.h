@@ -111,8 +111,9 @@ struct config_iface *config_find_iface(const struct config *c,
 #define CONFIG_DIFF_GROUPS	0x02	/* groups: live */
 #define CONFIG_DIFF_STYLE	0x04	/* digest, demote-style: live */
 #define CONFIG_DIFF_PEERS	0x10	/* unicast peers: live */
-#define CONFIG_DIFF_IDENTITY	0x08	/* carpdev, vhids, pass, addresses:
-					   the vhids start anew */
+#define CONFIG_DIFF_IDENTITY	0x08	/* carpdev, pass, addresses, balancing,
+					   the lowest vhid: all start anew */
+#define CONFIG_DIFF_VHIDS	0x20	/* other vhids: those come and go */
 unsigned int	 config_iface_diff(const struct config_iface *a,
 		    const struct config_iface *b);
 /* carp0: letters and a number, as ifconfig(8) creates them. */

@@ -333,7 +333,7 @@ log_state(struct node *n, const struct vhost_action *a)
 	struct engine *e = n->eng;
 	char which[16] = "";
 
-	if (n->vif->nnodes > 1)
+	if (n->vif->c.nvhids > 1)
 		(void)snprintf(which, sizeof(which), " (vhid %d)",
 		    n->conf.vhid);
 	engine_log(e, init ? LOG_WARNING : LOG_CRIT,

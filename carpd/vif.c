@@ -37,14 +37,18 @@ vif_has_peers(const struct vif *f, uint8_t af)
 	return (false);
 }
 
+/* Nodes that leave it have a vif of the same name. */
 bool
 vif_needs_addrs(const struct vif *f, const struct node *n)
 {
+	const struct vif *g;
 	size_t i;
 
-	for (i = 0; i < f->nnodes; i++)
-		if (f->nodes[i] != n && f->nodes[i]->needs_addrs)
-			return (true);
+	TAILQ_FOREACH(g, &f->eng->vifs, entry)
+		for (i = 0; strcmp(g->c.name, f->c.name) == 0 &&
+		    i < g->nnodes; i++)
+			if (g->nodes[i] != n && g->nodes[i]->needs_addrs)
+				return (true);
 	return (false);
 }
 
@@ -265,13 +269,34 @@ vif_changed(struct vif *f, bool timers)
 
 	for (i = 0; i < f->nnodes; i++) {
 		struct node *n = f->nodes[i];
+		struct vhost_conf was = n->conf;
 
 		node_conf(n, &f->c.vhids[i]);
 		node_variant(n);
-		if (timers)
+		if (timers && (was.advbase != n->conf.advbase ||
+		    was.advskew != n->conf.advskew ||
+		    was.style_skew != n->conf.style_skew ||
+		    was.style_byte != n->conf.style_byte))
 			node_simple_event(n, VHOST_EV_CONF, VHOST_CAUSE_CONFIG);
 	}
 	ledger_tell(f);
+}
+
+/* The vhids of c: those that f has keep their nodes, the others get one. */
+static void
+vif_grow(struct vif *f, const struct config_iface *c)
+{
+	struct node *had[CONFIG_VHIDS_MAX];
+	size_t i, k = 0, n = f->nnodes;
+
+	memcpy(had, f->nodes, sizeof(had));
+	f->nnodes = 0;
+	for (i = 0; i < c->nvhids; i++)
+		if (k < n && had[k]->conf.vhid == c->vhids[i].vhid)
+			f->nodes[f->nnodes++] = had[k++];
+		else
+			node_new(f, &c->vhids[i]);
+	vif_regroup(f);
 }
 
 static void
@@ -282,9 +307,13 @@ vif_update(struct vif *f, const struct config_iface *c, unsigned int diff)
 	if (diff == 0)
 		return;
 	f->c = *c;
+	if ((diff & CONFIG_DIFF_VHIDS) != 0)
+		vif_grow(f, c);
 	/* demote-style is in advskew, and so in the interval */
 	vif_changed(f, (diff & (CONFIG_DIFF_TIMERS | CONFIG_DIFF_STYLE)) != 0);
-	for (i = 0; (diff & CONFIG_DIFF_PEERS) != 0 && i < f->nnodes; i++)
+	/* in the last words, too */
+	diff &= CONFIG_DIFF_PEERS | CONFIG_DIFF_VHIDS;
+	for (i = 0; diff != 0 && i < f->nnodes; i++)
 		if (f->nodes[i]->running)
 			node_deposit(f->nodes[i]);
 }
@@ -364,19 +393,67 @@ vif_succeeded(const struct vif *f, const struct config *c)
 	return (false);
 }
 
+static void
+vif_leave(struct vif *f, const struct config *c)
+{
+	if (vif_succeeded(f, c))
+		vif_kill(f);
+	else if (!f->dying)
+		vif_stop(f, VHOST_CAUSE_CONFIG);
+}
+
+static bool
+has_vhid(const struct config_iface *c, uint8_t vhid)
+{
+	size_t i;
+
+	for (i = 0; i < c->nvhids; i++)
+		if (c->vhids[i].vhid == vhid)
+			return (true);
+	return (false);
+}
+
+/* Nodes that its configuration no longer has leave, as a vif of their own. */
+static void
+vif_shrink(struct vif *f, const struct config_iface *ci, const struct config *c)
+{
+	struct vif *g;
+	size_t i, n = 0;
+
+	if ((g = calloc(1, sizeof(*g))) == NULL)
+		fatal("calloc");
+	g->eng = f->eng;
+	g->c = f->c;
+	g->dev = f->dev;
+	g->group = f->group;
+	for (i = 0; i < f->nnodes; i++) {
+		if (has_vhid(ci, f->nodes[i]->conf.vhid)) {
+			f->nodes[n++] = f->nodes[i];
+			continue;
+		}
+		f->nodes[i]->vif = g;
+		g->nodes[g->nnodes++] = f->nodes[i];
+	}
+	f->nnodes = n;
+	TAILQ_INSERT_TAIL(&f->eng->vifs, g, entry);
+	vif_leave(g, c);
+}
+
 /* What goes, and what still drains, makes room (vhids) for what comes. */
 static void
 apply_removals(struct engine *e, const struct config *c)
 {
+	const struct config_iface *ci;
 	struct vif *f, *next;
 
 	TAILQ_FOREACH_SAFE(f, &e->vifs, entry, next) {
-		if (!f->dying && config_find_iface(c, f->c.name) != NULL)
-			continue;
-		if (vif_succeeded(f, c))
-			vif_kill(f);
-		else if (!f->dying)
-			vif_stop(f, VHOST_CAUSE_CONFIG);
+		ci = f->dying ? NULL : config_find_iface(c, f->c.name);
+		if (ci == NULL)
+			vif_leave(f, c);
+		else if ((config_iface_diff(&f->c, ci) &
+		    (CONFIG_DIFF_VHIDS | CONFIG_DIFF_IDENTITY)) ==
+		    CONFIG_DIFF_VHIDS)
+			vif_shrink(f, ci, c);
 	}
 }
 

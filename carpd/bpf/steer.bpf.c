@@ -74,8 +74,8 @@ enum { ND_SLLA = 1, ND_TLLA = 2, ND_OPTS_MAX = 8, ND_OPT_LEN = 8 };
 /* Why something is said for a virtual address of a group. */
 enum { SAY_ANSWER, SAY_ASK, SAY_ROUTER };
 
-/* Whose a frame for a group is, other than a vhid's. */
-enum { KEEP_ALL = STEER_SLOTS, KEEP_MULTICAST };
+/* Whose a frame for a group is, other than a vhid's; PROBE: the engine's. */
+enum { KEEP_ALL = STEER_SLOTS, KEEP_MULTICAST, KEEP_PROBE };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -509,7 +509,8 @@ keeper4(struct __sk_buff *skb, const struct steer_group *g)
 	src = *(__u32 *)(void *)(d + IP4_SRC);
 	dst = *(__u32 *)(void *)(d + IP4_DST);
 	if (balance_group4(d[IP4_DST], dst))
-		return (KEEP_MULTICAST);
+		return (d[IP4_PROTO] == PROTO_CARP ? KEEP_PROBE :
+		    KEEP_MULTICAST);
 	off = ETH_LEN + (d[ETH_LEN] & 0x0f) * 4;
 	if (d[IP4_PROTO] != PROTO_ICMP || (get16(d + IP4_FRAG) & FRAG_ANY) ||
 	    bpf_skb_load_bytes(skb, off, &type, 1) != 0)
@@ -537,7 +538,8 @@ keeper6(struct __sk_buff *skb, const struct steer_group *g)
 	src = (void *)(d + IP6_SRC);
 	dst = (void *)(d + IP6_DST);
 	if (d[IP6_DST] == 0xff)
-		return (KEEP_MULTICAST);
+		return (d[IP6_NEXT] == PROTO_CARP ? KEEP_PROBE :
+		    KEEP_MULTICAST);
 	if (d[IP6_NEXT] != PROTO_ICMP6 ||
 	    bpf_skb_load_bytes(skb, ICMP6_TYPE, &type, 1) != 0)
 		return (node(g, balance_fold(src, dst, 4)));
@@ -588,7 +590,8 @@ in_group(struct __sk_buff *skb, __u32 vhid, __u32 leader, __u32 type)
 		keeper = keeper4(skb, g);
 	else if (g->mode != BALANCE_ARP && type == TYPE_IP6)
 		keeper = keeper6(skb, g);
-	if (keeper == KEEP_MULTICAST && g->mode == BALANCE_IP)
+	if (keeper == KEEP_PROBE ||
+	    (keeper == KEEP_MULTICAST && g->mode == BALANCE_IP))
 		return (TC_ACT_UNSPEC);
 	if (keeper >= KEEP_ALL)
 		return (take(skb, leader));

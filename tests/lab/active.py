@@ -13,7 +13,7 @@ import json
 import struct
 
 from lab import (VIP6_LAN, VIP6_WAN, VIP_LAN, VIP_WAN, Daemon, Lab,
-                 Stream, wait_for)
+                 Stream, now_ns, wait_for)
 
 PASS = "password1"          # arp: the clients are not all of one node
 LAN, WAN = "carp0", "carp1"
@@ -149,13 +149,19 @@ class Flock:
             self.wait_owners({k: k for k in range(self.n)})
         return self
 
-    def owners(self, iface):
-        """{node: [firewalls that are MASTER of it]}"""
-        found = {}
+    def all_owners(self):
+        """{interface: {node: [firewalls that are MASTER of it]}}"""
+        found = {LAN: {}, WAN: {}}
         for i, d in enumerate(self.ducks):
-            for k in d.masters(iface) if d.running() else ():
-                found.setdefault(k, []).append(i)
+            shown = d.show() if d.running() else None
+            for iface in (shown or {"interfaces": []})["interfaces"]:
+                for k, v in enumerate(iface["vhids"]):
+                    if v["state"] == "MASTER":
+                        found[iface["name"]].setdefault(k, []).append(i)
         return found
+
+    def owners(self, iface):
+        return self.all_owners()[iface]
 
     def wait_owners(self, want, timeout=15.0):
         """Node k is the want[k]'th firewall's, on both sides."""
@@ -163,7 +169,7 @@ class Flock:
         seen = {}
 
         def there():
-            seen.update({f: self.owners(f) for f in (LAN, WAN)})
+            seen.update(self.all_owners())
             return all(s == want for s in seen.values())
         wait_for(there, timeout, lambda: "owners %s; they are %s\n%s" % (
             want, seen, "\n".join(d.name + ":\n" + d.text()
@@ -202,15 +208,14 @@ class Flock:
 
     def reset(self):
         for host in self.hosts:
-            self.lab.run(host, "nft", "flush", "set", "inet", "count",
-                         "pairs4")
-            self.lab.run(host, "nft", "flush", "set", "inet", "count",
-                         "pairs6")
+            self.lab.run(host, "nft", "flush set inet count pairs4; "
+                         "flush set inet count pairs6")
 
     def stream_all(self, interval_us=4000):
         """A stream of each client to each server; they flow."""
+        since = now_ns()
         for s in self.stream_all_unchecked(interval_us).values():
-            s.wait_flow()
+            s.wait_flow(since)
         return self
 
     def stream_all_unchecked(self, interval_us=4000):
@@ -225,8 +230,11 @@ class Flock:
         return self.streams
 
     def wait_packets(self, n):
-        for s in self.streams.values():
-            s.wait_packets(n)
+        """n more of each stream have come back."""
+        goals = [(s, s.progress()[1] + n) for s in self.streams.values()]
+        for s, goal in goals:
+            wait_for(lambda s=s, goal=goal: s.progress()[1] >= goal, 20,
+                     "%d packets of each stream" % n, 0.02)
 
     def stop_streams(self):
         """{(client, server): report.Log}"""

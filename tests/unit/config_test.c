@@ -507,6 +507,14 @@ START_TEST(diff)
 		    CONFIG_DIFF_IDENTITY },
 		{ "address 192.0.2.9/24\naddress 192.0.2.8/24",
 		    "address 192.0.2.8/24\naddress 192.0.2.9/24", 0 },
+		{ "vhid 200 { }", "vhid 200 { } vhid 201 { }",
+		    CONFIG_DIFF_VHIDS | CONFIG_DIFF_TIMERS },
+		{ "vhid 200 { }", "vhid 201 { }",
+		    CONFIG_DIFF_VHIDS | CONFIG_DIFF_TIMERS },
+		{ "vhid 200 { } balancing arp", "vhid 200 { }",
+		    CONFIG_DIFF_IDENTITY },
+		{ "", "vhid 200 { }", CONFIG_DIFF_IDENTITY |
+		    CONFIG_DIFF_VHIDS | CONFIG_DIFF_TIMERS },
 	};
 	struct config		*a, *b;
 	struct config_iface	 x, y;

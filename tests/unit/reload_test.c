@@ -65,7 +65,7 @@ spec_fill(struct spec *s)
 	s->groups = rnd(4);		/* bits: dmz, lan */
 	s->style = rnd(4);
 	s->digest = rnd(3);
-	s->nodes = 1 + rnd(NODES);
+	s->nodes = rnd(1 << (NODES - 1));	/* bits: beside the first */
 	s->mode = rnd(BALANCE_IP_UNICAST + 1);
 }
 
@@ -75,7 +75,7 @@ spec_change(struct spec *s)
 	struct spec	 other;
 
 	spec_fill(&other);
-	switch (rnd(11)) {
+	switch (rnd(13)) {
 	case 0: s->dev = other.dev; break;
 	case 1: s->vhid = other.vhid; break;
 	case 2: s->base = other.base; break;
@@ -85,7 +85,9 @@ spec_change(struct spec *s)
 	case 6: s->groups = other.groups; break;
 	case 7: s->style = other.style; break;
 	case 8: s->digest = other.digest; break;
-	case 9: s->nodes = other.nodes; break;
+	case 9:
+	case 11:
+	case 12: s->nodes = other.nodes; break;
 	case 10: s->mode = other.mode; break;
 	}
 }
@@ -146,9 +148,11 @@ specs_write(const struct specs *c, char *text)
 			continue;
 		add(text, "carp%zu on dev%u {\n\tbalancing %s\n", i, s->dev,
 		    balance_mode_names[s->mode]);
-		for (k = 0; k < s->nodes; k++)
-			add(text, "\tvhid %u { advbase %u advskew %u }\n",
-			    s->vhid + k * VHIDS, s->base, s->skew + k);
+		for (k = 0; k < NODES; k++)
+			if (k == 0 || (s->nodes >> (k - 1) & 1))
+				add(text, "\tvhid %u { advbase %u advskew %u }\n",
+				    s->vhid + k * VHIDS, s->base,
+				    s->skew + k);
 		add(text, "\tpass \"word%u\"\n\tdemote-style %s\n"
 		    "\tdigest %s\n", s->pass, style[s->style],
 		    digest[s->digest]);
@@ -301,6 +305,7 @@ bench_free(struct bench *b)
 	ev_timer_free(b->e->ledger_timer);
 	ev_timer_free(b->e->sweep_timer);
 	ev_timer_free(b->e->pulse_timer);
+	ev_timer_free(b->e->group_timer);
 	ev_timer_free(b->e->watch_timer);
 	ev_timer_free(b->e->timers_ev);
 	for (i = 0; i < DEVS; i++)
@@ -376,7 +381,8 @@ listen_to(struct bench *b, struct said *s)
 
 /* ---- the properties ---- */
 
-static uint64_t	 pairs, same, changed, masters, gone, added, balanced;
+static uint64_t	 pairs, same, changed, masters, gone, added, balanced,
+	regrouped;
 
 struct before {
 	bool			 there;
@@ -438,18 +444,41 @@ must_not_notice(const struct vif *f, const struct before *o,
 	}
 }
 
-/* Timers, groups and habits change live: the state is what it was. */
+/* Where that vhid was among the nodes; -1: it is new. */
+static int
+before_index(const struct before *o, uint8_t vhid)
+{
+	int	 k;
+
+	for (k = 0; k < o->c.nvhids; k++)
+		if (o->c.vhids[k].vhid == vhid)
+			return (k);
+	return (-1);
+}
+
+/*
+ * Timers, groups, habits and other vhids change live: the state is what it was,
+ * and with other vhids alone the ones that stay do not notice.
+ */
 static void
-must_keep_its_state(const struct vif *f, const struct before *o)
+must_keep_its_state(const struct vif *f, const struct before *o, bool vhids)
 {
 	size_t	 k;
 
 	changed++;
 	for (k = 0; k < f->nnodes; k++) {
-		const struct vhost *v = &f->nodes[k]->v, *was = &o->node[k].v;
+		int i = before_index(o, f->nodes[k]->conf.vhid);
+		const struct vhost *v = &f->nodes[k]->v, *was;
 
-		ck_assert_msg(f->nodes[k] == o->node[k].n,
+		if (i == -1)
+			continue;
+		regrouped += vhids;
+		was = &o->node[i].v;
+		ck_assert_msg(f->nodes[k] == o->node[i].n,
 		    "%s was made anew", f->c.name);
+		ck_assert_msg(!vhids || o->c.vhids[i].advskew !=
+		    f->c.vhids[k].advskew || memcmp(v, was, sizeof(*v)) == 0,
+		    "%s was touched", f->c.name);
 		ck_assert_msg(v->state == was->state &&
 		    v->transitions == was->transitions,
 		    "%s moved from %s to %s", f->c.name,
@@ -480,7 +509,11 @@ compare(struct bench *b, const struct before *all, const struct said *s,
 		if (diff == 0 && preempt && o->demotion == ledger_vif(f))
 			must_not_notice(f, o, s);
 		else if ((diff & CONFIG_DIFF_IDENTITY) == 0)
-			must_keep_its_state(f, o);
+			must_keep_its_state(f, o, preempt &&
+			    o->demotion == ledger_vif(f) && (diff &
+			    ~(unsigned int)CONFIG_DIFF_TIMERS) ==
+			    CONFIG_DIFF_VHIDS && o->c.vhids[0].advbase ==
+			    f->c.vhids[0].advbase);
 	}
 }
 
@@ -618,6 +651,7 @@ START_TEST(random_pairs)
 	    (uintmax_t)added);
 	ck_assert_uint_gt(same, n / 4);
 	ck_assert_uint_gt(balanced, n / 16);
+	ck_assert_uint_gt(regrouped, n / 64);
 	ck_assert_uint_gt(masters, n / 16);
 	ck_assert_uint_gt(changed, n / 16);
 	ck_assert_uint_gt(gone, n / 16);

@@ -1344,7 +1344,10 @@ vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add)
 
 /* -- virtual MACs -- */
 
-/* As `bridge fdb add MAC dev X self`; of a bridge this makes it local too. */
+/*
+ * As `bridge fdb add MAC dev X self`; of a bridge this makes it local too.  A
+ * multicast MAC goes where `ip maddr` shows it; a bridge takes all of those.
+ */
 static int
 filter_entry(struct vaddr *v, uint16_t type, const uint8_t mac[6])
 {
@@ -1377,7 +1380,7 @@ filter_member(struct vaddr *v, int op, const uint8_t mac[6])
 		return (-1);
 	memset(&mr, 0, sizeof(mr));
 	mr.mr_ifindex = v->ifindex;
-	mr.mr_type = PACKET_MR_UNICAST;
+	mr.mr_type = mac[0] & 1 ? PACKET_MR_MULTICAST : PACKET_MR_UNICAST;
 	mr.mr_alen = 6;
 	memcpy(mr.mr_address, mac, 6);
 	return (setsockopt(v->macfd, SOL_PACKET, op, &mr, sizeof(mr)));

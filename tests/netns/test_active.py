@@ -17,6 +17,11 @@ def neighbour(lab, host, addr):
     return lab.ip(host, "neigh", "show", addr)
 
 
+def listens(lab, host):
+    """Is the NIC told of the group's MAC?"""
+    return "01:00:5e:00:01:01" in lab.ip(host, "maddr", "show", "dev", "lan0")
+
+
 def shared(flock):
     """Each firewall has forwarded its share and nothing else."""
     expected, seen = flock.expected(), {}
@@ -112,6 +117,7 @@ def test_deaths():
         donald, daisy = flock.ducks
         scene = Scene(flock)
         share(flock)
+        assert listens(lab, "fw1") and listens(lab, "fw2")
         both, alone = {0: 0, 1: 1}, {0: 1, 1: 1}
         for name, act, ms in (("stop", donald.stop, 0),
                               ("kill -9 engine", donald.kill_engine, 0),
@@ -119,6 +125,8 @@ def test_deaths():
             scene.event(name, act, alone, ms)
             if donald.running():
                 donald.wait_gone()
+            # the dead forward until their successor speaks
+            assert listens(lab, "fw1") == (name == "kill -9 all")
             scene.event("return", lambda: donald.start(), both)
         scene.event("demote", lambda: donald.ok("demote", "50"), alone)
         scene.event("promote", lambda: donald.ok("promote", "50"), both)

@@ -969,6 +969,28 @@ START_TEST(macs)
 }
 END_TEST
 
+/* That of a group in mode ip. */
+START_TEST(mac_multicast)
+{
+	static const char *const on[] = { "v0", "lo" };
+	static const uint8_t	 mac[6] = { 1, 0, 0x5e, 0, 1, 1 };
+	const char		*show = "ip maddr show dev %s | grep -q "
+				    "01:00:5e:00:01:01";
+
+	snapshot(before);
+	va = vaddr_open(on[_i], (int)if_nametoindex(on[_i]), steers);
+	ck_assert_ptr_nonnull(va);
+	ck_assert_int_eq(vaddr_mac(va, mac, true), 0);
+	ck_assert(netns_try(show, on[_i]));
+	ck_assert_int_eq(vaddr_mac(va, mac, false), 0);
+	ck_assert(!netns_try(show, on[_i]));
+	ck_assert_int_eq(vaddr_mac(va, mac, true), 0);
+	vaddr_close(va);
+	ck_assert(!netns_try(show, on[_i]));
+	assert_unchanged();
+}
+END_TEST
+
 /* A bridge takes up a frame only for an address that is local to it. */
 START_TEST(mac_of_a_bridge)
 {
@@ -1055,6 +1077,7 @@ vaddr_case(void)
 	tcase_add_test(tc, record_is_full);
 	tcase_add_test(tc, record_damaged);
 	tcase_add_test(tc, macs);
+	tcase_add_loop_test(tc, mac_multicast, 0, 2);
 	tcase_add_test(tc, mac_of_a_bridge);
 	tcase_add_test(tc, mac_by_membership);
 	tcase_add_test(tc, locks);

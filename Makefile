@@ -103,7 +103,8 @@ FUZZ_REPLAYS=	tests/fuzz/advert_fuzz.rp tests/fuzz/carp_fuzz.rp \
 		tests/fuzz/vhost_fuzz.rp tests/fuzz/import_fuzz.rp \
 		tests/fuzz/rtnetlink_fuzz.rp tests/fuzz/ctl_fuzz.rp
 TEST_TOOLS=	tests/lab/stream tests/lab/flows tests/lab/witness \
-		tests/lab/steerer \
+		tests/lab/steerer tests/lab/hostile_carpd \
+		tests/lab/hostile_pfsyncd \
 		tests/shell/fakecarpd \
 		tests/shell/fakepfsyncd
 
@@ -257,6 +258,20 @@ tests/lab/steerer: tests/lab/steerer.c carpd/libcarpd.a common/libcommon.a
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/steerer.c \
 	    carpd/libcarpd.a common/libcommon.a ${CARPD_LIBS} ${COMMON_LIBS}
 
+tests/lab/hostile.o: tests/lab/hostile.h common/imsg.h common/msgtab.h
+
+tests/lab/hostile_carpd: tests/lab/hostile_carpd.c tests/lab/hostile.o \
+		carpd/libcarpd.a common/libcommon.a
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/hostile_carpd.c \
+	    tests/lab/hostile.o carpd/libcarpd.a common/libcommon.a \
+	    ${CARPD_LIBS} ${COMMON_LIBS}
+
+tests/lab/hostile_pfsyncd: tests/lab/hostile_pfsyncd.c tests/lab/hostile.o \
+		pfsyncd/libpfsyncd.a common/libcommon.a
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/hostile_pfsyncd.c \
+	    tests/lab/hostile.o pfsyncd/libpfsyncd.a common/libcommon.a \
+	    ${PFSYNCD_LIBS} ${COMMON_LIBS}
+
 tests/lab/stream: tests/lab/stream.c
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/stream.c
 
@@ -347,7 +362,7 @@ clean:
 	    pfsyncd/libpfsyncd.a \
 	    carpd/carpd.o carpd/parse.c ${BPF_OBJS} common/libcommon.a \
 	    carpd/libcarpd.a ${TESTS} ${TEST_TOOLS} tests/fuzz/replay.o \
-	    tests/shell/fake.o .depend
+	    tests/shell/fake.o tests/lab/hostile.o .depend
 	find . -name '*.d' -type f -exec rm -f {} +
 
 .PHONY: all clean deps test-programs check-unit check check-long demo demo-active bench \

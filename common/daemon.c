@@ -22,6 +22,7 @@
 #include "ev.h"
 #include "log.h"
 #include "notify.h"
+#include "os/sandbox.h"
 
 void
 daemon_close(int *fd)
@@ -143,6 +144,7 @@ daemon_parent(struct daemon *d, const char *argv0)
 {
 	if (geteuid() != 0)
 		fatalx("need root privileges");
+	sandbox_keep_secrets();
 	d->self = own_path(argv0);
 	d->file = absolute(d->file);
 	d->sock = absolute(d->sock);

@@ -45,8 +45,8 @@ struct daemon {
  */
 void	 daemon_args(struct daemon *d, int argc, char *argv[]);
 /*
- * From here we are the parent: root or fatal(), with paths that chdir() does
- * not make wrong.
+ * From here we are the parent: root or fatal(), of no interest to a debugger,
+ * with paths that chdir() does not make wrong.
  */
 void	 daemon_parent(struct daemon *d, const char *argv0);
 /* The control socket, for a group that d->user has; fatal() without. */

@@ -32,8 +32,14 @@ enum sandbox_role {
  */
 const char	*sandbox_realtime(int prio);
 /*
- * chroot to an empty directory, become uid/gid, no_new_privs, role's filter.
- * A parent with uid 0 keeps the user.  fatal() on failure.
+ * Neither core files nor debuggers get at what this process, which is about to
+ * have keys, has in memory.  A program that it executes is asked again.
+ */
+void		 sandbox_keep_secrets(void);
+/*
+ * Child: chroot to an empty directory, become uid/gid.  All: capabilities,
+ * no_new_privs, secrets kept, role's filter; a parent with uid 0 keeps the
+ * user.  fatal() on failure.
  */
 void		 sandbox_enter(enum sandbox_role role, uid_t uid, gid_t gid);
 

@@ -6,12 +6,13 @@
  * but its descriptors: empty root, own user, no capability, no way back to
  * any, and a list of system calls that neither opens nor creates anything.
  * pfsyncd's table process is such a child with one capability and one kind of
- * socket.  A parent stays root by name and keeps the capabilities of its
- * verbs.  capabilities(7), prctl(2), seccomp(2), seccomp_rule_add(3).
+ * socket.  A parent stays root by name, keeps the capabilities of its verbs and
+ * loses the system calls that none of them takes.  capabilities(7), prctl(2),
+ * seccomp(2), seccomp_rule_add(3).
  *
- * A call outside the list fails with EPERM (and leaves a line in the audit
- * log); with CARPD_SANDBOX_KILL=1 in the environment it ends the process, so
- * that a test cannot overlook it.
+ * A refused call fails with EPERM (and leaves a line in the audit log); with
+ * CARPD_SANDBOX_KILL=1 in the environment it ends the process, so that a test
+ * cannot overlook it.
  */
 #include <sys/capability.h>
 #include <sys/mman.h>
@@ -118,6 +119,20 @@ sandbox_realtime(int prio)
 	if (!locked)
 		return ("mlockall refused");
 	return (NULL);
+}
+
+/* -- secrets -- */
+
+void
+sandbox_keep_secrets(void)
+{
+	const struct rlimit	 none = { 0, 0 };
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+#ifndef SANITIZED	/* its leak check is a debugger */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
+		fatal("PR_SET_DUMPABLE");
+#endif
 }
 
 /* -- an empty root -- */
@@ -232,7 +247,7 @@ static const cap_value_t table_caps[] = { CAP_NET_ADMIN };
 #define LIST(a)		(a), sizeof(a) / sizeof((a)[0])
 
 static const struct role {
-	bool			 child;	/* empty root, filter, never root */
+	bool			 child;	/* empty root, never root */
 	const cap_value_t	*caps;
 	size_t			 ncaps;
 } roles[SANDBOX_ROLES] = {
@@ -403,6 +418,33 @@ catch_refused(void)
 static const int fcntl_cmds[] = { F_GETFD, F_SETFD, F_GETFL, F_SETFL };
 
 /*
+ * What no verb of a parent takes, though root could: other programs and
+ * processes, a look into them, another root or namespace, modules, the clock.
+ * Its children run before it comes here.
+ */
+static const int parents_not[] = {
+	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork),
+	SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(ptrace),
+	SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev),
+	SCMP_SYS(pidfd_getfd), SCMP_SYS(kcmp), SCMP_SYS(chroot),
+	SCMP_SYS(pivot_root), SCMP_SYS(mount), SCMP_SYS(umount),
+	SCMP_SYS(umount2), SCMP_SYS(move_mount), SCMP_SYS(open_tree),
+	SCMP_SYS(fsopen), SCMP_SYS(fspick), SCMP_SYS(mount_setattr),
+	SCMP_SYS(setns), SCMP_SYS(unshare), SCMP_SYS(init_module),
+	SCMP_SYS(finit_module), SCMP_SYS(delete_module),
+	SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load), SCMP_SYS(reboot),
+	SCMP_SYS(swapon), SCMP_SYS(swapoff), SCMP_SYS(acct),
+	SCMP_SYS(settimeofday), SCMP_SYS(clock_settime),
+	SCMP_SYS(clock_settime64), SCMP_SYS(adjtimex),
+	SCMP_SYS(clock_adjtime), SCMP_SYS(clock_adjtime64), SCMP_SYS(stime),
+	SCMP_SYS(iopl), SCMP_SYS(ioperm), SCMP_SYS(perf_event_open),
+	SCMP_SYS(userfaultfd), SCMP_SYS(open_by_handle_at), SCMP_SYS(mknod),
+	SCMP_SYS(mknodat), SCMP_SYS(sethostname), SCMP_SYS(setdomainname),
+	SCMP_SYS(quotactl), SCMP_SYS(syslog), SCMP_SYS(add_key),
+	SCMP_SYS(request_key), SCMP_SYS(keyctl), SCMP_SYS(personality)
+};
+
+/*
  * pfsyncd's engine makes its hint file grow and maps it.  fstat(2) is a call
  * by name here and there, with an empty name; there are no others to be found
  * in an empty root.
@@ -451,17 +493,10 @@ allow_table(scmp_filter_ctx ctx)
 }
 
 static void
-filter_calls(enum sandbox_role role, bool kill)
+allow_child(scmp_filter_ctx ctx, enum sandbox_role role)
 {
-	scmp_filter_ctx	 ctx;
-	size_t		 i;
-	int		 error;
+	size_t	 i;
 
-	if (!kill)
-		catch_refused();
-	ctx = seccomp_init(kill ? SCMP_ACT_KILL_PROCESS : REFUSE);
-	if (ctx == NULL)
-		fatalx("system call filter");
 	for (i = 0; i < sizeof(plain_calls) / sizeof(plain_calls[0]); i++)
 		allow(ctx, plain_calls[i]);
 	if (role == SANDBOX_PFSYNCD_ENGINE)
@@ -484,6 +519,34 @@ filter_calls(enum sandbox_role role, bool kill)
 	/* abort() raises a signal in this process, and in no other */
 	allow_if(ctx, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ,
 	    (scmp_datum_t)getpid(), 0));
+}
+
+static void
+refuse_parent(scmp_filter_ctx ctx, uint32_t action)
+{
+	size_t	 i;
+
+	for (i = 0; i < sizeof(parents_not) / sizeof(parents_not[0]); i++)
+		if (seccomp_rule_add(ctx, action, parents_not[i], 0) != 0)
+			fatalx("system call filter: call %d", parents_not[i]);
+}
+
+static void
+filter_calls(enum sandbox_role role, bool kill)
+{
+	uint32_t	 action = kill ? SCMP_ACT_KILL_PROCESS : REFUSE;
+	bool		 child = roles[role].child;
+	scmp_filter_ctx	 ctx;
+	int		 error;
+
+	if (!kill)
+		catch_refused();
+	if ((ctx = seccomp_init(child ? action : SCMP_ACT_ALLOW)) == NULL)
+		fatalx("system call filter");
+	if (child)
+		allow_child(ctx, role);
+	else
+		refuse_parent(ctx, action);
 	(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_LOG, 1);
 	if ((error = seccomp_load(ctx)) != 0) {
 		errno = -error;
@@ -511,13 +574,7 @@ sandbox_enter(enum sandbox_role role, uid_t uid, gid_t gid)
 	limit_caps(role);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		fatal("PR_SET_NO_NEW_PRIVS");
-	if (!child)
-		return;
-#ifndef SANITIZED
-	/* neither core files nor debuggers get at the keys */
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
-		fatal("PR_SET_DUMPABLE");
-#endif
+	sandbox_keep_secrets();		/* a new user may be looked into */
 	filter_calls(role, kill != NULL && strcmp(kill, "1") == 0);
 }
 

@@ -5,6 +5,8 @@
  * A system we know nothing of: become the user, which every Unix has, and
  * nothing beyond.  Says so in the log.
  */
+#include <sys/resource.h>
+
 #include <grp.h>
 #include <unistd.h>
 
@@ -16,6 +18,14 @@ sandbox_realtime(int prio)
 {
 	(void)prio;
 	return ("no real-time scheduling on this system");
+}
+
+void
+sandbox_keep_secrets(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	(void)setrlimit(RLIMIT_CORE, &none);
 }
 
 void

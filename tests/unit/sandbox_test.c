@@ -680,6 +680,41 @@ START_TEST(parent_can_work)
 }
 END_TEST
 
+#ifndef SANITIZED
+/* Without the filter each of these would do, or say something else. */
+static void
+try_what_no_verb_takes(void)
+{
+	if (fork() != -1 || errno != EPERM)
+		strcat(notes, "fork\n");
+	if (execl("/bin/true", "true", (char *)NULL) != -1 || errno != EPERM)
+		strcat(notes, "execve\n");
+	if (ptrace(PTRACE_CONT, getppid(), NULL, NULL) != -1 ||
+	    errno != EPERM)
+		strcat(notes, "ptrace\n");
+	if (unshare(0) != -1 || errno != EPERM)
+		strcat(notes, "unshare\n");
+	if (setns(-1, 0) != -1 || errno != EPERM)
+		strcat(notes, "setns\n");
+	if (sandbox_denied() != 5)
+		strcat(notes, "they were not counted\n");
+	if (prctl(PR_GET_DUMPABLE) != 0)
+		strcat(notes, "it can be debugged\n");
+}
+
+START_TEST(parents_are_refused)
+{
+	static const enum sandbox_role	 parents[] = {
+		SANDBOX_CARPD_PARENT, SANDBOX_PFSYNCD_PARENT
+	};
+	struct child	 c = start(parents[_i], 0, try_what_no_verb_takes);
+
+	ck_assert_int_eq(finish(&c), 0);
+	ck_assert_str_eq(notes, "");
+}
+END_TEST
+#endif
+
 /* -- real-time -- */
 
 START_TEST(realtime)
@@ -731,6 +766,7 @@ sandbox_case(void)
 	tcase_add_loop_test(tc, engine_root_is_empty, 0, 3);
 	tcase_add_loop_test(tc, engine_never_as_root, 0, 3);
 #ifndef SANITIZED
+	tcase_add_loop_test(tc, parents_are_refused, 0, 2);
 	tcase_add_loop_test(tc, engine_is_refused, 0, 2);
 	tcase_add_loop_test(tc, engine_can_work, 0, 3);
 	tcase_add_test(tc, engine_fills_a_file);

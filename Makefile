@@ -104,7 +104,7 @@ FUZZ_REPLAYS=	tests/fuzz/advert_fuzz.rp tests/fuzz/carp_fuzz.rp \
 		tests/fuzz/rtnetlink_fuzz.rp tests/fuzz/ctl_fuzz.rp
 TEST_TOOLS=	tests/lab/stream tests/lab/flows tests/lab/witness \
 		tests/lab/steerer tests/lab/hostile_carpd \
-		tests/lab/hostile_pfsyncd \
+		tests/lab/hostile_pfsyncd tests/lab/flood \
 		tests/shell/fakecarpd \
 		tests/shell/fakepfsyncd
 
@@ -271,6 +271,9 @@ tests/lab/hostile_pfsyncd: tests/lab/hostile_pfsyncd.c tests/lab/hostile.o \
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/hostile_pfsyncd.c \
 	    tests/lab/hostile.o pfsyncd/libpfsyncd.a common/libcommon.a \
 	    ${PFSYNCD_LIBS} ${COMMON_LIBS}
+
+tests/lab/flood: tests/lab/flood.c
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/flood.c
 
 tests/lab/stream: tests/lab/stream.c
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/lab/stream.c

@@ -539,6 +539,22 @@ judge_trailer(struct advert_vhost *v, const struct frame_ip *f, monotime_t now,
 	return (ADVERT_ACCEPT);
 }
 
+/*
+ * A recording of one of our nodes, its trailer cut off so that it looks like
+ * any CARP: timers and age would be whatever the sender likes.
+ */
+static bool
+trailer_cut_off(const struct advert_vhost *v, const struct carp_header *h)
+{
+	const struct advert_peer	*p;
+
+	for (p = v->peers; p < v->peers + ADVERT_PEERS_MAX; p++)
+		if (p->node != 0 && hmac_equal(p->cookie, h->counter,
+		    sizeof(p->cookie)))
+			return (true);
+	return (false);
+}
+
 static void
 take_header(const struct advert_vhost *v, const struct frame_ip *f,
     const struct carp_header *h, struct advert_in *in)
@@ -575,6 +591,11 @@ advert_verify(struct advert_vhost *v, const struct frame_ip *f,
 		return (ADVERT_DROP_LOOP);
 	if ((drop = judge_trailer(v, f, now, dead, in)) != ADVERT_ACCEPT)
 		return (drop);
+	if (!in->ours && trailer_cut_off(v, h))
+		return (ADVERT_DROP_TRAILER);
+	if (in->ours)
+		memcpy(find_peer(v, in->node)->cookie, h->counter,
+		    sizeof(h->counter));
 	remember_digest(v, h, in->variant);
 	return (ADVERT_ACCEPT);
 }

@@ -74,7 +74,7 @@ enum advert_drop {
 	ADVERT_DROP_BADVHID,
 	ADVERT_DROP_LOOP,	/* our own cookie: counted badauth too */
 	ADVERT_DROP_REPLAY,	/* our trailer, an old sequence */
-	ADVERT_DROP_TRAILER,	/* our trailer, wrong MAC or malformed */
+	ADVERT_DROP_TRAILER,	/* our trailer, wrong MAC, malformed, cut off */
 	ADVERT_DROPS
 };
 extern const char *const advert_drop_names[];
@@ -84,6 +84,7 @@ struct advert_peer {
 	uint64_t	 epoch;
 	uint64_t	 seq[2];	/* last of IPv4, IPv6 */
 	monotime_t	 heard;
+	uint8_t		 cookie[CARP_COUNTER_LEN];	/* never bare */
 };
 
 /* What one vhid needs to build and judge; owned by the engine. */
@@ -178,9 +179,10 @@ uint8_t		 advert_vhid(const struct frame_ip *f,
 		    const struct carp_header *h);
 /*
  * Steps 8 to 10 against v: version, digest (both variants, constant time),
- * own cookie, then the trailer: absent is fine, wrong is a drop, and within
- * one epoch the sequence must grow.  A lower epoch of a node is accepted only
- * when it has been silent for `dead` nanoseconds.
+ * own cookie, then the trailer: wrong is a drop, absent is fine unless the
+ * cookie is that of a node whose trailers verified, and within one epoch the
+ * sequence must grow.  A lower epoch of a node is accepted only when it has
+ * been silent for `dead` nanoseconds.
  */
 enum advert_drop advert_verify(struct advert_vhost *v,
 		    const struct frame_ip *f, const struct carp_header *h,

@@ -1263,6 +1263,38 @@ START_TEST(only_verified_is_stored)
 END_TEST
 
 /* A full table gives up the node that was silent for longest, no other. */
+/*
+ * Who cuts the trailer off, or spoils its first byte, could choose the timers
+ * and the time; a node that never had one is another one.
+ */
+START_TEST(trailer_cut_off)
+{
+	static const uint8_t	 cookie[CARP_COUNTER_LEN] = "another";
+
+	build();
+	f.len = CARP_LEN;
+	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_ACCEPT);
+	ck_assert_int_eq(say(EPOCH, 1, at(1)), ADVERT_ACCEPT);
+	build();
+	f.len = CARP_LEN;
+	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_DROP_TRAILER);
+	pkt[OFF_SKEW] ^= 1;
+	fix_sum();
+	ck_assert_int_eq(judge(&rx, at(100000)), ADVERT_DROP_TRAILER);
+	build();
+	pkt[CARP_LEN] ^= 1;
+	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_DROP_TRAILER);
+	ck_assert_int_eq(say(EPOCH, 2, at(1)), ADVERT_ACCEPT);
+	memcpy(tx.cookie, cookie, sizeof(tx.cookie));
+	build();
+	advert_digest(&tx, ADVERT_NOV6LL, cookie, pkt + OFF_DIGEST);
+	memcpy(pkt + OFF_COUNTER, cookie, sizeof(cookie));
+	fix_sum();
+	f.len = CARP_LEN;
+	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_ACCEPT);
+}
+END_TEST
+
 START_TEST(too_many_nodes)
 {
 	const uint32_t	 silent = NODE + 5;
@@ -1354,6 +1386,7 @@ add_trailer_tests(TCase *tc)
 	tcase_add_test(tc, higher_epoch);
 	tcase_add_test(tc, lower_epoch);
 	tcase_add_test(tc, only_verified_is_stored);
+	tcase_add_test(tc, trailer_cut_off);
 	tcase_add_test(tc, too_many_nodes);
 }
 

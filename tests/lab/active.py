@@ -156,7 +156,7 @@ class Flock:
             shown = d.show() if d.running() else None
             for iface in (shown or {"interfaces": []})["interfaces"]:
                 for k, v in enumerate(iface["vhids"]):
-                    if v["state"] == "MASTER":
+                    if v["state"] == "MASTER" and iface["name"] in found:
                         found[iface["name"]].setdefault(k, []).append(i)
         return found
 
@@ -205,6 +205,19 @@ class Flock:
                 e = e["elem"]
                 found[tuple(e["val"]["concat"])] = e["counter"]["packets"]
         return found
+
+    def check_shares(self):
+        """Each firewall has forwarded its share and nothing else; the packets
+        as {(source, destination): {firewall: packets}}."""
+        expected, seen = self.expected(), {}
+        for i, host in enumerate(self.hosts):
+            for pair, packets in self.counts(host).items():
+                seen.setdefault(pair, {})[i] = packets
+        assert set(seen) == set(expected), (seen, expected)
+        owners = {k: o[0] for k, o in self.owners(LAN).items()}
+        assert {p: list(s) for p, s in seen.items()} == \
+            {p: [owners[k]] for p, k in expected.items()}
+        return seen
 
     def reset(self):
         for host in self.hosts:

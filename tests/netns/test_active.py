@@ -22,19 +22,6 @@ def listens(lab, host):
     return "01:00:5e:00:01:01" in lab.ip(host, "maddr", "show", "dev", "lan0")
 
 
-def shared(flock):
-    """Each firewall has forwarded its share and nothing else."""
-    expected, seen = flock.expected(), {}
-    for i, host in enumerate(flock.hosts):
-        for pair, packets in flock.counts(host).items():
-            seen.setdefault(pair, {})[i] = packets
-    assert set(seen) == set(expected), (seen, expected)
-    owners = {k: o[0] for k, o in flock.owners(LAN).items()}
-    assert {p: list(s) for p, s in seen.items()} == \
-        {p: [owners[k]] for p, k in expected.items()}
-    return seen
-
-
 def whole(logs, begin=0, end=None):
     """Nothing is lost and nothing comes twice; how many packets that were."""
     total = 0
@@ -52,7 +39,7 @@ def share(flock):
     flock.reset()
     flock.wait_packets(PACKETS)
     # both firewalls work, or this shows nothing
-    assert {i for s in shared(flock).values() for i in s} == {0, 1}
+    assert {i for s in flock.check_shares().values() for i in s} == {0, 1}
     for iface, host, addr in ((LAN, "client", VIP_LAN),
                               (WAN, "server", VIP_WAN)):
         shown = flock.ducks[0].show()
@@ -90,7 +77,7 @@ class Scene:
         self.flock.wait_packets(20)
         self.flock.reset()
         self.flock.wait_packets(10)
-        shared(self.flock)
+        self.flock.check_shares()
 
     def judge(self):
         """Each stream, each event."""
@@ -222,7 +209,7 @@ def test_reload():
             lab.ip(h, "neigh", "flush", "dev", "eth0")
         flock.reset()
         flock.stream_all()
-        shared(flock)
+        flock.check_shares()
         for d in flock.ducks:
             assert d.stop() == 0
         assert not difference(before, snapshot(lab))
@@ -283,4 +270,4 @@ def test_control():
         flock.reset()
         flock.wait_packets(10)
         with pytest.raises((AssertionError, KeyError)):
-            shared(flock)
+            flock.check_shares()

@@ -313,7 +313,7 @@ demo-active: deps
 
 bench:
 	@sh mk/install-deps.sh bench
-	@${MAKE} -s all ${TEST_TOOLS}
+	@${MAKE} -s all ${TEST_TOOLS} tests/unit/steer_prog_test.ut
 	@/usr/bin/python3 tests/bench/bench.py
 
 fuzz:

@@ -17,6 +17,8 @@ promotion   carpd: from the advertisement that demotes Mickey, leaving him, to
             the first packet that Minnie forwards, on the switches' clocks.
 rest        CPU per advertisement sent (MASTER) or heard (BACKUP), RSS and PSS
             of each process.
+forward steer
+            Packets a second, by one firewall or shared: forward_bench.py.
 silent many lateness
             fast timers and many vhids: timer_bench.py.
 kernel rate steady real bulk cut overrun takeover memory
@@ -34,6 +36,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import forward_bench  # noqa: E402
 import sync_bench  # noqa: E402
 import timer_bench  # noqa: E402
 from advert import parse  # noqa: E402
@@ -324,7 +327,8 @@ def main(argv):
         print("bench: needs root, for network namespaces", file=sys.stderr)
         return 1
     runs = int(argv[1]) if len(argv) > 1 else 3
-    parts = argv[2:] or ["outage", "promotion", "rest", *timer_bench.PARTS,
+    parts = argv[2:] or ["outage", "promotion", "rest",
+                         *forward_bench.PARTS, *timer_bench.PARTS,
                          *sync_bench.PARTS]
     Lab.sweep("bench")
     kinds = [Carpd]
@@ -341,6 +345,7 @@ def main(argv):
             rest(kind)
     if "promotion" in parts:
         promotions(max(runs, 5))
+    forward_bench.main(parts, runs, out)
     timer_bench.main(parts, runs, out)
     if set(parts) & set(sync_bench.PARTS):
         sync_bench.main(parts, runs)

@@ -116,7 +116,7 @@ class Flock:
 
     logdir = None               # of the streams
 
-    def __init__(self, lab, mode, n=2, v6=False, **conf):
+    def __init__(self, lab, mode, n=2, v6=False, count=True, **conf):
         self.lab, self.mode, self.n, self.v6 = lab, mode, n, v6
         self.nodes = n
         self.hosts = ["fw%d" % (i + 1) for i in range(n)]
@@ -133,7 +133,7 @@ class Flock:
             for net in ("lan", "wan"):
                 lab.ip(net, "link", "set", "br0", "type", "bridge",
                        "ageing_time", "0")
-        for host in self.hosts:
+        for host in self.hosts if count else ():
             lab.run(host, "nft", "-f", "-", data=COUNT_RULES)
 
     @classmethod

@@ -9,6 +9,7 @@
  *	stream tcp DST PORT INTERVAL_US
  *	stream sink PORT
  *	stream conns DST PORT COUNT AT_ONCE CHUNKS INTERVAL_US
+ *	stream flood DST PORT MS
  *
  * `send` sends numbered UDP packets on an absolute schedule and notes when the
  * echo of each came back; LOG, written at the end or on SIGTERM, has one line
@@ -37,7 +38,10 @@
  * line of JSON: how many were whole, what the others died of, segments sent
  * again (TCP_INFO), and how many ms the connections took.
  *
- * All print "ready" first.
+ * `flood` sends as many UDP packets as it can for MS milliseconds, pinned to the
+ * CPU it begins on, and prints how many nanoseconds that took, and the packets.
+ *
+ * All but that print "ready" first.
  */
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -65,6 +69,8 @@
 #define PACKETS_MAX	(1U << 24)	/* 4.6 hours of milliseconds */
 #define NSEC		1000000000LL
 #define LINGER_MS	500		/* for the last echoes */
+#define FLOOD_BATCH	64
+#define FLOOD_DATA	18		/* the smallest frame of IPv4 */
 #define RT_PRIORITY	5		/* below the daemons under test */
 #define CHUNK		512		/* bytes of a connection's interval */
 #define CONNECT_MS	5000
@@ -120,7 +126,8 @@ usage(void)
 	    "       stream echo PORT\n"
 	    "       stream tcp DST PORT INTERVAL_US\n"
 	    "       stream sink PORT\n"
-	    "       stream conns DST PORT COUNT AT_ONCE CHUNKS INTERVAL_US\n");
+	    "       stream conns DST PORT COUNT AT_ONCE CHUNKS INTERVAL_US\n"
+	    "       stream flood DST PORT MS\n");
 	exit(2);
 }
 
@@ -800,6 +807,38 @@ do_conns(char **argv)
 	return (0);
 }
 
+/* ---- as many packets as can be ---- */
+
+/* Small ones, many a system call: what is measured is the way. */
+static int
+do_flood(char **argv)
+{
+	static struct mmsghdr	 m[FLOOD_BATCH];
+	static char		 data[FLOOD_DATA];
+	struct iovec		 iov = { data, sizeof(data) };
+	cpu_set_t		 cpu;
+	int64_t			 start, now, end;
+	uint64_t		 sent = 0;
+	int			 i, n, fd = open_to(argv[0], argv[1],
+				    SOCK_DGRAM);
+
+	for (i = 0; i < FLOOD_BATCH; i++) {
+		m[i].msg_hdr.msg_iov = &iov;
+		m[i].msg_hdr.msg_iovlen = 1;
+	}
+	CPU_ZERO(&cpu);
+	CPU_SET(sched_getcpu(), &cpu);
+	if (sched_setaffinity(0, sizeof(cpu), &cpu) == -1)
+		err(1, "sched_setaffinity");
+	start = now = now_ns();
+	end = start + (int64_t)number(argv[2], 60000) * (NSEC / 1000);
+	for (; now < end; now = now_ns())
+		if ((n = sendmmsg(fd, m, FLOOD_BATCH, 0)) > 0)
+			sent += (uint64_t)n;
+	printf("%" PRId64 " %" PRIu64 "\n", now - start, sent);
+	return (0);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -813,5 +852,7 @@ main(int argc, char *argv[])
 		return (do_sink(argv[2]));
 	if (argc == 8 && strcmp(argv[1], "conns") == 0)
 		return (do_conns(argv + 2));
+	if (argc == 5 && strcmp(argv[1], "flood") == 0)
+		return (do_flood(argv + 2));
 	usage();
 }

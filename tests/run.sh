@@ -186,7 +186,7 @@ worker() {
 		begin=$(date +%s)
 		# shellcheck disable=SC2086 # a list of words
 		PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest \
-		    -p no:cacheprovider -rs -q --tb=short $t >"$tmp/py.$n" 2>&1
+		    -p no:cacheprovider -rsP -q --tb=short $t >"$tmp/py.$n" 2>&1
 		echo $? >"$tmp/rc.$n"
 		echo $(($(date +%s) - begin)) >"$tmp/time.$n"
 	done
@@ -208,6 +208,8 @@ sum_up() {	# sum_up FILE: what a worker left
 	else
 		echo "ok    $1: ${p:-0}, $(cat "$tmp/time.$n") s"
 		grep '^SKIPPED' "$tmp/py.$n" | sed 's/^SKIPPED/skip /'
+		# what the long ones say about themselves
+		sed -n 's/^# /      /p' "$tmp/py.$n"
 	fi
 }
 

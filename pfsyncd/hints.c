@@ -69,7 +69,8 @@ hints_new(int fd, uint32_t boot, uint32_t node)
 	h->head.magic = HINTS_MAGIC;
 	h->head.boot = boot;
 	h->head.node = node;
-	if (fd != -1 && (ftruncate(fd, HINTS_HEAD) == -1 || !write_head(h))) {
+	/* first what needs room: no hole is left that nobody could read */
+	if (fd != -1 && (!write_head(h) || ftruncate(fd, HINTS_HEAD) == -1)) {
 		log_warn("hint file: a restart will begin with a full "
 		    "comparison");
 		close(fd);
@@ -221,7 +222,7 @@ index_records(struct hints_old *o)
 struct hints_old *
 hints_load(int fd, uint32_t boot, uint32_t node)
 {
-	const struct hint_head *head;
+	struct hint_head head;
 	struct hints_old *o;
 	struct stat st;
 	bool good = false;
@@ -229,15 +230,16 @@ hints_load(int fd, uint32_t boot, uint32_t node)
 	if ((o = calloc(1, sizeof(*o))) == NULL)
 		fatal("calloc");
 	o->map = MAP_FAILED;
+	/* not mapped: to look into a hole takes room on some file systems */
+	if (pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
+	    head.magic != HINTS_MAGIC || head.boot != boot ||
+	    head.node != node)
+		goto out;
 	if (fstat(fd, &st) == -1 || st.st_size < HINTS_HEAD)
 		goto out;
 	o->len = (size_t)st.st_size;
 	o->map = mmap(NULL, o->len, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (o->map == MAP_FAILED)
-		goto out;
-	head = o->map;
-	if (head->magic != HINTS_MAGIC || head->boot != boot ||
-	    head->node != node)
 		goto out;
 	o->rec = (const struct hint_rec *)(const void *)((const char *)o->map +
 	    HINTS_HEAD);

@@ -396,6 +396,17 @@ def test_no_room_for_hints(pair):
             flows(pair.lab, "server", "del", 10)
             assert len(other.proc.grep("hint file")) == 1
             other.kill_all()
+        with contextlib.suppress(OSError), open(small / "filler", "wb",
+                                                0) as f:
+            while True:
+                f.write(bytes(4096))
+        for _ in range(3):          # not even for the head of it
+            other.start()
+            other.proc.wait_line("hint file: a restart will begin")
+            make(pair.lab, "server", 10)
+            flows(pair.lab, "server", "del", 10)
+            assert other.running()
+            other.kill_all()
         other.start()
         assert other.stop() == 0
     finally:

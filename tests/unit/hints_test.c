@@ -6,6 +6,7 @@
  * is believed that is of another boot or node, torn, or no hint file at all.
  */
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <check.h>
 #include <fcntl.h>
@@ -186,6 +187,25 @@ START_TEST(full)
 }
 END_TEST
 
+/* Not even for the head: no hole is left, which nobody could read later. */
+START_TEST(full_from_the_start)
+{
+	int fd = memfd_create("hints_test", MFD_ALLOW_SEALING), second;
+	struct hints *h;
+	struct stat st;
+
+	ck_assert_int_ne(fd, -1);
+	second = dup(fd);
+	ck_assert_int_eq(fcntl(second, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	h = hints_new(fd, BOOT, NODE);
+	ck_assert(!hints_reserve(h, 10));
+	hints_free(h);
+	ck_assert_int_eq(fstat(second, &st), 0);
+	ck_assert_int_eq(st.st_size, 0);
+	close(second);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -200,6 +220,7 @@ main(void)
 	tcase_add_test(tc, torn);
 	tcase_add_test(tc, none);
 	tcase_add_test(tc, full);
+	tcase_add_test(tc, full_from_the_start);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_set_fork_status(sr, CK_NOFORK);

@@ -96,10 +96,9 @@ def disk_full(chaos, node, chance):
     did = kill_some(chaos, node, chance)
     if forgets:
         Path(node.pfsyncd.sock).with_suffix(".states").unlink()
-    with open(filler, "wb") as f, contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), open(filler, "wb", 0) as f:
         while True:
             f.write(bytes(4096))
-            f.flush()
     chaos.later.append(filler.unlink)
     return "disk full, %s%s" % (did, ", hints lost" if forgets else "")
 

@@ -542,20 +542,30 @@ has_key(const struct keys *k, uint64_t h)
 	return (lo < k->n && k->h[lo] == h);
 }
 
+/* Do we hold of it just what it carries? */
+static bool
+in_step(const struct repl *r, int node)
+{
+	const struct statedb_sums *s = statedb_sums(r->db, (uint8_t)node);
+	const struct node *n = &r->nodes[node];
+
+	return (!n->starting && s->all == n->sum && s->count == n->count);
+}
+
 /*
- * A node besides `from` that may carry what `from` did when we fell apart, and
- * is not there to say so; SELF when there is none.
+ * Who may have taken over a flow that `from` does not carry any more: one of
+ * which we lack something; or, when we were apart from `from`, who is not there
+ * to say so.  SELF when there is none.
  */
 static int
-absent(const struct repl *r, int from)
+successor(const struct repl *r, int from)
 {
 	int i;
 
-	if (r->nodes[from].matched)
-		return (SELF);
 	for (i = 1; i < STATEDB_CARRIERS; i++)
 		if (i != from && r->nodes[i].used && !r->nodes[i].foreign &&
-		    !r->nodes[i].alive)
+		    (r->nodes[i].alive ? !in_step(r, i) :
+		    !r->nodes[from].matched))
 			return (i);
 	return (SELF);
 }
@@ -565,7 +575,7 @@ static void
 disown(struct repl *r, int from, uint32_t i, monotime_t now)
 {
 	struct statedb_entry *e = repl_at(r, i);
-	int other = absent(r, from);
+	int other = successor(r, from);
 
 	if (other != SELF && !(e->flags & F_MISSING)) {
 		repl_carrier(r, i, other, e->stamp);
@@ -769,12 +779,11 @@ accept_packet(struct repl *r, int from, const struct repl_pkt *p,
 static void
 compare(struct repl *r, int from, monotime_t now)
 {
-	const struct statedb_sums *s = statedb_sums(r->db, (uint8_t)from);
 	struct node *n = &r->nodes[from];
 
 	if (n->starting)
 		return;
-	if (s->all == n->sum && s->count == n->count) {
+	if (in_step(r, from)) {
 		n->matched = true;
 		n->synced = now;
 		n->differs = MONOTIME_NEVER;

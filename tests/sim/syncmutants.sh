@@ -107,9 +107,11 @@ mutants() {
 	mutant unit claims-own-doing repl_kernel \
 	    "$(at just_told 's/e->opsec + 2 > repl_sec(r, now)/false/')"
 	mutant unit absent-ignored repl_rx \
-	    "$(at absent 's/!r->nodes\[i\].alive/false/')"
+	    "$(at successor 's/!r->nodes\[from\].matched/false/')"
 	mutant unit absent-for-ever repl_rx \
-	    "$(at absent 's/r->nodes\[from\].matched/false/')"
+	    "$(at successor 's/!r->nodes\[from\].matched/true/')"
+	mutant unit successor-ignored repl_rx \
+	    "$(at successor 's/!in_step(r, i)/false/')"
 	mutant unit ends-at-master repl_rx \
 	    "$(at rx_del 's/r->masters == 0/true/')"
 	mutant unit differences-unseen repl_kernel \
@@ -195,7 +197,7 @@ mutants() {
 	mutant unit late-del repl_rx \
 	    "$(at rx_del 's/e->stamp > stamp/false/')"
 	mutant unit del-of-live repl_rx \
-	    "$(at rx_del 's/OP_DELETE : OP_IDLE/OP_DELETE : OP_DELETE/')"
+	    "$(at rx_del 's/OP_IDLE, now/OP_DELETE, now/')"
 	mutant unit life-ignored repl_rx \
 	    "$(at replica_update 's/reset = e->life != nf->life/reset = false/')"
 	mutant unit nat-ignored repl_rx \

@@ -3021,6 +3021,41 @@ START_TEST(keys_of_absent)
 }
 END_TEST
 
+/* The third node has just said that it carries more than we have heard. */
+START_TEST(keys_of_successor)
+{
+	struct flow f = flow(1);
+	unsigned int bucket = STATEDB_BUCKET(hash(&f));
+	uint64_t first = (uint64_t)bucket << 52;
+	uint64_t last = first | (~UINT64_C(0) >> 12);
+
+	meet(&third, THIRD);
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	hello(&peer);
+	settle();
+	begin();
+	third.hdr.count = 1;
+	third.hdr.sum = 4711;
+	send_packet(&third);
+	begin();
+	put_keys(NULL, NULL, 0, bucket, first, last);
+	send_packet(&peer);
+	no_op();
+	ck_assert_uint_eq(carrier(&f), THIRD);
+	/* that was another one */
+	begin();
+	peer.hdr.count = 0;
+	peer.hdr.sum = 0;
+	send_packet(&peer);
+	begin();
+	put_keys(NULL, NULL, 0, bucket, first, last);
+	send_packet(&third);
+	one_op(STATETBL_DELETE_IDLE, 0, &f);
+	ck_assert_uint_eq(status().repaired_del, 1);
+}
+END_TEST
+
 /*
  * The carrier's clock went back: it gave a flow an older stamp than it had.
  * What it says of its own is right all the same.
@@ -4302,8 +4337,8 @@ main(void)
 		stamps_at_the_end, stamps,
 		refused_flows, malformed, asks_of_others, too_many_nodes,
 		credit, credit_of_all, window_and_backlog, acknowledges,
-		keys, keys_of_absent, stamp_went_back, questions,
-		questions_lost, probes,
+		keys, keys_of_absent, keys_of_successor, stamp_went_back,
+		questions, questions_lost, probes,
 		two_nodes, two_nodes_clash, two_nodes_jumbo,
 		narrower_peer,
 		end_told_at_return, end_told_in_vain, end_is_the_answer,

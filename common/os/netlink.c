@@ -22,6 +22,7 @@
 
 #define WAIT		MONOTIME_SEC	/* for each part of an answer */
 #define DUMP_TRIES	10		/* dumps that changed under our eyes */
+#define ERRNO_MAX	4095		/* MAX_ERRNO of <linux/err.h> */
 #define BUFSIZE		32768		/* the kernel's largest dump datagram */
 
 struct netlink {
@@ -136,6 +137,14 @@ receive(struct netlink *n, monotime_t deadline)
 	}
 }
 
+int
+netlink_errno(int error)
+{
+	if (error >= 0)
+		return (0);
+	return (error < -ERRNO_MAX ? EPROTO : -error);
+}
+
 /* The error number in an acknowledgement or at the end of a dump, or 0. */
 static int
 message_error(const struct nlmsghdr *h)
@@ -145,7 +154,7 @@ message_error(const struct nlmsghdr *h)
 	/* struct nlmsgerr begins with the number too */
 	if (mnl_nlmsg_get_payload_len(h) < sizeof(*error))
 		return (h->nlmsg_type == NLMSG_ERROR ? EPROTO : 0);
-	return (*error < 0 ? -*error : 0);
+	return (netlink_errno(*error));
 }
 
 static void

@@ -34,6 +34,8 @@ int		 netlink_talk_after(struct netlink *n, struct nlmsghdr *first,
 int		 netlink_talk_many(struct netlink *nl, struct nlmsghdr *const *h,
 		    size_t n, int *error);
 #define NETLINK_MANY	64	/* n at most */
+/* A kernel's error, -errno or none, as errno or 0; EPROTO: it cannot be one. */
+int		 netlink_errno(int error);
 /* Dump request; cb for each answer, repeated on NLM_F_DUMP_INTR. */
 int		 netlink_dump(struct netlink *n, struct nlmsghdr *h,
 		    mnl_cb_t cb, void *arg);

@@ -43,6 +43,7 @@
 #include <string.h>
 
 #include "../../common/monotime.h"
+#include "../../common/os/netlink.h"
 #include "statetbl.h"
 
 #define RCVBUF_EVENTS	(128 * 1024 * 1024)
@@ -765,7 +766,7 @@ get_error(const struct nlmsghdr *h, size_t len)
 	if (len < NLMSG_HDRLEN + sizeof(error))
 		return (EPROTO);
 	memcpy(&error, (const uint8_t *)h + NLMSG_HDRLEN, sizeof(error));
-	return (error < 0 ? -error : 0);
+	return (netlink_errno(error));
 }
 
 /* -- sockets -- */

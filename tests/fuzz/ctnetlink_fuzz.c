@@ -201,7 +201,7 @@ static uint8_t *
 put_error(uint8_t *p, uint16_t type, int error)
 {
 	const struct nlmsghdr	 h = { .nlmsg_type = type };
-	const int		 err = -error;
+	const int		 err = error == INT_MIN ? error : -error;
 
 	memcpy(p, &h, sizeof(h));
 	memcpy(p + sizeof(h), &err, sizeof(err));
@@ -209,7 +209,7 @@ put_error(uint8_t *p, uint16_t type, int error)
 }
 
 /*
- * 0	an error: which
+ * 0	an error, or nonsense: which
  * 1	the end of a dump: error
  * 2	an entry: flow, condition
  * 3	the same, gone
@@ -221,7 +221,7 @@ static uint8_t *
 make_message(uint8_t *msg, uint8_t what)
 {
 	static const int	 errors[] = { 0, EEXIST, ENOENT, ETIME, EBUSY,
-	    ENOMEM, ENOSPC, EOPNOTSUPP };
+	    ENOMEM, ENOSPC, INT_MIN };	/* no error number */
 	uint16_t		 flags = what % 8 == 4 ? NLM_F_CREATE : 0;
 	struct flow		 f;
 	uint8_t			*p, n, v;
@@ -318,7 +318,7 @@ told_result(const struct statetbl_result *r, void *arg)
 {
 	(void)arg;
 	assert(r->error > STATETBL_OK && r->error < STATETBL_ERROR_MAX);
-	assert(r->type < STATETBL_OP_MAX);
+	assert(r->type < STATETBL_OP_MAX && r->err > 0);
 	assert(r->error != STATETBL_CLASH || flow_check(&r->other, true) ==
 	    NULL);
 	results++;

@@ -359,13 +359,14 @@ static void
 requests(struct rbuf *in, uint8_t what)
 {
 	struct nlmsghdr	 h[4] = { { .nlmsg_len = sizeof(h[0]) } }, *many[4];
+	static const uint32_t	 last[] = { 1, 1, 4, 2 };
 	struct netlink	*n = netlink_open(NETLINK_ROUTE, 0);
 	int		 error[4];
 	size_t		 i;
 
 	assert(n != NULL);
-	/* the number that the first request will have */
-	asked = what % 4 == 3 ? 2 : 1;
+	/* the number that the last request of the first round will have */
+	asked = last[what % 4];
 	while (rbuf_left(in) > 0 && queue.n < QUEUE)
 		datagram(in, rbuf_u8(in));
 	for (i = 0; i < 4; i++) {

@@ -10,6 +10,7 @@
 #	make bench		figures, beside keepalived and ucarp
 #	make lint		cppcheck, mandoc, shellcheck
 #	make fuzz SECONDS=n	libFuzzer targets
+#	make sim YEARS=n	both daemons' cores, for cluster-years with faults
 #	make install		PREFIX, DESTDIR
 
 OS!=		uname -s
@@ -121,7 +122,7 @@ SYNC_TESTS=	tests/unit/flow_test.us tests/unit/statedb_test.us \
 		tests/unit/hold_test.us \
 		tests/unit/strangers_test.us \
 		tests/unit/carplink_test.us tests/unit/syncdev_test.us \
-		tests/sim/syncsim_test.us
+		tests/sim/syncsim_test.us tests/sim/cluster_test.us
 SYNC_REPLAYS=	tests/fuzz/pfsync_fuzz.rs tests/fuzz/native_fuzz.rs \
 		tests/fuzz/sync_config_fuzz.rs tests/fuzz/pfdial_fuzz.rs \
 		tests/fuzz/repl_fuzz.rs tests/fuzz/ctnetlink_fuzz.rs
@@ -226,6 +227,16 @@ tests/fuzz/import_fuzz.fz: tests/fuzz/import_fuzz.c ${IMPORT_OBJS}
 
 tests/sim/syncsim_test.us: tests/sim/replsim.c
 
+tests/sim/sim.o: tests/sim/sim.h carpd/bpf/steer_map.h
+
+# both daemons' cores
+tests/sim/cluster_test.us: tests/sim/cluster_test.c tests/sim/replsim.c \
+		tests/sim/sim.o carpd/vhost.o carpd/demote.o
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/sim/cluster_test.c \
+	    tests/sim/sim.o carpd/vhost.o carpd/demote.o \
+	    pfsyncd/libpfsyncd.a common/libcommon.a ${TEST_LIBS} \
+	    ${PFSYNCD_LIBS} ${COMMON_LIBS}
+
 tests/sim/sim_test.ut: tests/sim/sim.c tests/sim/sim.h carpd/bpf/steer_map.h
 
 tests/unit/tokens_test.ut: tests/unit/tokens_test.c carpctl/tokens.o
@@ -283,6 +294,7 @@ tests/lab/stream: tests/lab/stream.c
 TESTS=		${UNIT_TESTS} ${SIM_TESTS} ${FUZZ_REPLAYS} ${SYNC_TESTS} \
 		${SYNC_REPLAYS}
 SECONDS?=	10
+YEARS?=		10
 
 deps:
 	@sh mk/install-deps.sh
@@ -301,7 +313,7 @@ check: deps
 
 check-long: deps
 	@${MAKE} -s test-programs
-	@CHECK_LONG=1 SIM_SEEDS=100000 sh tests/run.sh ${TESTS}
+	@CHECK_LONG=1 SIM_SEEDS=100000 CLUSTER_YEARS=100 sh tests/run.sh ${TESTS}
 
 demo: deps
 	@${MAKE} -s all ${TEST_TOOLS}
@@ -318,6 +330,10 @@ bench:
 
 fuzz:
 	@sh tests/fuzz/run.sh ${SECONDS}
+
+sim:
+	@${MAKE} -s tests/sim/cluster_test.us
+	@CLUSTER_YEARS=${YEARS} tests/sim/cluster_test.us
 
 lint:
 	@sh tests/lint.sh
@@ -365,10 +381,10 @@ clean:
 	    pfsyncd/libpfsyncd.a \
 	    carpd/carpd.o carpd/parse.c ${BPF_OBJS} common/libcommon.a \
 	    carpd/libcarpd.a ${TESTS} ${TEST_TOOLS} tests/fuzz/replay.o \
-	    tests/shell/fake.o tests/lab/hostile.o .depend
+	    tests/shell/fake.o tests/lab/hostile.o tests/sim/sim.o .depend
 	find . -name '*.d' -type f -exec rm -f {} +
 
 .PHONY: all clean deps test-programs check-unit check check-long demo demo-active bench \
-	fuzz lint install uninstall
+	fuzz sim lint install uninstall
 
 -include .depend

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../pfsyncd/msgs.h"
 #include "../../pfsyncd/repl.h"
 
 #define NODES		3
@@ -30,6 +29,12 @@
 #define SEC		MONOTIME_SEC
 
 static unsigned long done_packets, done_flows, done_claims, done_repairs;
+
+/* Check writes a line of each of its own assertions: not in what runs often. */
+#define must(cond)	do {						\
+	if (!(cond))							\
+		ck_abort_msg("%s", #cond);				\
+} while (0)
 
 /* Where packets of flow i pass; -1: nowhere. */
 static int	 place(uint32_t i);
@@ -104,6 +109,7 @@ static struct {
 	size_t		 nwire;
 	struct wish	 wish[FLOWS];
 	bool		 cut[NODES];	/* its cable */
+	bool		 silent[NODES];	/* what passes there is lost */
 	int64_t		 cut_at[NODES];
 	unsigned int	 loss, dup, jitter;	/* percent, percent, ms */
 	uint64_t	 rnd;
@@ -279,7 +285,7 @@ answer_dump(struct simnode *s, struct kent *k, uint32_t dump)
 	e.f = k->f;
 	e.ctid = k->used ? k->ctid : 0;
 	e.f.timeout = k->used ? (uint32_t)((k->deadline - w.now) / SEC) : 0;
-	ck_assert_int_eq(statedb_reserve(s->db), 0);
+	must(statedb_reserve(s->db) == 0);
 	repl_event(s->r, &e, now());
 }
 
@@ -347,7 +353,7 @@ hook_noted(uint32_t i, bool gone, void *arg)
 	struct simnode *s = owner(arg);
 	struct statedb_entry *e = statedb_at(s->db, i);
 
-	ck_assert_uint_lt(i, 2 * FLOWS);
+	must(i < 2 * FLOWS);
 	s->hint[i].h = gone ? 0 : e->h;
 	s->hint[i].hint.carrier = repl_node_id(s->r, e->carrier);
 	s->hint[i].hint.value = repl_value(&e->f);
@@ -369,7 +375,7 @@ hook_booted(uint32_t node, uint32_t boot, void *arg)
 {
 	int i = node_of(node);
 
-	ck_assert_int_lt(i, w.n);
+	must(i < w.n);
 	owner(arg)->boots[i] = boot;
 }
 
@@ -441,9 +447,13 @@ static void
 stop(int i)
 {
 	struct simnode *s = &w.node[i];
+	struct repl_status st;
 
 	if (!s->running)
 		return;
+	repl_status(s->r, &st, now());
+	done_claims += st.claims;
+	done_repairs += st.repaired_put + st.repaired_del;
 	repl_free(s->r);
 	statedb_free(s->db);
 	s->running = false;
@@ -473,6 +483,12 @@ send_to(int to, const struct packet *p, int64_t delay)
 	q->at = w.now + delay;
 }
 
+static bool
+severed(int i)
+{
+	return (w.cut[i] || w.silent[i]);
+}
+
 static int64_t
 delay(void)
 {
@@ -494,13 +510,13 @@ transmit(int from)
 		p.len = repl_packet(s->r, &b, s->seq + 1, now());
 		if (p.len == 0)
 			return;
-		ck_assert(wbuf_ok(&b));
+		must(wbuf_ok(&b));
 		p.node = s->id;
 		p.epoch = s->epoch;
 		p.seq = ++s->seq;
 		done_packets++;
 		for (i = 0; i < w.n; i++) {
-			if (i == from || w.cut[i] || w.cut[from])
+			if (i == from || severed(i) || severed(from))
 				continue;
 			if (below(100) >= w.loss)
 				send_to(i, &p, delay());
@@ -520,12 +536,11 @@ receive(int i, struct packet *p)
 	if (!w.node[i].running)
 		return;
 	/* the trailer's room: native_parse wants to see it behind the TLVs */
-	ck_assert(native_parse(p->data, p->len, &r.hdr, &r.tlv, &r.tlvlen,
-	    &off));
+	must(native_parse(p->data, p->len, &r.hdr, &r.tlv, &r.tlvlen, &off));
 	r.node = p->node;
 	r.epoch = p->epoch;
 	r.seq = p->seq;
-	ck_assert_int_eq(statedb_reserve(w.node[i].db) == -1, 0);
+	must(statedb_reserve(w.node[i].db) == 0);
 	(void)repl_rx(w.node[i].r, &r, now());
 }
 
@@ -589,10 +604,11 @@ lose(uint32_t i)
 {
 	struct wish *f = &w.wish[i];
 
-	if (f->known)
+	if (f->known) {
 		explain(w.seed, "died", w.master, i);
-	ck_assert_msg(!f->known, "seed %llu: flow %u died, which every node "
-	    "knew", (unsigned long long)w.seed, i);
+		ck_abort_msg("seed %llu: flow %u died, which every node knew",
+		    (unsigned long long)w.seed, i);
+	}
 	f->alive = false;
 	f->settled = w.now;
 	w.lost++;
@@ -697,7 +713,7 @@ step_time(int64_t step)
 			continue;
 		}
 		memcpy(&now_due, q, len);
-		if (!w.cut[now_due.to])
+		if (!severed(now_due.to))
 			receive(now_due.to, &now_due);
 	}
 	w.nwire = kept;
@@ -741,12 +757,23 @@ explain(uint64_t seed, const char *what, int i, uint32_t k)
 	}
 }
 
+/* What is wrong with flow k in the table of i; NULL: it is as the MASTER's. */
+static const char *
+differs(int i, uint32_t k)
+{
+	const struct kent *a = &w.node[w.master].k[k], *b = &w.node[i].k[k];
+
+	if (w.wish[k].alive && !b->used)
+		return ("missing");
+	if (a->used != b->used)
+		return ("stale");
+	return (a->used && !flow_equal(&a->f, &b->f) ? "different" : NULL);
+}
+
 /* All tables are the same and what lives is in them. */
 static void
 judge(uint64_t seed)
 {
-	const struct simnode *m = &w.node[w.master];
-	struct repl_status st;
 	unsigned int bad = 0;
 	const char *why;
 	uint32_t k;
@@ -756,23 +783,11 @@ judge(uint64_t seed)
 		why = repl_check(w.node[i].r);
 		ck_assert_msg(why == NULL, "seed %llu node %d: %s",
 		    (unsigned long long)seed, i, why == NULL ? "" : why);
-		for (k = 0; k < FLOWS && bad < 5; k++) {
-			const struct kent *a = &m->k[k], *b = &w.node[i].k[k];
-
-			if (w.wish[k].alive && !b->used) {
-				explain(seed, "missing", i, k);
-				bad++;
-			} else if (a->used != b->used) {
-				explain(seed, "stale", i, k);
-				bad++;
-			} else if (a->used && !flow_equal(&a->f, &b->f)) {
-				explain(seed, "different", i, k);
+		for (k = 0; k < FLOWS && bad < 5; k++)
+			if ((why = differs(i, k)) != NULL) {
+				explain(seed, why, i, k);
 				bad++;
 			}
-		}
-		repl_status(w.node[i].r, &st, now());
-		done_claims += st.claims;
-		done_repairs += st.repaired_put + st.repaired_del;
 	}
 	ck_assert_msg(bad == 0, "seed %llu: tables differ",
 	    (unsigned long long)seed);

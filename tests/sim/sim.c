@@ -431,6 +431,16 @@ ledger(struct sim *s, int n, const char *owner, const char *reason,
 	demoted(s, n);
 }
 
+/* ledger_startup() of carpd/ledger.c */
+static void
+startup_over(struct sim *s, int n)
+{
+	const struct sim_node *node = &s->node[n];
+
+	if (node->ready && (s->c.sync_wait == 0 || node->synced))
+		ledger(s, n, "carpd", "startup", 0, 0);
+}
+
 /* Of the carpdev, and of the interface, of a wire. */
 static const char *
 dev_name(const struct sim *s, int w)
@@ -997,7 +1007,8 @@ sim_start(struct sim *s, int n)
 	for (w = 0; w < s->c.wires; w++)
 		start_vhost(s, n, w);
 	demote_init(&node->ledger, node->entries, SIM_LEDGER);
-	ledger(s, n, "carpd", "startup", DEMOTE_STARTUP, 0);
+	node->ready = node->synced = false;
+	ledger(s, n, "carpd", "startup", DEMOTE_STARTUP, s->c.sync_wait);
 	topology(s);
 	for (w = 0; w < s->c.wires; w++) {
 		node->link[w] = node->carrier[w];
@@ -1066,6 +1077,23 @@ sim_demote(struct sim *s, int n, int amount)
 		return;
 	sim_faults[amount == 0 ? SIM_PROMOTE : SIM_DEMOTE]++;
 	ledger(s, n, "operator", "carpctl", amount, 0);
+}
+
+void
+sim_hold(struct sim *s, int n, const char *reason, int amount,
+    int64_t lifetime)
+{
+	if (awake(s, n))
+		ledger(s, n, "pfsyncd", reason, amount, lifetime);
+}
+
+void
+sim_synced(struct sim *s, int n)
+{
+	if (!awake(s, n))
+		return;
+	s->node[n].synced = true;
+	startup_over(s, n);
 }
 
 void
@@ -1317,7 +1345,8 @@ deliver_inside(struct sim *s, const struct sim_event *e)
 		expire(s, e->node);
 		break;
 	case SIM_EV_READY:
-		ledger(s, e->node, "carpd", "startup", 0, 0);
+		node->ready = true;
+		startup_over(s, e->node);
 		break;
 	case SIM_EV_EXIT:
 		die(s, e->node, SIM_DEAD);
@@ -1439,6 +1468,24 @@ bool
 sim_takes(const struct sim *s, int n, int w)
 {
 	return (slot_state(s, n, w) != STEER_OFF);
+}
+
+unsigned int
+sim_masters(const struct sim *s, int n)
+{
+	unsigned int masters = 0;
+	int w;
+
+	for (w = 0; w < s->c.wires; w++)
+		masters += s->node[n].life == SIM_ALIVE &&
+		    s->node[n].vh[w].v.state == VHOST_MASTER;
+	return (masters);
+}
+
+int
+sim_demotion(const struct sim *s, int n)
+{
+	return (demotion(s, n));
 }
 
 int

@@ -61,6 +61,7 @@ struct sim_conf {
 	int		 loss, dup, reorder;	/* of 1000 frames */
 	int64_t		 late;		/* timers fire up to this late */
 	int64_t		 startup;	/* ready after */
+	int64_t		 sync_wait;	/* and synced, or after this; 0: no */
 	int64_t		 snderr_time;
 };
 
@@ -109,6 +110,7 @@ enum sim_life { SIM_OFF, SIM_DEAD, SIM_ALIVE };	/* power, process */
 struct sim_node {
 	enum sim_life	 life;
 	bool		 frozen, snderr;
+	bool		 ready, synced;	/* as startup and sync_wait want */
 	bool		 carrier[SIM_WIRES];	/* the cable */
 	bool		 link[SIM_WIRES];	/* what the engine knows */
 	uint64_t	 epoch, seq;
@@ -176,6 +178,10 @@ void		 sim_link(struct sim *s, int n, int w, bool up);
 void		 sim_snderr(struct sim *s, int n, bool on);
 void		 sim_demote(struct sim *s, int n, int amount);
 void		 sim_force(struct sim *s, int n, int w, enum vhost_state to);
+/* As pfsyncd does: an entry of its in the ledger, 0: none; all is in step. */
+void		 sim_hold(struct sim *s, int n, const char *reason, int amount,
+		    int64_t lifetime);
+void		 sim_synced(struct sim *s, int n);
 void		 sim_enable(struct sim *s, int n, int w, bool on);
 void		 sim_advskew(struct sim *s, int n, int w, uint8_t advskew);
 /* To the wire: not heard from one by another; groups; all well again. */
@@ -196,6 +202,9 @@ void		 sim_quiet(struct sim *s);
 void		 sim_still(struct sim *s, int64_t ns);
 /* Does the kernel of n take frames for the virtual MAC of w? */
 bool		 sim_takes(const struct sim *s, int n, int w);
+/* Of how many wires n is MASTER; what the ledger of n says. */
+unsigned int	 sim_masters(const struct sim *s, int n);
+int		 sim_demotion(const struct sim *s, int n);
 /* The only MASTER among the living of wire w; -1: none or several. */
 int		 sim_master(const struct sim *s, int w);
 

@@ -83,9 +83,11 @@ def kernel(lab):
             for line in snapshot(lab, ["fw1"])}
 
 
-# What the kernel may say at any time: of neighbours, of the host's addresses.
+# What may be said at any time: of neighbours, of the host's addresses, and that
+# it was more than ip(8) could read.
 ALWAYS = re.compile(r"\b(REACHABLE|STALE|DELAY|PROBE|INCOMPLETE|FAILED|NOARP)\b"
-                    r"|::200\b|fe80::|ff00::|\.200\b|203\.0\.113\.1\b")
+                    r"|::200\b|fe80::|ff00::|\.200\b|203\.0\.113\.1\b"
+                    r"|netlink receive error")
 
 
 class Monitor:

@@ -19,6 +19,9 @@ rest        CPU per advertisement sent (MASTER) or heard (BACKUP), RSS and PSS
             of each process.
 forward steer
             Packets a second, by one firewall or shared: forward_bench.py.
+flood       CPU of carpd's engines for each of half a million advertisements that
+            are none, 100000 in a second or as many as this machine can, and how
+            late the MASTER's own were meanwhile.
 silent many lateness
             fast timers and many vhids: timer_bench.py.
 kernel rate steady real bulk cut overrun takeover memory
@@ -40,6 +43,7 @@ import forward_bench  # noqa: E402
 import sync_bench  # noqa: E402
 import timer_bench  # noqa: E402
 from advert import parse  # noqa: E402
+from badadvert import FLOOD, write_frames  # noqa: E402
 from lab import (PASS, VIP_LAN, VIP_WAN, Capture, Daemon, Lab,  # noqa: E402
                  Stream, Timeout, children, config, now_ns, wait_for)
 
@@ -322,12 +326,33 @@ def rest(kind):
                     for p in node.pids()])
 
 
+def flood(rate=100000, n=500000):
+    """Mickey and Minnie hear nothing but lies, and each other."""
+    with Lab("bench") as lab:
+        c = Cluster(lab, Carpd)
+        c.settle()
+        daemons = (("MASTER", c.first.d), ("BACKUP", c.second.d))
+        frames = write_frames(lab)
+        before = {role: cpu_ns(d.engine) for role, d in daemons}
+        start = now_ns()
+        done = json.loads(lab.run("client", FLOOD, "eth0", str(rate), str(n),
+                                  frames, timeout=600))
+        for role, d in daemons:
+            spent = cpu_ns(d.engine) - before[role]
+            out(bench="flood", role=role, adverts=done["sent"],
+                per_second=round(done["sent"] * 1000 / done["ms"]),
+                cpu_us_per_advert=spent / 1e3 / done["sent"],
+                core=spent / 1e6 / done["ms"],
+                transitions=len(d.transitions(start)),
+                own_late_us=d.counters()["adlate-max-us"])
+
+
 def main(argv):
     if os.geteuid() != 0:
         print("bench: needs root, for network namespaces", file=sys.stderr)
         return 1
     runs = int(argv[1]) if len(argv) > 1 else 3
-    parts = argv[2:] or ["outage", "promotion", "rest",
+    parts = argv[2:] or ["outage", "promotion", "rest", "flood",
                          *forward_bench.PARTS, *timer_bench.PARTS,
                          *sync_bench.PARTS]
     Lab.sweep("bench")
@@ -346,6 +371,8 @@ def main(argv):
     if "promotion" in parts:
         promotions(max(runs, 5))
     forward_bench.main(parts, runs, out)
+    if "flood" in parts:
+        flood()
     timer_bench.main(parts, runs, out)
     if set(parts) & set(sync_bench.PARTS):
         sync_bench.main(parts, runs)

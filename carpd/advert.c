@@ -114,16 +114,50 @@ make_msgs(struct advert_vhost *v, const struct ipaddr *addrs, size_t naddrs)
 	return (ok);
 }
 
+/* What signs trailers. */
+static struct hmac *
+trailer_hmac(const void *pass, size_t passlen)
+{
+	uint8_t		 key[HMAC_SHA256_LEN];
+	struct hmac	*h;
+
+	trailer_derive(TRAILER_CARP, pass, passlen, key);
+	h = hmac_new(HMAC_ALG_SHA256, key, sizeof(key));
+	hmac_wipe(key, sizeof(key));
+	return (h);
+}
+
 /* The key of the digest is the pass, zero filled; HMAC fills it as well. */
 static void
 make_keys(struct advert_vhost *v, const void *pass, size_t passlen)
 {
-	uint8_t	 key[HMAC_SHA256_LEN];
-
 	v->sha1 = hmac_new(HMAC_ALG_SHA1, pass, passlen);
-	trailer_derive(TRAILER_CARP, pass, passlen, key);
-	v->sha256 = hmac_new(HMAC_ALG_SHA256, key, sizeof(key));
-	hmac_wipe(key, sizeof(key));
+	v->sha256 = trailer_hmac(pass, passlen);
+}
+
+/* The second half of a cookie, from its first. */
+static void
+mark_cookie(struct hmac *h, uint8_t cookie[CARP_COUNTER_LEN])
+{
+	static const char	 use[] = "carpd-cookie-v1";
+	const size_t		 half = CARP_COUNTER_LEN / 2;
+	uint8_t			 mac[HMAC_SHA256_LEN];
+
+	hmac_start(h);
+	hmac_update(h, use, sizeof(use));
+	hmac_update(h, cookie, half);
+	hmac_final(h, mac);
+	memcpy(cookie + half, mac, CARP_COUNTER_LEN - half);
+}
+
+void
+advert_cookie(const void *pass, size_t passlen,
+    uint8_t cookie[CARP_COUNTER_LEN])
+{
+	struct hmac	*h = trailer_hmac(pass, passlen);
+
+	mark_cookie(h, cookie);
+	hmac_free(h);
 }
 
 /* Every node of a vhost comes to the same id: all its addresses, sorted. */
@@ -540,19 +574,20 @@ judge_trailer(struct advert_vhost *v, const struct frame_ip *f, monotime_t now,
 }
 
 /*
- * A recording of one of our nodes, its trailer cut off so that it looks like
- * any CARP: timers and age would be whatever the sender likes.
+ * A recording of a carpd, its trailer cut off so that it looks like any CARP:
+ * timers and age would be whatever the sender likes.
  */
 static bool
-trailer_cut_off(const struct advert_vhost *v, const struct carp_header *h)
+trailer_cut_off(struct advert_vhost *v, const struct frame_ip *f,
+    const struct carp_header *h)
 {
-	const struct advert_peer	*p;
+	uint8_t	 cookie[CARP_COUNTER_LEN];
 
-	for (p = v->peers; p < v->peers + ADVERT_PEERS_MAX; p++)
-		if (p->node != 0 && hmac_equal(p->cookie, h->counter,
-		    sizeof(p->cookie)))
-			return (true);
-	return (false);
+	if (advert_has_trailer(f))
+		return (false);
+	memcpy(cookie, h->counter, sizeof(cookie));
+	mark_cookie(v->sha256, cookie);
+	return (hmac_equal(cookie, h->counter, sizeof(cookie)));
 }
 
 static void
@@ -591,11 +626,8 @@ advert_verify(struct advert_vhost *v, const struct frame_ip *f,
 		return (ADVERT_DROP_LOOP);
 	if ((drop = judge_trailer(v, f, now, dead, in)) != ADVERT_ACCEPT)
 		return (drop);
-	if (!in->ours && trailer_cut_off(v, h))
+	if (trailer_cut_off(v, f, h))
 		return (ADVERT_DROP_TRAILER);
-	if (in->ours)
-		memcpy(find_peer(v, in->node)->cookie, h->counter,
-		    sizeof(h->counter));
 	remember_digest(v, h, in->variant);
 	return (ADVERT_ACCEPT);
 }

@@ -84,7 +84,6 @@ struct advert_peer {
 	uint64_t	 epoch;
 	uint64_t	 seq[2];	/* last of IPv4, IPv6 */
 	monotime_t	 heard;
-	uint8_t		 cookie[CARP_COUNTER_LEN];	/* never bare */
 };
 
 /* What one vhid needs to build and judge; owned by the engine. */
@@ -105,6 +104,12 @@ struct advert_vhost {
 	struct advert_peer peers[ADVERT_PEERS_MAX];
 };
 
+/*
+ * Make a cookie of 8 random bytes: the last four become a mark by which who
+ * has the pass knows a carpd, none of whose advertisements is without trailer.
+ */
+void		 advert_cookie(const void *pass, size_t passlen,
+		    uint8_t cookie[CARP_COUNTER_LEN]);
 /*
  * Prepare for vhid with these addresses (any order, duplicates allowed) and
  * pass (passlen bytes, at most 20, zero filled); cookie is 8 random bytes,
@@ -179,10 +184,10 @@ uint8_t		 advert_vhid(const struct frame_ip *f,
 		    const struct carp_header *h);
 /*
  * Steps 8 to 10 against v: version, digest (both variants, constant time),
- * own cookie, then the trailer: wrong is a drop, absent is fine unless the
- * cookie is that of a node whose trailers verified, and within one epoch the
- * sequence must grow.  A lower epoch of a node is accepted only when it has
- * been silent for `dead` nanoseconds.
+ * own cookie, then the trailer: wrong is a drop, absent is fine unless it is
+ * the cookie of a carpd, and within one epoch the sequence must grow.  A lower
+ * epoch of a node is accepted only when it has been silent for `dead`
+ * nanoseconds.
  */
 enum advert_drop advert_verify(struct advert_vhost *v,
 		    const struct frame_ip *f, const struct carp_header *h,

@@ -765,6 +765,7 @@ node_new(struct vif *f, const struct config_vhid *cv)
 	node_variant(n);
 	hmac_random(cookie, sizeof(cookie));
 	cookie[0] |= 1;		/* never zero */
+	advert_cookie(f->c.pass, f->c.passlen, cookie);
 	n->av_set = advert_vhost_init(&n->av, cv->vhid, f->c.pass,
 	    f->c.passlen, f->c.addrs, f->c.naddrs, cookie);
 	if (!n->av_set)

@@ -401,6 +401,19 @@ moved_on(const struct repl *r, const struct statedb_entry *e,
 	    memcmp(&f->reply, &e->f.reply, sizeof(f->reply)) != 0);
 }
 
+/*
+ * Where packets of a connection pass here and there, what the kernel was told a
+ * moment ago may have come after this event and undone it.
+ */
+static void
+reassert(struct repl *r, uint32_t i, monotime_t now)
+{
+	struct statedb_entry *e = repl_at(r, i);
+
+	if (r->balanced && e->f.proto == IPPROTO_TCP && just_told(r, e, now))
+		repl_push_op(r, i, OP_SET);
+}
+
 static void
 event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
     const struct flow *f, monotime_t now)
@@ -430,8 +443,11 @@ event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 		}
 		(void)entry_update(r, e, f, now);
 		e->ctid = ev->ctid;
+		if (ev->type == STATETBL_NEW)	/* the tuple is used anew */
+			e->life = (uint8_t)((e->life + 1) & 63);
 		repl_traffic(r, e, ev->type == STATETBL_DUMP);
 		repl_claim(r, i, now);
+		reassert(r, i, now);
 		return;
 	}
 	repl_missing(r, e, false);
@@ -453,9 +469,10 @@ event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 	if (e->flags & F_YOUNG) {
 		if (e->f.status & FLOW_SEEN_REPLY)
 			grow_up(r, i, now);
-	} else if (changed || anew)
+	} else if (changed || anew) {
 		repl_dirty(r, i, now);
-	else
+		reassert(r, i, now);
+	} else
 		refresh(r, i, traffic, now);
 }
 

@@ -72,8 +72,25 @@ newer(const struct repl *r, const struct statedb_entry *e, uint64_t stamp,
 }
 
 /*
- * Two nodes have carried it while they did not hear each other.  Traffic goes
- * to a MASTER; and what had replies is further than what had none.
+ * Both nodes see a part of the packets, and so the same connection at different
+ * states at the same time: it is where the further one is.  A tuple is used
+ * anew, with a SYN, only after TIME_WAIT or CLOSE.
+ */
+static bool
+behind(const struct statedb_entry *e, const struct native_flow *nf)
+{
+	bool over = e->f.tcp_state >= FLOW_TCP_TIME_WAIT;
+
+	return (e->f.proto == IPPROTO_TCP &&
+	    nf->tcp_state < e->f.tcp_state &&
+	    e->f.tcp_state <= FLOW_TCP_CLOSE &&
+	    !(over && nf->tcp_state < FLOW_TCP_ESTABLISHED));
+}
+
+/*
+ * Two nodes have carried it while they did not hear each other, or do so all
+ * the time.  Traffic goes to a MASTER; and what had replies is further than
+ * what had none.
  */
 static bool
 keep_ours(const struct repl *r, const struct statedb_entry *e, int node,
@@ -82,10 +99,15 @@ keep_ours(const struct repl *r, const struct statedb_entry *e, int node,
 	if (e->carrier != SELF || e->flags & (F_GONE | F_YOUNG) ||
 	    !(e->flags & F_CARRIED))
 		return (false);
-	if (r->masters > 0 && !r->nodes[node].master)
+	if (r->masters == 0)
+		return (false);
+	if (!r->nodes[node].master)
 		return (true);
-	return (r->masters > 0 && e->f.status & FLOW_SEEN_REPLY &&
-	    !nf->seen_reply);
+	if (r->balanced && e->life != nf->life)
+		return (false);
+	if (r->balanced && behind(e, nf))
+		return (true);
+	return (e->f.status & FLOW_SEEN_REPLY && !nf->seen_reply);
 }
 
 static void

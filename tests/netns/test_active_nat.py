@@ -162,7 +162,8 @@ class Nated(Flock):
                         [k == 0, k == 1], (pair, want, counts)
 
     def judge_tables(self):
-        """Each has its own ports, and what the other one made is liberal."""
+        """Each has its own ports, and what the other one made is liberal; and
+        both know that all of it is over."""
         rx = re.compile(r"proto 6 .* reply .* > %s:(\d+) .*flags (\w+)/(\w+)" %
                         re.escape(VIP_WAN))
         for i, host in enumerate(self.hosts):
@@ -174,6 +175,10 @@ class Nated(Flock):
             assert others and len(others) < len(flows)
             assert all(f[0] in ports(i) for f in flows if f not in others)
             assert all(f[1] & f[2] & LIBERAL for f in others), others
+            wait_for(lambda: not [e for e in entries(self.lab, host) if
+                                  "ESTABLISHED" in e], 20,
+                     lambda: "no connection in the table of %s:\n%s" % (
+                         host, "\n".join(entries(self.lab, host))))
         for s in self.syncs:
             assert s.counters().get("clashes", 0) == 0
 

@@ -403,8 +403,10 @@ tell_carp(int i)
 	unsigned int masters = 0;
 	bool there = carpd_says(i, &masters);
 
-	if (s->running)
-		repl_carp(s->r, there ? masters : 0, there, now());
+	if (!s->running)
+		return;
+	repl_carp(s->r, there ? masters : 0, there, now());
+	repl_balanced(s->r, w.seed % 4 == 0);
 }
 
 static void

@@ -132,6 +132,14 @@ mutants() {
 	    "$(at repl_hasty 's/r->balanced \&\&/false \&\&/')"
 	mutant unit balanced-strict repl_kernel \
 	    "$(at fill_op 's/r->balanced \&\&/false \&\&/')"
+	mutant unit balanced-undone repl_kernel \
+	    "$(at reassert 's/repl_push_op(r, i, OP_SET);/;/')"
+	mutant unit balanced-back repl_rx \
+	    "$(at keep_ours 's/behind(e, nf)/false/')"
+	mutant unit balanced-never-anew repl_rx \
+	    "$(at behind 's/!(over/!(false/')"
+	mutant unit balanced-life repl_rx \
+	    "$(at keep_ours 's/e->life != nf->life/false/')"
 	mutant unit balanced-half repl \
 	    "$(at repl_balanced 's/repl_carried_all(r);//')"
 	mutant unit young-forgotten repl \

@@ -810,6 +810,113 @@ START_TEST(balanced_liberal)
 }
 END_TEST
 
+/* The peer says now that f is at that state, with that life. */
+static void
+tell_state(struct flow *f, uint8_t state, uint8_t life)
+{
+	static uint64_t later = STAMP + 10 * 1000000;
+
+	f->tcp_state = state;
+	later += 1000000;
+	tell(&peer, f, later, life);
+}
+
+/* Each sees its half: what is further counts, until the tuple is used anew. */
+START_TEST(balanced_further)
+{
+	static const struct {
+		uint8_t ours, theirs, life;
+		bool keep;
+	} tab[] = {
+		{ FLOW_TCP_ESTABLISHED, FLOW_TCP_SYN_RECV, 0, true },
+		{ FLOW_TCP_ESTABLISHED, FLOW_TCP_SYN_SENT, 0, true },
+		{ FLOW_TCP_ESTABLISHED, FLOW_TCP_ESTABLISHED, 0, false },
+		{ FLOW_TCP_ESTABLISHED, FLOW_TCP_FIN_WAIT, 0, false },
+		{ FLOW_TCP_LAST_ACK, FLOW_TCP_CLOSE_WAIT, 0, true },
+		{ FLOW_TCP_TIME_WAIT, FLOW_TCP_ESTABLISHED, 0, true },
+		{ FLOW_TCP_TIME_WAIT, FLOW_TCP_SYN_RECV, 0, false },
+		{ FLOW_TCP_CLOSE, FLOW_TCP_SYN_SENT, 0, false },
+		{ FLOW_TCP_ESTABLISHED, FLOW_TCP_SYN_SENT, 1, false },
+	};
+	struct flow f;
+	size_t i;
+	int on;
+
+	meet(&peer, PEER);
+	peer.hdr.flags = NATIVE_F_MASTER;
+	repl_carp(box.r, 1, true, now());
+	for (i = 0; i < sizeof(tab) / sizeof(tab[0]) * 2; i++) {
+		on = i % 2;
+		repl_balanced(box.r, on);
+		f = flow((uint32_t)i);
+		f.tcp_state = tab[i / 2].ours;
+		event(STATETBL_NEW, &f);
+		settle();
+		tell_state(&f, tab[i / 2].theirs, tab[i / 2].life);
+		ck_assert_msg((carrier(&f) == US) == (on && tab[i / 2].keep),
+		    "case %zu, balanced %d", i / 2, on);
+		(void)listen_now();
+		ck_assert_uint_eq(said.nflow, on && tab[i / 2].keep);
+	}
+	/* who is MASTER of nothing gives way */
+	repl_carp(box.r, 0, true, now());
+	f = flow(100);
+	event(STATETBL_NEW, &f);
+	settle();
+	tell_state(&f, FLOW_TCP_SYN_RECV, 0);
+	ck_assert_uint_eq(carrier(&f), PEER);
+}
+END_TEST
+
+/* A tuple of the peer's begins anew in our kernel: it hears that. */
+START_TEST(balanced_anew)
+{
+	struct flow f = flow(1);
+
+	meet(&peer, PEER);
+	repl_balanced(box.r, true);
+	f.tcp_state = FLOW_TCP_TIME_WAIT;
+	tell(&peer, &f, STAMP, 7);
+	settle();
+	f = unreplied(1);
+	event(STATETBL_NEW, &f);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_eq(said.flow[0].life, 8);
+}
+END_TEST
+
+/* What we had our kernel told a moment ago may undo what it has just seen. */
+START_TEST(balanced_reasserts)
+{
+	struct flow f = unreplied(1);
+	int on;
+
+	meet(&peer, PEER);
+	for (on = 0; on < 2; on++) {
+		repl_balanced(box.r, on);
+		f = unreplied((uint32_t)on);
+		tell(&peer, &f, STAMP, 0);
+		settle();
+		f.status = FLOW_SEEN_REPLY;
+		f.tcp_state = FLOW_TCP_SYN_RECV;
+		event(STATETBL_UPDATE, &f);
+		if (!on) {
+			no_op();
+			continue;
+		}
+		one_op(STATETBL_SET, STATETBL_OP_LIBERAL, &f);
+		f.tcp_state = FLOW_TCP_ESTABLISHED;
+		event(STATETBL_UPDATE, &f);
+		one_op(STATETBL_SET, STATETBL_OP_LIBERAL, &f);
+		T += 2 * SEC;
+		f.tcp_state = FLOW_TCP_FIN_WAIT;
+		event(STATETBL_UPDATE, &f);
+		no_op();
+	}
+}
+END_TEST
+
 /* What was there before: once. */
 START_TEST(balanced_begins)
 {
@@ -4314,7 +4421,8 @@ main(void)
 		young_waits, young_first_reply, young_dies, young_bucket,
 		young_ring, young_again,
 		balanced_at_once, balanced_bucket, balanced_liberal,
-		balanced_begins,
+		balanced_begins, balanced_further, balanced_anew,
+		balanced_reasserts,
 		claim_by_event, claim_by_dump, claim_by_difference,
 		dump_sweeps,
 		destroy_replica, destroy_orphan, destroy_own,

@@ -66,7 +66,8 @@ PFSYNCD_SRCS=	pfsyncd/config.c pfsyncd/printconf.c pfsyncd/parse.c \
 		pfsyncd/ends.c pfsyncd/hold.c \
 		pfsyncd/ctmap.c \
 		pfsyncd/pfdial.c pfsyncd/pfdial_rx.c pfsyncd/pfdial_tx.c \
-		pfsyncd/hints.c pfsyncd/strangers.c pfsyncd/engine.c \
+		pfsyncd/hints.c pfsyncd/strangers.c pfsyncd/shares.c \
+		pfsyncd/engine.c \
 		pfsyncd/ctl.c \
 		pfsyncd/table.c pfsyncd/carplink.c pfsyncd/syncdev.c \
 		${PFSYNCD_OS_SRCS}
@@ -120,7 +121,7 @@ SYNC_TESTS=	tests/unit/flow_test.us tests/unit/statedb_test.us \
 		tests/unit/repl_test.us tests/unit/ends_test.us \
 		tests/unit/hints_test.us \
 		tests/unit/hold_test.us \
-		tests/unit/strangers_test.us \
+		tests/unit/strangers_test.us tests/unit/shares_test.us \
 		tests/unit/carplink_test.us tests/unit/syncdev_test.us \
 		tests/sim/syncsim_test.us tests/sim/cluster_test.us
 SYNC_REPLAYS=	tests/fuzz/pfsync_fuzz.rs tests/fuzz/native_fuzz.rs \

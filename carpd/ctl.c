@@ -125,6 +125,9 @@ show_addrs(struct vif *f, struct control_client *cl)
 		(void)strlcpy(a.name, f->c.name, sizeof(a.name));
 		a.addr = f->c.addrs[k];
 		a.plen = f->shown[k].plen;
+		a.balancing = f->c.balancing;
+		a.nodes = (uint8_t)f->nnodes;
+		a.mask = vif_mask(f);
 		reply(cl, IMSG_CTL_ADDR, &a, sizeof(a));
 	}
 }
@@ -937,6 +940,7 @@ static void
 watch_look(struct engine *e, struct watch *w)
 {
 	const struct vif *f;
+	uint32_t mask;
 	size_t i;
 
 	memset(w, 0, sizeof(*w));
@@ -946,6 +950,8 @@ watch_look(struct engine *e, struct watch *w)
 			continue;
 		w->addrs = digest(w->addrs, f->c.addrs,
 		    f->c.naddrs * sizeof(f->c.addrs[0]));
+		mask = vif_mask(f);
+		w->addrs = digest(w->addrs, &mask, sizeof(mask));
 		w->m.vhids += (uint32_t)f->nnodes;
 		if (f->c.balancing != BALANCE_NONE)
 			w->m.balancing += (uint32_t)f->nnodes;

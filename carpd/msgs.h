@@ -216,7 +216,10 @@ struct ctl_addr {
 	char		 name[IF_NAMESIZE];
 	struct ipaddr	 addr;		/* as configured */
 	uint8_t		 plen;		/* as installed; 255: not there */
-	uint8_t		 pad[3];
+	uint8_t		 balancing;	/* enum balance_mode of name */
+	uint8_t		 nodes;		/* its vhids */
+	uint8_t		 pad;
+	uint32_t	 mask;		/* bit i: MASTER of the i'th */
 };
 
 struct ctl_group {

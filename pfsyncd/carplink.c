@@ -26,7 +26,7 @@
 #define CARPLINK_ADDRS	16384	/* more than any configuration has */
 
 struct addr_set {
-	struct ipaddr	*a;
+	struct share	*a;
 	size_t		 n, size;
 };
 
@@ -90,9 +90,10 @@ carpd_gone(struct channel *c, const char *why, void *arg)
 
 /* false: that is more than a carpd would have. */
 static bool
-set_add(struct addr_set *s, const struct ipaddr *a)
+set_add(struct addr_set *s, const struct ctl_addr *m)
 {
-	struct ipaddr *p;
+	const struct ipaddr *a = &m->addr;
+	struct share *p;
 	size_t size;
 
 	if (s->n == s->size) {
@@ -104,18 +105,22 @@ set_add(struct addr_set *s, const struct ipaddr *a)
 		s->a = p;
 		s->size = size;
 	}
-	memset(&s->a[s->n], 0, sizeof(*a));
-	s->a[s->n].af = a->af;
-	s->a[s->n].plen = a->plen;
-	memcpy(s->a[s->n].bytes, a->bytes, ipaddr_len(a->af));
-	s->n++;
+	p = &s->a[s->n++];
+	memset(p, 0, sizeof(*p));
+	p->addr.af = a->af;
+	p->addr.plen = a->plen;
+	memcpy(p->addr.bytes, a->bytes, ipaddr_len(a->af));
+	p->nodes = m->balancing == BALANCE_ARP ? 0 : m->nodes;
+	p->mask = m->mask;
 	return (true);
 }
 
 static int
 by_address(const void *a, const void *b)
 {
-	return (ipaddr_cmp(a, b));
+	const struct share *s = a, *t = b;
+
+	return (ipaddr_cmp(&s->addr, &t->addr));
 }
 
 static void
@@ -152,9 +157,10 @@ on_masters(struct carplink *l, const struct ctl_masters *m)
 static const char *
 on_addr(struct carplink *l, const struct ctl_addr *m)
 {
-	if (m->addr.af != AF_INET && m->addr.af != AF_INET6)
+	if ((m->addr.af != AF_INET && m->addr.af != AF_INET6) ||
+	    m->nodes > BALANCE_NODES)
 		return ("bad address");
-	if (l->in_set && !set_add(&l->set, &m->addr))
+	if (l->in_set && !set_add(&l->set, m))
 		return ("too many addresses");
 	return (NULL);
 }

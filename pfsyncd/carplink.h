@@ -3,10 +3,10 @@
  * SPDX-License-Identifier: ISC
  *
  * The parent's connection to carpd's control socket: who is MASTER here, whether
- * interfaces balance and which addresses are virtual comes in, our entry in carpd's demotion ledger
- * goes out.  A file of its own, because carpd's messages and ours cannot be
- * included in one.  carpd may be absent, come and go: it is looked for once a
- * second, and told again what it has to know.
+ * interfaces balance and which addresses are virtual comes in, our entry in
+ * carpd's demotion ledger goes out.  A file of its own, because carpd's
+ * messages and ours cannot be included in one.  carpd may be absent, come and
+ * go: it is looked for once a second, and told again what it has to know.
  */
 #ifndef PFSYNCD_CARPLINK_H
 #define PFSYNCD_CARPLINK_H
@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "../common/ipaddr.h"
+#include "shares.h"
 
 struct carplink;
 
@@ -26,10 +26,10 @@ struct carplink_cbs {
 	void (*carp)(bool connected, unsigned int masters,
 	    unsigned int balancing, void *arg);
 	/*
-	 * All virtual addresses of carpd's configuration, sorted, when they
-	 * are not those told last.
+	 * All virtual addresses of carpd's configuration, sorted, and who has
+	 * them, when that is not what was told last.
 	 */
-	void (*addrs)(const struct ipaddr *a, size_t n, void *arg);
+	void (*addrs)(const struct share *s, size_t n, void *arg);
 	void		*arg;
 };
 

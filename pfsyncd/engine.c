@@ -88,6 +88,14 @@ hook_exports(const struct flow *f, void *arg)
 	return (nosync_exports(&e->nosync, f));
 }
 
+static bool
+hook_crosses(const struct flow *f, void *arg)
+{
+	struct engine *e = arg;
+
+	return (shares_cross(&e->shares, f));
+}
+
 static void
 hook_noted(uint32_t i, bool gone, void *arg)
 {
@@ -729,7 +737,7 @@ static void
 start_cores(struct engine *e)
 {
 	const struct repl_hooks hooks = { hook_changed, hook_removed,
-	    hook_exports, hook_noted, hook_booted, e };
+	    hook_exports, hook_crosses, hook_noted, hook_booted, e };
 	const uint32_t pf = e->conf.dialects & ~(1U << DIALECT_NATIVE);
 	monotime_t now = monotime_now();
 	struct pfdial_conf pc;
@@ -849,21 +857,34 @@ got_carp(struct engine *e, const struct sync_carp *c)
 static void
 got_addrs(struct engine *e, const struct sync_addrs *a)
 {
+	struct shares *s = &e->new_shares;
+	bool same;
 	size_t i;
 
 	if (a->n > sizeof(a->a) / sizeof(a->a[0]))
 		fatalx("malformed addresses from the parent");
-	for (i = 0; i < a->n && e->ncarp_addrs < NOSYNC_ADDRS_MAX; i++)
-		e->carp_addrs[e->ncarp_addrs++] = a->a[i];
+	for (i = 0; i < a->n && s->n < SHARES_MAX; i++) {
+		if (!share_ok(&a->a[i]))
+			fatalx("malformed address from the parent");
+		s->s[s->n++] = a->a[i];
+	}
 	if (i < a->n)
 		too_many_addrs(e);
 	if (!a->last)
 		return;
+	same = s->n == e->shares.n;
+	for (i = 0; same && i < s->n; i++)
+		same = memcmp(&s->s[i].addr, &e->shares.s[i].addr,
+		    sizeof(s->s[i].addr)) == 0;
+	e->shares = *s;
+	s->n = 0;
+	if (same && e->addrs_told)
+		return;
+	e->addrs_told = true;
 	nosync_forget(&e->nosync, "");
-	for (i = 0; i < e->ncarp_addrs; i++)
-		if (!nosync_addr(&e->nosync, "", &e->carp_addrs[i], true))
+	for (i = 0; i < e->shares.n; i++)
+		if (!nosync_addr(&e->nosync, "", &e->shares.s[i].addr, true))
 			too_many_addrs(e);
-	e->ncarp_addrs = 0;
 	addrs_changed(e);
 }
 

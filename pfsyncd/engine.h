@@ -61,6 +61,7 @@ struct engine {
 	bool		 refilter;
 	bool		 table_full;	/* said so */
 	bool		 addrs_full;	/* more than nosync keeps: said */
+	bool		 addrs_told;	/* carpd's were */
 	monotime_t	 quiet_end;	/* not later than that; or never */
 
 	struct syncsock	*sock;
@@ -72,8 +73,7 @@ struct engine {
 
 	unsigned int	 masters;
 	bool		 carp, carp_heard;
-	struct ipaddr	 carp_addrs[NOSYNC_ADDRS_MAX];
-	size_t		 ncarp_addrs;
+	struct shares	 shares, new_shares;	/* told, being told */
 	struct hold	 hold;
 	struct sync_hold told;		/* what carpd's ledger has of it */
 	bool		 watch_new;

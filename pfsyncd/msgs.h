@@ -21,6 +21,7 @@
 #include "../common/msgtab.h"
 #include "config.h"
 #include "os/statetbl.h"
+#include "shares.h"
 
 #define SYNC_TEXT_MAX	1024
 
@@ -64,10 +65,10 @@ struct sync_carp {		/* what carpd says */
 	uint8_t		 balanced;	/* nodes share an interface */
 	uint8_t		 pad;
 };
-struct sync_addrs {		/* all carp addresses: a batch; variable */
+struct sync_addrs {		/* all carp addresses: a batch */
 	uint32_t	 n;
 	uint32_t	 last;		/* 1: the set is complete */
-	struct ipaddr	 a[256];
+	struct share	 a[256];
 };
 struct sync_hold {		/* engine -> parent: carpd's ledger */
 	uint8_t		 why;		/* enum hold_reason; NONE: no demotion */

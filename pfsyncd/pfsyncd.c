@@ -52,7 +52,7 @@
 #define END_TIME	1000	/* ms for a child to end by itself */
 #define LINKS_TIME	1000	/* ms for the first dump of interfaces */
 #define ADDRS_MAX	(sizeof(((struct sync_addrs *)0)->a) / \
-			 sizeof(struct ipaddr))
+			 sizeof(struct share))
 
 struct child {
 	const char	*name;
@@ -189,7 +189,7 @@ carp_state(bool connected, unsigned int masters, unsigned int balancing,
 
 /* At least one batch, for the engine has to hear of no addresses, too. */
 static void
-carp_addrs(const struct ipaddr *a, size_t n, void *arg)
+carp_addrs(const struct share *a, size_t n, void *arg)
 {
 	struct sync_addrs m;
 

@@ -75,6 +75,8 @@ struct repl_hooks {
 	void (*removed)(uint32_t i, bool announce, void *arg);
 	/* may this flow be told to others? */
 	bool (*exports)(const struct flow *f, void *arg);
+	/* do its answers certainly come to another node? */
+	bool (*crosses)(const struct flow *f, void *arg);
 	/* who carries entry i, or its stamp, changed; gone: i is free again */
 	void (*noted)(uint32_t i, bool gone, void *arg);
 	/* the boot of that node as it is known from now on */

@@ -46,6 +46,19 @@ young_pop(struct repl *r)
 	return (y);
 }
 
+/*
+ * A SYN passed here, and its answer will pass at another node: our kernel would
+ * not take the acknowledgement of that before it has been told of it.
+ */
+static bool
+crosses(const struct repl *r, const struct statedb_entry *e)
+{
+	return (r->balanced && e->carrier == SELF &&
+	    e->f.proto == IPPROTO_TCP &&
+	    e->f.tcp_state == FLOW_TCP_SYN_SENT && r->hooks.crosses != NULL &&
+	    r->hooks.crosses(&e->f, r->hooks.arg));
+}
+
 static void
 young_push(struct repl *r, uint32_t i, monotime_t now)
 {
@@ -364,8 +377,11 @@ event_new(struct repl *r, const struct statetbl_event *ev,
 	if (!(f->status & FLOW_SEEN_REPLY) &&
 	    !(r->balanced && take_token(r, now)))
 		young_push(r, i, now);
-	else
+	else {
 		repl_dirty(r, i, now);
+		if (ev->type == STATETBL_NEW && crosses(r, e))
+			repl_push_op(r, i, OP_SET);
+	}
 }
 
 /* What it was told of late, a dump on its way may not show yet. */
@@ -406,11 +422,13 @@ moved_on(const struct repl *r, const struct statedb_entry *e,
  * moment ago may have come after this event and undone it.
  */
 static void
-reassert(struct repl *r, uint32_t i, monotime_t now)
+reassert(struct repl *r, uint32_t i, const struct statetbl_event *ev,
+    monotime_t now)
 {
 	struct statedb_entry *e = repl_at(r, i);
 
-	if (r->balanced && e->f.proto == IPPROTO_TCP && just_told(r, e, now))
+	if (r->balanced && ev->type != STATETBL_DUMP &&
+	    e->f.proto == IPPROTO_TCP && just_told(r, e, now))
 		repl_push_op(r, i, OP_SET);
 }
 
@@ -447,7 +465,7 @@ event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 			e->life = (uint8_t)((e->life + 1) & 63);
 		repl_traffic(r, e, ev->type == STATETBL_DUMP);
 		repl_claim(r, i, now);
-		reassert(r, i, now);
+		reassert(r, i, ev, now);
 		return;
 	}
 	repl_missing(r, e, false);
@@ -471,7 +489,7 @@ event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 			grow_up(r, i, now);
 	} else if (changed || anew) {
 		repl_dirty(r, i, now);
-		reassert(r, i, now);
+		reassert(r, i, ev, now);
 	} else
 		refresh(r, i, traffic, now);
 }
@@ -655,6 +673,10 @@ fill_op(struct repl *r, struct statedb_entry *e, uint32_t i,
 	if (e->f.proto == IPPROTO_TCP && (e->ops & OP_LIBERAL ||
 	    (r->balanced && type <= STATETBL_SET)))
 		op->flags |= STATETBL_OP_LIBERAL;
+	if (type == STATETBL_SET && crosses(r, e)) {
+		op->f.tcp_state = FLOW_TCP_SYN_RECV;
+		op->f.status |= FLOW_SEEN_REPLY;
+	}
 }
 
 /* The one operation that does all of e->ops; false: none is needed. */

@@ -59,6 +59,13 @@ exports(const struct flow *f, void *arg)
 	return (f->mark != FUZZFLOW_MARK);
 }
 
+static bool
+crosses(const struct flow *f, void *arg)
+{
+	(void)arg;
+	return (f->orig.sport & 1);
+}
+
 /* ---- what comes out ---- */
 
 static void
@@ -406,7 +413,8 @@ static void
 begin(struct fuzz *z, uint8_t flags)
 {
 	static const uint8_t key[16] = "fuzzed flows";
-	const struct repl_hooks hooks = { .exports = exports };
+	const struct repl_hooks hooks = { .exports = exports,
+	    .crosses = crosses };
 	struct repl_conf c;
 	enum statetbl_what what;
 

@@ -132,6 +132,12 @@ mutants() {
 	    "$(at repl_hasty 's/r->balanced \&\&/false \&\&/')"
 	mutant unit balanced-strict repl_kernel \
 	    "$(at fill_op 's/r->balanced \&\&/false \&\&/')"
+	mutant unit balanced-behind repl_kernel \
+	    "$(at fill_op 's/type == STATETBL_SET \&\&/false \&\&/')"
+	mutant unit balanced-all-cross repl_kernel \
+	    "$(at crosses 's/r->hooks.crosses(&e->f, r->hooks.arg)/true/')"
+	mutant unit balanced-dumped repl_kernel \
+	    "$(at event_new 's/ev->type == STATETBL_NEW \&\&//')"
 	mutant unit balanced-undone repl_kernel \
 	    "$(at reassert 's/repl_push_op(r, i, OP_SET);/;/')"
 	mutant unit balanced-back repl_rx \

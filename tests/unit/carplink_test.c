@@ -28,8 +28,10 @@ static bool		 watched_last;	/* the order on a new connection */
 static struct carplink	*carp;
 static unsigned int	 ncarp, naddrs;	/* callbacks */
 static bool		 connected;
+static enum balance_mode balance;	/* of what it says */
+static uint32_t		 mask;
 static unsigned int	 masters, balancing;
-static struct ipaddr	 first;
+static struct share	 first;
 static size_t		 n;
 
 /* ---- carpd ---- */
@@ -126,6 +128,9 @@ say_addr(uint8_t af, unsigned int i)
 	m.addr.bytes[0] = 10;
 	m.addr.bytes[2] = (uint8_t)(i >> 8);
 	m.addr.bytes[3] = (uint8_t)i;
+	m.balancing = balance;
+	m.nodes = 2;
+	m.mask = mask;
 	control_reply(client, IMSG_CTL_ADDR, &m, sizeof(m));
 }
 
@@ -164,7 +169,7 @@ got_carp(bool is_connected, unsigned int m, unsigned int b, void *arg)
 }
 
 static void
-got_addrs(const struct ipaddr *a, size_t count, void *arg)
+got_addrs(const struct share *a, size_t count, void *arg)
 {
 	size_t i;
 
@@ -172,7 +177,7 @@ got_addrs(const struct ipaddr *a, size_t count, void *arg)
 	if (count > 0)
 		first = a[0];
 	for (i = 1; i < count; i++)
-		ck_assert_int_lt(ipaddr_cmp(&a[i - 1], &a[i]), 0);
+		ck_assert_int_lt(ipaddr_cmp(&a[i - 1].addr, &a[i].addr), 0);
 	n = count;
 	naddrs++;
 	ev_stop();
@@ -193,7 +198,8 @@ setup(void)
 	(void)strlcpy(dir, "/tmp/carplink.XXXXXX", sizeof(dir));
 	ck_assert_ptr_ne(mkdtemp(dir), NULL);
 	(void)snprintf(path, sizeof(path), "%s/sock", dir);
-	holds = synceds = watches = ncarp = naddrs = masters = 0;
+	holds = synceds = watches = ncarp = naddrs = masters = mask = 0;
+	balance = BALANCE_NONE;
 	memset(ledger, 0, sizeof(ledger));
 	connected = false;
 	n = 0;
@@ -225,7 +231,7 @@ START_TEST(told)
 	ck_assert(connected);
 	ck_assert_uint_eq(masters, 1);
 	ck_assert_uint_eq(n, 300);
-	ck_assert_uint_eq(first.bytes[3], 1);
+	ck_assert_uint_eq(first.addr.bytes[3], 1);
 
 	/* another number, the same addresses */
 	say_set(2, 300);
@@ -239,6 +245,30 @@ START_TEST(told)
 	AWAIT(naddrs == 3);
 	ck_assert_uint_eq(n, 0);
 	ck_assert_uint_eq(ncarp, 4);
+}
+END_TEST
+
+/* Who has an address is news as well. */
+START_TEST(shares)
+{
+	carpd_starts();
+	link_opens();
+	AWAIT(watches == 1);
+	balance = BALANCE_IP;
+	mask = 1;
+	say_set(1, 1);
+	AWAIT(naddrs == 1);
+	ck_assert_uint_eq(first.nodes, 2);
+	ck_assert_uint_eq(first.mask, 1);
+	mask = 2;
+	say_set(1, 1);
+	AWAIT(naddrs == 2);
+	ck_assert_uint_eq(first.mask, 2);
+	/* whose share a packet is does not depend on its addresses */
+	balance = BALANCE_ARP;
+	say_set(1, 1);
+	AWAIT(naddrs == 3);
+	ck_assert_uint_eq(first.nodes, 0);
 }
 END_TEST
 
@@ -402,6 +432,7 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, told);
+	tcase_add_test(t, shares);
 	tcase_add_test(t, empty_set_is_told);
 	tcase_add_test(t, tells);
 	tcase_add_test(t, comes_later_and_again);

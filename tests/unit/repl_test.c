@@ -20,6 +20,7 @@
 #define SEC		MONOTIME_SEC
 #define ROOM		1364
 #define JUMBO		8900
+#define CROSSES		77	/* the flow whose answers come elsewhere */
 #define US		0x100U		/* node ids */
 #define PEER		0x200U
 #define THIRD		0x300U
@@ -67,6 +68,13 @@ exports(const struct flow *f, void *arg)
 	return (secret_mark == 0 || f->mark != secret_mark);
 }
 
+static bool
+crosses(const struct flow *f, void *arg)
+{
+	(void)arg;
+	return (f->orig.src[3] == CROSSES);
+}
+
 static void
 conf(struct repl_conf *c, uint32_t node)
 {
@@ -82,7 +90,7 @@ conf(struct repl_conf *c, uint32_t node)
 static void
 box_open(struct box *b, const struct repl_conf *c)
 {
-	struct repl_hooks hooks = { .exports = exports,
+	struct repl_hooks hooks = { .exports = exports, .crosses = crosses,
 	    .booted = note_boot };
 
 	b->c = *c;
@@ -886,6 +894,18 @@ START_TEST(balanced_anew)
 }
 END_TEST
 
+/* A dump that shows f alone makes nobody set anything. */
+static void
+dump_sets_nothing(const struct flow *f)
+{
+	size_t i, n;
+
+	dump_of(f);
+	n = ops(&box);
+	for (i = 0; i < n; i++)
+		ck_assert_uint_eq(box.op[i].type, STATETBL_VERIFY);
+}
+
 /* What we had our kernel told a moment ago may undo what it has just seen. */
 START_TEST(balanced_reasserts)
 {
@@ -909,11 +929,51 @@ START_TEST(balanced_reasserts)
 		f.tcp_state = FLOW_TCP_ESTABLISHED;
 		event(STATETBL_UPDATE, &f);
 		one_op(STATETBL_SET, STATETBL_OP_LIBERAL, &f);
-		T += 2 * SEC;
+		/* a dump may be older than that */
 		f.tcp_state = FLOW_TCP_FIN_WAIT;
+		dump_sets_nothing(&f);
+		T += 2 * SEC;
+		f.tcp_state = FLOW_TCP_CLOSE_WAIT;
 		event(STATETBL_UPDATE, &f);
 		no_op();
 	}
+}
+END_TEST
+
+/*
+ * The answer passes elsewhere: our kernel takes what follows it, before it has
+ * heard of it; the others hear what was seen.
+ */
+START_TEST(balanced_crosses)
+{
+	struct flow f = unreplied(CROSSES), ahead;
+
+	meet(&peer, PEER);
+	repl_balanced(box.r, true);
+	event(STATETBL_NEW, &f);
+	ck_assert_uint_eq(ops(&box), 1);
+	ahead = box.op[0].f;
+	ck_assert_uint_eq(box.op[0].type, STATETBL_SET);
+	ck_assert_uint_eq(box.op[0].flags, STATETBL_OP_LIBERAL);
+	ck_assert_uint_eq(ahead.tcp_state, FLOW_TCP_SYN_RECV);
+	ck_assert_uint_eq(ahead.status, FLOW_SEEN_REPLY);
+	ck_assert_uint_eq(ahead.timeout, f.timeout);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_eq(said.flow[0].tcp_state, FLOW_TCP_SYN_SENT);
+	ck_assert(!said.flow[0].seen_reply);
+	/* not if it is not that, or may be further by now */
+	f = unreplied(CROSSES + 1);
+	event(STATETBL_NEW, &f);
+	no_op();
+	f = unreplied(CROSSES | 1 << 8);
+	dump_sets_nothing(&f);
+	repl_balanced(box.r, false);
+	f = unreplied(CROSSES);
+	f.orig.sport++;
+	flow_invert(&f.orig, f.proto, &f.reply);
+	event(STATETBL_NEW, &f);
+	no_op();
 }
 END_TEST
 
@@ -4422,7 +4482,7 @@ main(void)
 		young_ring, young_again,
 		balanced_at_once, balanced_bucket, balanced_liberal,
 		balanced_begins, balanced_further, balanced_anew,
-		balanced_reasserts,
+		balanced_reasserts, balanced_crosses,
 		claim_by_event, claim_by_dump, claim_by_difference,
 		dump_sweeps,
 		destroy_replica, destroy_orphan, destroy_own,

@@ -79,8 +79,9 @@ class Questions:
         self.ports = {host: packet_socket(lab, net, host) for host in HOSTS}
         for host, port in self.ports.items():
             self.listen(port, host)
-        self.asked = []             # times, the place is the number
+        self.asked = {}             # number: when
         self.answers = {}           # number: {host}
+        self.next = 0
         self.ended = threading.Event()
         self.threads = [threading.Thread(target=self.hear, args=(h,),
                                          daemon=True) for h in HOSTS]
@@ -109,9 +110,10 @@ class Questions:
 
     def ask(self):
         while not self.ended.wait(0.01):
-            self.asked.append(time.monotonic())
+            self.asked[self.next] = time.monotonic()
             with contextlib.suppress(OSError):
-                self.asker.send(self.frame(len(self.asked) - 1))
+                self.asker.send(self.frame(self.next))
+            self.next += 1
 
     def hear(self, host):
         vip = socket.inet_aton(VIP[self.net])
@@ -141,9 +143,8 @@ class Questions:
     def twice(self):
         """[(when it began, seconds)]: spells in which both hosts answered."""
         spells = []
-        for n in sorted(n for n, by in list(self.answers.items())
-                        if len(by) > 1):
-            t = self.asked[n]
+        for t in sorted(self.asked[n] for n, by in list(self.answers.items())
+                        if len(by) > 1 and n in self.asked):
             if spells and t - spells[-1][1] < 0.1:
                 spells[-1][1] = t
             else:
@@ -154,9 +155,15 @@ class Questions:
         """The hosts that have answered what was asked since."""
         found = set()
         for n, by in list(self.answers.items()):
-            if self.asked[n] >= since:
+            if self.asked.get(n, 0) >= since:
                 found |= by
         return found
+
+    def forget(self):
+        """What was judged, but for the last ones, which may yet be answered."""
+        for numbers in (self.asked, self.answers):
+            for n in [n for n in list(numbers) if n < self.next - 100]:
+                del numbers[n]
 
     def stop(self):
         self.ended.set()
@@ -303,6 +310,7 @@ class Chaos(Cluster):
                 print("both answered for %.3f s, %.1f s ago: %s" % (
                     worst, time.monotonic() - max(
                         spells, key=lambda s: s[1])[0], what))
+            q.forget()
             assert self.worst < HANDOVER_S, "%s: both answered in %s for " \
                 "%.3f s" % (what, net, self.worst)
         for undo in self.later:

@@ -321,4 +321,5 @@ class Chaos(Cluster):
         """Stopped, both machines are as they were before."""
         for node in self.nodes:
             node.stop()
-        assert difference(self.before, steady(snapshot(self.lab))) == ""
+        left = difference(self.before, steady(snapshot(self.lab)))
+        assert left == "", left

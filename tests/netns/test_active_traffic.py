@@ -4,8 +4,9 @@
 and multicast, errors of ICMP about what they forward; and a bridge as carpdev.
 """
 from active import PASS, Flock, config, fold
-from lab import VIP6_LAN, VIP_LAN, wait_for
+from lab import VIP6_LAN, VIP_LAN, VIP_WAN, wait_for
 from sync import Conn, Sync, sync_config
+from test_active_nat import rules
 
 FAR4, FAR6 = "10.9.0.2", "2001:db8:9::2"
 NARROW = 1300               # the last link's MTU; IPv6 has at least 1280
@@ -105,7 +106,7 @@ def far_link(lab):
     lab.run("server", "sysctl", "-qw", "net.ipv4.ip_forward=1",
             "net.ipv6.conf.all.forwarding=1")
     lab.ip("server2", "route", "replace", "172.16.0.0/24", "via", "10.9.0.1")
-    lab.ip("server2", "route", "replace", "172.16.240.208/29", "via",
+    lab.ip("server2", "route", "replace", "172.16.240.192/27", "via",
            "10.9.0.1")
     lab.ip("server2", "-6", "route", "replace", "2001:db8:16::/64", "via",
            "2001:db8:9::1")
@@ -243,6 +244,29 @@ def test_icmp_errors_nat():
         for c in conns:
             c.wait_flow()
         through(flock, conns, {"fw2"})
+
+
+def test_icmp_errors_shared():
+    """All translate to the balanced address: errors come to one of them, of
+    connections that the other one has translated, too."""
+    with Flock.up("pmtus", "ip") as lab:
+        far_link(lab)
+        flock = Flock(lab, "ip")
+        stateful(flock)
+        syncs = []
+        for i, d in enumerate(flock.ducks):
+            lab.run(d.host, "nft", "-f", "-", data=rules(i))
+            syncs.append(Sync(lab, d.host, sync_config(d.sock),
+                              d.name).start())
+        flock.start()
+        for s in syncs:
+            s.wait_in_step()
+        conns = connect(flock, [FAR4])
+        asked = {owners(flock, a, FAR4) for a in flock.clients.values()}
+        assert asked == {"fw1", "fw2"}
+        for s in syncs:
+            s.wait_in_step()
+        through(flock, conns, {owners(flock, FAR4, VIP_WAN)})
 
 
 def test_bridge():

@@ -1092,19 +1092,19 @@ vhid_gone(struct parent *p, const struct pif *f, uint8_t vhid)
 static void
 pif_revhid(struct parent *p, struct pif *f, const struct config_iface *c)
 {
-	size_t size = (GROUPS + f->npeers) * sizeof(*f->bowouts), i, n = f->nvhids;
+	size_t i, each = GROUPS + f->npeers, n = f->nvhids;
 	struct bowout *old = f->bowouts;
 	uint8_t had[CONFIG_VHIDS_MAX], *place;
 
 	memcpy(had, f->vhids, sizeof(had));
 	f->nvhids = c->nvhids;
-	if ((f->bowouts = calloc(f->nvhids, size)) == NULL)
+	if ((f->bowouts = calloc(f->nvhids, each * sizeof(*old))) == NULL)
 		fatal("calloc");
 	for (i = 0; i < f->nvhids; i++) {
 		f->vhids[i] = c->vhids[i].vhid;
 		if ((place = memchr(had, f->vhids[i], n)) != NULL)
-			memcpy(f->bowouts + i * (GROUPS + f->npeers), old +
-			    (size_t)(place - had) * (GROUPS + f->npeers), size);
+			memcpy(f->bowouts + i * each, old +
+			    (size_t)(place - had) * each, each * sizeof(*old));
 	}
 	free(old);
 	if (f->nwas == 0) {

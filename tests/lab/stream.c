@@ -38,8 +38,9 @@
  * line of JSON: how many were whole, what the others died of, segments sent
  * again (TCP_INFO), and how many ms the connections took.
  *
- * `flood` sends as many UDP packets as it can for MS milliseconds, pinned to the
- * CPU it begins on, and prints how many nanoseconds that took, and the packets.
+ * `flood` sends as many UDP packets as it can for MS milliseconds, pinned to
+ * the CPU it begins on, and prints how many nanoseconds that took, and the
+ * packets.
  *
  * All but that print "ready" first.
  */

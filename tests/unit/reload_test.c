@@ -150,7 +150,8 @@ specs_write(const struct specs *c, char *text)
 		    balance_mode_names[s->mode]);
 		for (k = 0; k < NODES; k++)
 			if (k == 0 || (s->nodes >> (k - 1) & 1))
-				add(text, "\tvhid %u { advbase %u advskew %u }\n",
+				add(text, "\tvhid %u { advbase %u advskew %u"
+				    " }\n",
 				    s->vhid + k * VHIDS, s->base,
 				    s->skew + k);
 		add(text, "\tpass \"word%u\"\n\tdemote-style %s\n"

@@ -52,8 +52,10 @@ COMMON_OBJS=	${COMMON_SRCS:.c=.o}
 # everything of carpd but main: tests link against it
 CARPD_SRCS=	carpd/config.c carpd/printconf.c carpd/parse.c \
 		carpd/demote.c carpd/advert.c carpd/peer.c carpd/vhost.c \
+		carpd/split.c \
 		carpd/choose.c carpd/msgs.c carpd/balance.c carpd/group.c \
 		carpd/engine.c carpd/node.c carpd/timers.c carpd/tx.c \
+		carpd/alarm.c \
 		carpd/ledger.c carpd/rx.c carpd/dev.c carpd/vif.c carpd/ctl.c \
 		${CARPD_OS_SRCS}
 CARPD_OBJS=	${CARPD_SRCS:.c=.o}
@@ -93,6 +95,7 @@ UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \
 		tests/unit/carp_wire_test.ut tests/unit/lex_test.ut \
 		tests/unit/config_test.ut tests/unit/demote_test.ut \
 		tests/unit/advert_test.ut tests/unit/peer_test.ut tests/unit/vhost_test.ut \
+		tests/unit/split_test.ut \
 		tests/unit/tokens_test.ut tests/unit/kif_test.ut \
 		tests/unit/vaddr_test.ut tests/unit/sandbox_test.ut \
 		tests/unit/frameio_test.ut tests/unit/steer_prog_test.ut \

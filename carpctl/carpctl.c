@@ -165,7 +165,7 @@ show_what(enum tokens_action action)
 	}
 }
 
-/* The replies of one or, for --check, two requests, through a writer to f. */
+/* The replies of a request, through a writer to f. */
 static int
 show_to(struct ctlclient *c, const struct tokens_result *r, FILE *f)
 {
@@ -177,11 +177,7 @@ show_to(struct ctlclient *c, const struct tokens_result *r, FILE *f)
 	w = r->check ? &show_check : r->json ? &show_json : &show_text;
 	s = show_new(w, f, what);
 	ask_show(c, what, r->name);
-	if ((code = show_replies(c, s)) == 0 && r->check) {
-		show_flush(s);
-		ask_show(c, CTL_WHAT_PEERS, "");
-		code = show_replies(c, s);
-	}
+	code = show_replies(c, s);
 	end = show_end(s);
 	return (code != 0 ? code : end);
 }

@@ -36,7 +36,8 @@ show_new(const struct show_writer *w, FILE *f, enum ctl_what what)
 	return (s);
 }
 
-void
+/* Hand over what was gathered. */
+static void
 show_flush(struct show *s)
 {
 	if (s->in_iface && s->w->iface != NULL)

@@ -64,8 +64,6 @@ struct show	*show_new(const struct show_writer *w, FILE *f,
  * makes no sense here.
  */
 int		 show_feed(struct show *s, const struct imsg *im);
-/* Another request's replies follow: hand over what was gathered. */
-void		 show_flush(struct show *s);
 /* Hands over, finishes the output, frees s; returns the exit code. */
 int		 show_end(struct show *s);
 

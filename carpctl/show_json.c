@@ -83,6 +83,23 @@ put_master(json_t *o, const struct ctl_vhid *v)
 	put_int(m, "advskew", v->master_skew % 256);
 }
 
+/* Who is MASTER, too; null when nobody. */
+static void
+put_split(json_t *o, const struct ctl_vhid *v)
+{
+	char	 buf[IPADDR_STRLEN];
+	json_t	*s;
+
+	if (v->split.af == 0) {
+		put_new(o, "split", json_null());
+		return;
+	}
+	s = put_object(o, "split");
+	put_str(s, "address", ipaddr_print(&v->split, buf, sizeof(buf)));
+	put_bool(s, "verified", v->split_verified);
+	put_time(s, "since", v->split_ms);
+}
+
 static void
 put_vhid(json_t *vhids, const struct ctl_vhid *v, bool balanced)
 {
@@ -108,6 +125,7 @@ put_vhid(json_t *vhids, const struct ctl_vhid *v, bool balanced)
 	put_str(o, "digest", show_variant(v->variant));
 	put_u64(o, "transitions", v->transitions);
 	put_master(o, v);
+	put_split(o, v);
 }
 
 static void

@@ -123,6 +123,22 @@ print_master(const struct text *t, const struct ctl_vhid *v,
 	fputc('\n', t->f);
 }
 
+/* Two are MASTER: nothing on this screen is as important. */
+static void
+print_split(const struct text *t, const struct ctl_vhid *v,
+    const char *indent)
+{
+	char	 addr[IPADDR_STRLEN];
+
+	if (v->split.af == 0)
+		return;
+	fprintf(t->f, "%sSPLIT: %s is MASTER, too%s, ", indent,
+	    ipaddr_print(&v->split, addr, sizeof(addr)),
+	    v->split_verified ? "" : " (another pass or address list)");
+	print_since(t, v->split_ms);
+	fputc('\n', t->f);
+}
+
 /* Where unicast advertisements go. */
 static void
 print_peers(const struct text *t, const struct show_iface *i)
@@ -199,6 +215,7 @@ print_vhids(const struct text *t, const struct show_iface *i)
 			    "taken, %" PRIu64 " dropped\n", v - i->vhids,
 			    v->taken, v->dropped);
 		print_why(t, v, "\t\t\t");
+		print_split(t, v, "\t\t\t");
 		print_master(t, v, "\t\t\t");
 	}
 }
@@ -232,6 +249,7 @@ print_status(const struct text *t, const struct show_iface *i)
 	if (i->nvhids != 1)
 		return;
 	print_why(t, &i->vhids[0], "\t");
+	print_split(t, &i->vhids[0], "\t");
 	print_master(t, &i->vhids[0], "\t");
 }
 

@@ -111,6 +111,11 @@ show_vhid(const struct vif *f, const struct node *n, struct control_client *cl)
 		v.master_node = n->master_node;
 		v.master_skew = n->master_rank;
 	}
+	if (n->split.on) {
+		v.split = n->split.who;
+		v.split_verified = n->split.verified;
+		v.split_ms = wall_of(n->split.since);
+	}
 	reply(cl, IMSG_CTL_VHID, &v, sizeof(v));
 }
 

@@ -400,6 +400,8 @@ engine_new(int fd)
 	e->sweep_timer = ev_timer_new(sweep_cb, e);
 	e->pulse_timer = ev_timer_new(pulse_cb, e);
 	e->group_timer = ev_timer_new(vif_groups_cb, e);
+	e->split_timer = ev_timer_new(alarm_look, e);
+	e->split_at = MONOTIME_NEVER;
 	e->watch_timer = ev_timer_new(ctl_watch_cb, e);
 	e->parent = channel_new(fd, parent_msg, parent_gone, e);
 	imsgbuf_limit(channel_imsgbuf(e->parent), CARPD_QUEUE_MAX);

@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: ISC
  *
  * The engine's own structures, shared by the files of the engine process
- * (engine.c node.c ledger.c rx.c dev.c vif.c ctl.c) and by nobody else.
+ * (engine.c node.c ledger.c rx.c alarm.c dev.c vif.c ctl.c) and by nobody
+ * else.
  */
 #ifndef CARPD_ENGINE_H
 #define CARPD_ENGINE_H
@@ -23,6 +24,7 @@
 #include "msgs.h"
 #include "os/steer.h"
 #include "peer.h"
+#include "split.h"
 #include "vhost.h"
 
 #define ENGINE_ADDRS_MAX	64	/* addresses of a carpdev we look at */
@@ -107,6 +109,7 @@ struct node {
 	struct ipaddr		 master;
 	uint32_t		 master_node, master_rank;
 	struct peer		 peers[ENGINE_PEERS_MAX];
+	struct split		 split;		/* while MASTER */
 	bool			 spoke;		/* sent since it was cleared */
 	uint64_t		 taken, dropped;	/* frames, in a group: when
 						   the parent told last */
@@ -219,6 +222,8 @@ struct engine {
 	struct ev_timer		*sweep_timer;
 	struct ev_timer		*pulse_timer;
 	struct ev_timer		*group_timer;
+	struct ev_timer		*split_timer;
+	monotime_t		 split_at;	/* split_timer is set for */
 	RB_HEAD(node_timers, node_timer) timers;
 	struct ev_timer		*timers_ev;
 	monotime_t		 timers_at;	/* timers_ev is set for */
@@ -318,6 +323,19 @@ void		 node_notice(struct node *n, size_t skip);
 /* Our node has lost the vhost of that id: tell those here that are it. */
 void		 node_hear_gone(struct engine *e, const uint8_t *id,
 		    uint32_t from);
+
+/* Tell hosts and switches where the addresses are. */
+void		 node_announce(struct node *n);
+
+/* -- alarm.c -- */
+
+/* While n is MASTER somebody else advertises it, with these timers. */
+void		 alarm_claim(struct node *n, const struct ipaddr *who,
+		    bool verified, uint8_t advbase, uint8_t advskew);
+/* Whatever was claimed of n does not matter any more. */
+void		 alarm_end(struct node *n);
+/* Timer callback: which splits are over? */
+void		 alarm_look(void *engine);
 
 /* -- timers.c -- */
 

@@ -210,6 +210,10 @@ struct ctl_vhid {		/* follows its ctl_iface */
 	uint32_t	 master_node;
 	uint32_t	 master_skew;	/* advbase * 256 + advskew */
 	uint64_t	 taken, dropped;	/* frames, with balancing */
+	struct ipaddr	 split;		/* is MASTER, too; af 0: nobody */
+	uint8_t		 split_verified;
+	uint8_t		 pad2[3];
+	uint64_t	 split_ms;	/* since: milliseconds since 1970 */
 };
 
 struct ctl_addr {

@@ -263,8 +263,8 @@ send_advert(struct node *n, struct advert_out *o, size_t skip)
 }
 
 /* With balancing nobody does: one MAC is that of several hosts. */
-static void
-announce(struct node *n)
+void
+node_announce(struct node *n)
 {
 	const struct config_iface *c = &n->vif->c;
 	struct dev *d = n->vif->dev;
@@ -356,6 +356,7 @@ record_state(struct node *n, const struct vhost_action *a)
 	const char *name = n->vif->c.name;
 
 	n->since_ms = engine_wall_ms();
+	alarm_end(n);
 	ctl_changed(e);
 	if (a->to == VHOST_MASTER) {
 		e->count[COUNT_PREEMPT]++;
@@ -449,7 +450,7 @@ act_one(struct node *n, const struct vhost_action *a)
 		send_advert(n, &o, 0);
 		return;
 	case VHOST_ACT_ANNOUNCE:
-		announce(n);
+		node_announce(n);
 		return;
 	case VHOST_ACT_SNDERR:
 		act_snderr(n, a->demote != 0);
@@ -718,7 +719,7 @@ node_families(struct node *n)
 	node_deposit(n);
 	node_simple_event(n, VHOST_EV_CONF, VHOST_CAUSE_CONFIG);
 	if (served && n->v.state == VHOST_MASTER)
-		announce(n);
+		node_announce(n);
 }
 
 void

@@ -124,6 +124,12 @@ peer_find(struct peer *peers, const struct ipaddr *src, uint8_t vhid)
 	return (old);
 }
 
+static bool
+is_bowout(uint8_t advbase, uint8_t advskew)
+{
+	return (advbase == CARP_BOWOUT && advskew == CARP_BOWOUT);
+}
+
 /* What a packet shows of its sender; in: what verified, else NULL. */
 static void
 take_sign(const struct peer *p, const struct frame_ip *f,
@@ -135,7 +141,7 @@ take_sign(const struct peer *p, const struct frame_ip *f,
 	s->tos = f->tos;
 	s->vhid = h->vhid;
 	s->demote = h->demote;
-	s->bowout = h->advbase == CARP_BOWOUT && h->advskew == CARP_BOWOUT;
+	s->bowout = is_bowout(h->advbase, h->advskew);
 	s->ours = advert_has_trailer(f);
 	s->nov6ll = in != NULL && !in->both && in->variant == ADVERT_NOV6LL;
 	s->orig = in != NULL && !in->both && in->variant == ADVERT_ORIG;
@@ -198,12 +204,18 @@ rx_known(struct dev *d, uint8_t vhid)
 			memset(p, 0, sizeof(*p));
 }
 
+/* Another pass, or other addresses. */
+static bool
+is_unlike(enum advert_drop drop)
+{
+	return (drop == ADVERT_DROP_BADAUTH || drop == ADVERT_DROP_PASS ||
+	    drop == ADVERT_DROP_ADDRS);
+}
+
 bool
 rx_unlike(const struct peer *p)
 {
-	return (p->addr.af != 0 && !p->verified &&
-	    (p->drop == ADVERT_DROP_BADAUTH || p->drop == ADVERT_DROP_PASS ||
-	    p->drop == ADVERT_DROP_ADDRS));
+	return (p->addr.af != 0 && !p->verified && is_unlike(p->drop));
 }
 
 /*
@@ -263,6 +275,21 @@ note_alike(const struct node *n, const struct ipaddr *addr)
 }
 
 /*
+ * With another pass phrase it is none of our election's business; but that is
+ * how most splits come about: each side discards what the other says.
+ */
+static void
+note_claim(struct node *n, const struct frame_ip *f, enum advert_drop drop)
+{
+	struct carp_header h;
+
+	if (n != NULL && n->v.state == VHOST_MASTER && is_unlike(drop) &&
+	    carp_decode(f->payload, f->len, &h) && h.vhid != 0 &&
+	    !is_bowout(h.advbase, h.advskew))
+		alarm_claim(n, &f->src, false, h.advbase, h.advskew);
+}
+
+/*
  * Who sent what was dropped, and why: under its vhid, or with the strangers of
  * carpdev.  What is too short, or for a vhid that does not run, tells nothing.
  */
@@ -296,13 +323,14 @@ note_drop(struct dev *d, const struct frame_ip *f, enum advert_drop drop)
 
 static void
 reject(struct dev *d, const struct frame_ip *f, enum advert_drop drop,
-    const struct node *n)
+    struct node *n)
 {
 	d->eng->count[drops[drop].count]++;
 	if (note_vrrp(d, f))		/* which is told by itself */
 		return;
 	log_drop(d->eng, d, &f->src, drop, n);
 	note_drop(d, f, drop);
+	note_claim(n, f, drop);
 }
 
 /*
@@ -396,6 +424,7 @@ static void
 hear(struct node *n, const struct frame_ip *f, const struct carp_header *h,
     const struct advert_in *in)
 {
+	bool master = n->v.state == VHOST_MASTER;
 	struct vhost_event ev;
 
 	note_peer(n, f, h, in);
@@ -419,6 +448,9 @@ hear(struct node *n, const struct frame_ip *f, const struct carp_header *h,
 	ev.node = in->node;
 	ev.random = engine_random();
 	node_event(n, &ev);
+	if (master && n->v.state == VHOST_MASTER &&
+	    !is_bowout(in->advbase, in->advskew))
+		alarm_claim(n, &f->src, true, in->advbase, in->advskew);
 }
 
 /*

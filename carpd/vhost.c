@@ -98,9 +98,8 @@ rank(unsigned int base, unsigned int skew)
 	return ((int)(base * 256 + skew));
 }
 
-/* How often somebody with these timers speaks. */
-static int64_t
-interval_of(uint8_t base, uint8_t skew)
+int64_t
+vhost_interval_of(uint8_t base, uint8_t skew)
 {
 	return (max64(rank(base, skew), 1) * TICK);
 }
@@ -108,7 +107,7 @@ interval_of(uint8_t base, uint8_t skew)
 int64_t
 vhost_interval(const struct vhost_conf *c, const struct vhost *v)
 {
-	return (interval_of(c->advbase, vhost_skew(c, v)));
+	return (vhost_interval_of(c->advbase, vhost_skew(c, v)));
 }
 
 int64_t
@@ -441,7 +440,7 @@ three_of(const struct vhost_event *e)
 {
 	if (e->advbase > 0)
 		return (PATIENCE * UNKNOWN);
-	return (PATIENCE * interval_of(0, e->advskew));
+	return (PATIENCE * vhost_interval_of(0, e->advskew));
 }
 
 /* May a BACKUP take the place of a master that speaks so?  Spec order. */
@@ -600,7 +599,7 @@ backup_demote(struct step *s)
 
 	v->demotion = s->e->demotion;
 	if (!v->heard || monotime_sub(s->now, v->word_at) >
-	    interval_of(v->word.advbase, v->word.advskew))
+	    vhost_interval_of(v->word.advbase, v->word.advskew))
 		return;
 	if ((cause = better_than(s, &v->word)) != VHOST_CAUSE_NONE)
 		succeed(s, cause, v->jitter);

@@ -174,7 +174,9 @@ const char	*vhost_check(const struct vhost_conf *c, const struct vhost *v,
 
 /* advskew as sent and compared: with demotion in it where configured. */
 uint8_t		 vhost_skew(const struct vhost_conf *c, const struct vhost *v);
-/* Advertisement interval and master-down time in nanoseconds. */
+/* How often somebody with these timers speaks, in nanoseconds. */
+int64_t		 vhost_interval_of(uint8_t base, uint8_t skew);
+/* Our own advertisement interval and master-down time. */
 int64_t		 vhost_interval(const struct vhost_conf *c,
 		    const struct vhost *v);
 int64_t		 vhost_masterdown(const struct vhost_conf *c);

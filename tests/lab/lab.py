@@ -549,9 +549,11 @@ class Service:
         return "\n".join(text for _, text in
                          self.log + list(self.proc.lines if self.proc else []))
 
+    def ctl_argv(self, *args):
+        return [CARPCTL, self.socket_flag, self.sock, *args]
+
     def ctl(self, *args, timeout=10):
-        return subprocess.run([CARPCTL, self.socket_flag, self.sock, *args],
-                              text=True,
+        return subprocess.run(self.ctl_argv(*args), text=True,
                               stdin=subprocess.DEVNULL, timeout=timeout,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 

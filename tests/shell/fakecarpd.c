@@ -123,6 +123,11 @@ show_carp0(struct imsgbuf *b)
 	struct ctl_vhid	 v = vhid("carp0", 1, VHOST_MASTER,
 	    VHOST_CAUSE_MASTER_DOWN, 0, 7500);
 
+	/* the other scene is without a split */
+	if (strcmp(scene, "many") == 0) {
+		v.split = addr("172.16.0.66");
+		v.split_ms = NOW_MS - 3000;
+	}
 	iface(b, "carp0", "eth0", 1, 51, 1, 1);
 	reply(b, IMSG_CTL_VHID, &v, sizeof(v));
 	address(b, "carp0", "172.16.0.202/24", 24);
@@ -226,9 +231,6 @@ show_peers(struct imsgbuf *b)
 		  .dropped = 3 }
 	};
 
-	/* Without a split nobody else claims what is ours. */
-	if (strcmp(scene, "one") == 0)
-		p[2].heard_ms = 3600000;
 	reply(b, IMSG_CTL_PEER, &p[0], sizeof(p[0]));
 	reply(b, IMSG_CTL_PEER, &p[1], sizeof(p[1]));
 	reply(b, IMSG_CTL_PEER, &p[2], sizeof(p[2]));

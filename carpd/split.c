@@ -1,0 +1,47 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * PURE: rows of claims; see split.h.
+ */
+#include <string.h>
+
+#include "split.h"
+
+#define PATIENCE	3	/* advertisements missed, as in an election */
+
+static int64_t
+silence(int64_t interval)
+{
+	if (interval * PATIENCE < SPLIT_SILENCE_MIN)
+		return (SPLIT_SILENCE_MIN);
+	if (interval > SPLIT_SILENCE_MAX / PATIENCE)
+		return (SPLIT_SILENCE_MAX);
+	return (interval * PATIENCE);
+}
+
+bool
+split_silent(const struct split *s, monotime_t now)
+{
+	return (s->who.af != 0 && monotime_cmp(s->end, now) <= 0);
+}
+
+bool
+split_claim(struct split *s, const struct ipaddr *who, bool verified,
+    int64_t interval, monotime_t now)
+{
+	monotime_t	 end = monotime_add(now, silence(interval));
+	bool		 was = s->on;
+
+	if (s->who.af == 0 || (!s->on && split_silent(s, now))) {
+		memset(s, 0, sizeof(*s));
+		s->since = s->end = now;
+	}
+	s->who = *who;
+	s->verified = verified;
+	/* of several claimants the slowest counts */
+	if (monotime_cmp(s->end, end) < 0)
+		s->end = end;
+	s->on = s->on || monotime_sub(now, s->since) >= SPLIT_CONFIRM;
+	return (s->on && !was);
+}

@@ -1,0 +1,42 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * PURE: is somebody else MASTER of a vhid of which we are MASTER, and goes on
+ * being it?  One claim may be the last word of a master that yields; several,
+ * for half a second, are a split.  It is over when nobody has claimed for as
+ * long as three advertisements take.  For people and alarms only: no election
+ * hangs on it.
+ */
+#ifndef CARPD_SPLIT_H
+#define CARPD_SPLIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../common/ipaddr.h"
+#include "../common/monotime.h"
+
+#define SPLIT_CONFIRM	(500 * MONOTIME_MSEC)
+#define SPLIT_SILENCE_MIN MONOTIME_SEC
+/* Anybody can say that his interval is four minutes. */
+#define SPLIT_SILENCE_MAX (60 * MONOTIME_SEC)
+
+struct split {			/* zeroed: nobody claims */
+	struct ipaddr	 who;		/* the last one; af 0: nobody */
+	bool		 verified;	/* with our pass phrase and addresses */
+	bool		 on;		/* it is a split */
+	monotime_t	 since;		/* first claim of this row */
+	monotime_t	 end;		/* of the row, if nobody claims */
+};
+
+/*
+ * Somebody advertises, every `interval` ns, what we are MASTER of.  True when
+ * that makes it a split.
+ */
+bool		 split_claim(struct split *s, const struct ipaddr *who,
+		    bool verified, int64_t interval, monotime_t now);
+/* Nobody has claimed for too long, so that a split is over? */
+bool		 split_silent(const struct split *s, monotime_t now);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * Copyright (c) 2026 the carpd authors
+ * SPDX-License-Identifier: ISC
+ *
+ * carpd/split: which rows of claims are a split, and when it is over.
+ */
+#include <sys/socket.h>
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../carpd/split.h"
+
+#define NELEMS(a)	(sizeof(a) / sizeof((a)[0]))
+#define CLAIMS		6
+
+static const struct ipaddr	 who = {
+	.af = AF_INET, .bytes = { 192, 0, 2, 1 }
+};
+
+static monotime_t
+at(int64_t ms)
+{
+	return ((monotime_t){ ms * MONOTIME_MSEC });
+}
+
+/* Times in ms; begins: when it is said to, 0: never; end: when it is over. */
+static const struct {
+	int64_t	 claim[CLAIMS];		/* 0: no more */
+	int64_t	 interval;
+	int64_t	 begins, end;
+} rows[] = {
+	/* the last word of one that yields, in two families, twice */
+	{ { 1000 }, 1000, 0, 4000 },
+	{ { 1000, 1001, 1200, 1201 }, 1000, 0, 4201 },
+	{ { 1000, 1499 }, 1000, 0, 4499 },
+	{ { 1000, 1500 }, 1000, 1500, 4500 },
+	{ { 1000, 2000 }, 1000, 2000, 5000 },
+	{ { 1000, 2391, 3782 }, 1391, 2391, 3782 + 4173 },
+	/* one that spoke long ago */
+	{ { 1000, 4000 }, 1000, 0, 7000 },
+	{ { 1000, 4000, 5000 }, 1000, 5000, 8000 },
+	{ { 1000, 3999 }, 1000, 3999, 6999 },
+	/* fast ones are not silent after 12 ms */
+	{ { 1000, 1004, 1008, 1500 }, 4, 1500, 2500 },
+	{ { 1000, 2000 }, 4, 0, 3000 },
+	/* who says that he speaks seldom is not waited for that long */
+	{ { 1000, 2000 }, 255000, 2000, 62000 },
+	{ { 1000, 62000 }, 255000, 0, 122000 },
+};
+
+START_TEST(test_rows)
+{
+	struct split	 s;
+	int64_t		 begins = 0;
+	size_t		 i;
+
+	memset(&s, 0, sizeof(s));
+	ck_assert(!split_silent(&s, at(0)));
+	for (i = 0; i < CLAIMS && rows[_i].claim[i] != 0; i++)
+		if (split_claim(&s, &who, i % 2 == 0,
+		    rows[_i].interval * MONOTIME_MSEC, at(rows[_i].claim[i]))) {
+			ck_assert_int_eq(begins, 0);
+			begins = rows[_i].claim[i];
+		}
+	ck_assert_int_eq(begins, rows[_i].begins);
+	ck_assert(s.on == (begins != 0));
+	ck_assert(s.verified == (i % 2 == 1));
+	ck_assert(ipaddr_cmp(&s.who, &who) == 0);
+	ck_assert(!split_silent(&s, at(rows[_i].end - 1)));
+	ck_assert(split_silent(&s, at(rows[_i].end)));
+}
+END_TEST
+
+/* Of two claimants the fast one does not end the silence of the slow one. */
+START_TEST(test_slowest)
+{
+	struct split	 s;
+
+	memset(&s, 0, sizeof(s));
+	(void)split_claim(&s, &who, true, 10 * MONOTIME_SEC, at(1000));
+	ck_assert(split_claim(&s, &who, true, MONOTIME_SEC, at(2000)));
+	ck_assert(!split_silent(&s, at(30999)));
+	ck_assert(split_silent(&s, at(31000)));
+	/* not looked at in time: it goes on */
+	ck_assert(!split_claim(&s, &who, true, MONOTIME_SEC, at(40000)));
+	ck_assert(s.on && monotime_cmp(s.since, at(1000)) == 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite	*s = suite_create("split");
+	TCase	*t = tcase_create("split");
+	SRunner	*r;
+	int	 failed;
+
+	tcase_add_loop_test(t, test_rows, 0, NELEMS(rows));
+	tcase_add_test(t, test_slowest);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return (failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+}

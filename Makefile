@@ -52,7 +52,7 @@ COMMON_OBJS=	${COMMON_SRCS:.c=.o}
 # everything of carpd but main: tests link against it
 CARPD_SRCS=	carpd/config.c carpd/printconf.c carpd/parse.c \
 		carpd/demote.c carpd/advert.c carpd/peer.c carpd/vhost.c \
-		carpd/split.c \
+		carpd/split.c carpd/autopsy.c \
 		carpd/choose.c carpd/msgs.c carpd/balance.c carpd/group.c \
 		carpd/engine.c carpd/node.c carpd/timers.c carpd/tx.c \
 		carpd/alarm.c \
@@ -81,9 +81,15 @@ IMPORT_SRCS=	carpctl/import_words.c carpctl/import_parse.c \
 		carpctl/import_model.c carpctl/import_print.c
 IMPORT_OBJS=	${IMPORT_SRCS:.c=.o}
 
-CTL_SRCS=	carpctl/carpctl.c carpctl/tokens.c carpctl/show.c \
+# what carpctl doctor judges by: its unit tests have it, too
+DOCTOR_SRCS=	carpctl/findings.c carpctl/diagnose.c carpctl/show.c \
+		carpctl/ruleset.c
+DOCTOR_OBJS=	${DOCTOR_SRCS:.c=.o}
+
+CTL_SRCS=	carpctl/carpctl.c carpctl/tokens.c \
 		carpctl/show_check.c carpctl/show_text.c carpctl/show_json.c \
-		carpctl/sync.c carpctl/import.c ${IMPORT_SRCS}
+		carpctl/sync.c carpctl/diagnose_sync.c carpctl/doctor.c \
+		carpctl/import.c ${DOCTOR_SRCS} ${IMPORT_SRCS}
 CTL_OBJS=	${CTL_SRCS:.c=.o}
 
 UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \
@@ -95,7 +101,8 @@ UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \
 		tests/unit/carp_wire_test.ut tests/unit/lex_test.ut \
 		tests/unit/config_test.ut tests/unit/demote_test.ut \
 		tests/unit/advert_test.ut tests/unit/peer_test.ut tests/unit/vhost_test.ut \
-		tests/unit/split_test.ut \
+		tests/unit/split_test.ut tests/unit/autopsy_test.ut \
+		tests/unit/diagnose_test.ut tests/unit/ruleset_test.ut \
 		tests/unit/tokens_test.ut tests/unit/kif_test.ut \
 		tests/unit/vaddr_test.ut tests/unit/sandbox_test.ut \
 		tests/unit/frameio_test.ut tests/unit/steer_prog_test.ut \
@@ -125,6 +132,7 @@ SYNC_TESTS=	tests/unit/flow_test.us tests/unit/statedb_test.us \
 		tests/unit/hints_test.us \
 		tests/unit/hold_test.us \
 		tests/unit/strangers_test.us tests/unit/shares_test.us \
+		tests/unit/diagnose_sync_test.us \
 		tests/unit/carplink_test.us tests/unit/syncdev_test.us \
 		tests/sim/syncsim_test.us tests/sim/cluster_test.us
 SYNC_REPLAYS=	tests/fuzz/pfsync_fuzz.rs tests/fuzz/native_fuzz.rs \
@@ -247,6 +255,23 @@ tests/unit/tokens_test.ut: tests/unit/tokens_test.c carpctl/tokens.o
 	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/unit/tokens_test.c \
 	    carpctl/tokens.o carpd/libcarpd.a common/libcommon.a \
 	    ${TEST_LIBS} ${CARPD_LIBS} ${COMMON_LIBS}
+
+tests/unit/diagnose_test.ut: tests/unit/diagnose_test.c ${DOCTOR_OBJS}
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/unit/diagnose_test.c \
+	    ${DOCTOR_OBJS} carpd/libcarpd.a common/libcommon.a \
+	    ${TEST_LIBS} ${CARPD_LIBS} ${COMMON_LIBS}
+
+tests/unit/ruleset_test.ut: tests/unit/ruleset_test.c ${DOCTOR_OBJS}
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ tests/unit/ruleset_test.c \
+	    ${DOCTOR_OBJS} carpd/libcarpd.a common/libcommon.a \
+	    ${TEST_LIBS} ${CARPD_LIBS} ${COMMON_LIBS}
+
+tests/unit/diagnose_sync_test.us: tests/unit/diagnose_sync_test.c \
+		carpctl/diagnose_sync.o carpctl/findings.o
+	${CC} ${ALL_CFLAGS} ${ALL_LDFLAGS} -o $@ \
+	    tests/unit/diagnose_sync_test.c carpctl/diagnose_sync.o \
+	    carpctl/findings.o pfsyncd/libpfsyncd.a common/libcommon.a \
+	    ${TEST_LIBS} ${PFSYNCD_LIBS} ${COMMON_LIBS}
 
 tests/shell/fake.o: tests/shell/fake.h common/imsg.h common/ipaddr.h
 

@@ -17,6 +17,7 @@
 #include "../carpd/msgs.h"
 #include "../common/ctlclient.h"
 #include "../common/log.h"
+#include "doctor.h"
 #include "import.h"
 #include "show.h"
 #include "sync.h"
@@ -203,17 +204,26 @@ do_show(struct ctlclient *c, const struct tokens_result *r)
 }
 
 /*
- * The last line of the one screen is pfsyncd's.  Who names another carpd, but
- * no pfsyncd, would be shown that of somebody else.
+ * The pfsyncd beside that carpd.  Who names another carpd, but no pfsyncd,
+ * would get that of somebody else: NULL.
  */
+static const char *
+sync_beside(void)
+{
+	if (syncpath != NULL || sockpath != NULL)
+		return (syncpath);
+	return (PFSYNCD_SOCKET);
+}
+
+/* The last line of the one screen is pfsyncd's. */
 static int
 do_show_sync_line(const struct tokens_result *r)
 {
-	if (r->json || r->check)
+	const char	*path = sync_beside();
+
+	if (r->json || r->check || path == NULL)
 		return (0);
-	if (syncpath != NULL)
-		return (sync_line(syncpath, true));
-	return (sockpath != NULL ? 0 : sync_line(PFSYNCD_SOCKET, false));
+	return (sync_line(path, syncpath != NULL));
 }
 
 static int
@@ -222,6 +232,30 @@ do_show_all(struct ctlclient *c, const struct tokens_result *r)
 	int	 code = do_show(c, r);
 
 	return (code != 0 ? code : do_show_sync_line(r));
+}
+
+static int
+do_doctor(struct ctlclient *c, const struct tokens_result *r)
+{
+	static const enum ctl_what	 what[] = { CTL_WHAT_ALL,
+					    CTL_WHAT_PEERS };
+	struct show			*s;
+	size_t				 i;
+	void				*gathered;
+	int				 code = 0;
+
+	s = show_new(&doctor_writer, NULL, CTL_WHAT_ALL);
+	for (i = 0; i < sizeof(what) / sizeof(what[0]) && code == 0; i++) {
+		ask_show(c, what[i], "");
+		code = show_replies(c, s);
+	}
+	gathered = show_arg(s);
+	(void)show_end(s);
+	if (code == 0)
+		code = doctor_report(gathered, sync_beside(),
+		    syncpath != NULL, r->json);
+	doctor_free(gathered);
+	return (code);
 }
 
 static int
@@ -339,6 +373,8 @@ act(struct ctlclient *c, const struct tokens_result *r)
 	case ACTION_SHOW_PEERS:
 	case ACTION_SHOW_HISTORY:
 		return (do_show(c, r));
+	case ACTION_DOCTOR:
+		return (do_doctor(c, r));
 	case ACTION_DEMOTE:
 	case ACTION_PROMOTE:
 		return (do_demote(c, r));

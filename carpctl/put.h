@@ -18,6 +18,8 @@
 
 #include <jansson.h>
 
+#include "../common/ipaddr.h"
+
 #define PUT_SCHEMA	1
 #define PUT_TIME_STRLEN	32
 
@@ -123,6 +125,18 @@ put_time(json_t *o, const char *key, uint64_t ms)
 	}
 	snprintf(buf, sizeof(buf), "%s.%03uZ", day, (unsigned int)(ms % 1000));
 	put_str(o, key, buf);
+}
+
+/* null where there is none. */
+static inline void
+put_addr(json_t *o, const char *key, const struct ipaddr *a)
+{
+	char	 buf[IPADDR_STRLEN];
+
+	if (a->af == 0)
+		put_new(o, key, json_null());
+	else
+		put_str(o, key, ipaddr_print(a, buf, sizeof(buf)));
 }
 
 /* Eight hexadecimal digits; null when it is not known. */

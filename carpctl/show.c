@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../carpd/advert.h"
+#include "../carpd/autopsy.h"
 #include "../common/imsg.h"
 #include "show.h"
 
@@ -34,6 +34,12 @@ show_new(const struct show_writer *w, FILE *f, enum ctl_what what)
 	s->w = w;
 	s->arg = w->begin(f, what);
 	return (s);
+}
+
+void *
+show_arg(const struct show *s)
+{
+	return (s->arg);
 }
 
 /* Hand over what was gathered. */
@@ -175,7 +181,8 @@ feed_peer(struct show *s, const void *data)
 {
 	const struct ctl_peer	*p = data;
 
-	if (!TERMINATED(p->name) || p->nvhids > CONFIG_VHIDS_MAX)
+	if (!TERMINATED(p->name) || !TERMINATED(p->carpdev) ||
+	    !TERMINATED(p->like) || p->nvhids > CONFIG_VHIDS_MAX)
 		return (-1);
 	if (s->w->peer != NULL)
 		s->w->peer(s->arg, p);
@@ -283,6 +290,10 @@ show_why(const struct ctl_peer *p)
 {
 	if (p->kind == PEER_VRRP2 || p->kind == PEER_VRRP3)
 		return ("VRRP, with the virtual MAC of this vhid");
+	if (!p->verified && p->fault == AUTOPSY_ADDRS)
+		return (why_dropped(ADVERT_DROP_ADDRS));
+	if (!p->verified && p->fault == AUTOPSY_VHID)
+		return ("our pass and addresses, another vhid");
 	if (p->name[0] == '\0' && p->drop == ADVERT_DROP_BADVHID)
 		return ("this vhid is not configured here");
 	return (why_dropped(p->verified ? ADVERT_ACCEPT : p->drop));

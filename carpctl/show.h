@@ -59,6 +59,8 @@ struct show;
 
 struct show	*show_new(const struct show_writer *w, FILE *f,
 		    enum ctl_what what);
+/* What the writer's begin() has returned. */
+void		*show_arg(const struct show *s);
 /*
  * One reply of a show request, before its IMSG_CTL_END.  0, or -1 when it
  * makes no sense here.

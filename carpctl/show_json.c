@@ -323,6 +323,12 @@ json_peer(void *arg, const struct ctl_peer *p)
 	put_str(o, "digest", show_variant(p->variant));
 	put_group(o, p->balancing, p->vhids, p->nvhids);
 	put_bool(o, "differs", p->unlike);
+	put_addr(o, "only_here", &p->here);
+	put_addr(o, "only_there", &p->there);
+	if (p->told_ms == UINT64_MAX)
+		put_new(o, "hears_us", json_null());
+	else
+		put_bool(o, "hears_us", p->hears_us);
 	put_u64(o, "heard_ms", p->heard_ms);
 	put_u64(o, "packets", p->packets);
 	put_u64(o, "dropped", p->dropped);

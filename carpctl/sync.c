@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "../common/ctlclient.h"
-#include "../pfsyncd/msgs.h"
+#include "diagnose_sync.h"
 #include "put.h"
 #include "sync.h"
 
@@ -25,18 +25,6 @@
 #define WAIT_LINE_MS	1000	/* nobody asked for it */
 #define WHY_MAX		256
 #define UNKNOWN		UINT64_MAX
-
-/* All that pfsyncd says about itself. */
-struct answer {
-	struct sync_show	 s;
-	bool			 complete;
-	struct sync_peer_info	*peers;
-	size_t			 npeers;
-	struct sync_stranger	*strangers;
-	size_t			 nstrangers;
-	struct sync_counter	*counters;
-	size_t			 ncounters;
-};
 
 /* A conversation: whom we talk to, how long we wait, what went wrong. */
 struct talk {
@@ -131,7 +119,7 @@ grow(void *array, size_t n, size_t size)
 
 /* One reply into a.  -1: it makes no sense here. */
 static int
-take(struct answer *a, const struct imsg *im)
+take(struct sync_answer *a, const struct imsg *im)
 {
 	const struct sync_show		*s = im->data;
 	const struct sync_counter	*c = im->data;
@@ -165,7 +153,7 @@ take(struct answer *a, const struct imsg *im)
 }
 
 static int
-gather(struct talk *t, struct answer *a)
+gather(struct talk *t, struct sync_answer *a)
 {
 	struct imsg	 im;
 	int		 code;
@@ -185,7 +173,7 @@ gather(struct talk *t, struct answer *a)
 }
 
 static void
-answer_free(struct answer *a)
+answer_free(struct sync_answer *a)
 {
 	free(a->peers);
 	free(a->strangers);
@@ -244,7 +232,7 @@ struct tally {
 };
 
 static struct tally
-count(const struct answer *a)
+count(const struct sync_answer *a)
 {
 	struct tally	 n = { 0, 0, 0 };
 	size_t		 i;
@@ -264,13 +252,13 @@ count(const struct answer *a)
 
 /* What a peer says is known here, but our kernel does not have all of it. */
 static bool
-lacking(const struct answer *a)
+lacking(const struct sync_answer *a)
 {
 	return (a->s.states_missing > 0 || a->s.full);
 }
 
 static bool
-all_in_sync(const struct answer *a)
+all_in_sync(const struct sync_answer *a)
 {
 	const struct tally	 n = count(a);
 
@@ -278,7 +266,7 @@ all_in_sync(const struct answer *a)
 }
 
 static void
-print_peers_heard(const struct answer *a, FILE *f)
+print_peers_heard(const struct sync_answer *a, FILE *f)
 {
 	const struct tally	 n = count(a);
 
@@ -325,7 +313,7 @@ print_bulk(const struct sync_show *s, FILE *f)
 /* ---- text ---- */
 
 static void
-text_head(const struct answer *a, FILE *f)
+text_head(const struct sync_answer *a, FILE *f)
 {
 	const struct sync_show	*s = &a->s;
 	char			 buf[IPADDR_STRLEN], up[PUT_TIME_STRLEN];
@@ -346,7 +334,7 @@ text_head(const struct answer *a, FILE *f)
 
 /* Of interest when they are not alike. */
 static void
-text_mtu(const struct answer *a, FILE *f)
+text_mtu(const struct sync_answer *a, FILE *f)
 {
 	const struct sync_peer_info	*p;
 	char				 buf[IPADDR_STRLEN];
@@ -417,7 +405,7 @@ text_peer(const struct sync_peer_info *p, FILE *f)
 }
 
 static void
-text_peers(const struct answer *a, FILE *f)
+text_peers(const struct sync_answer *a, FILE *f)
 {
 	size_t	 i;
 
@@ -431,7 +419,7 @@ text_peers(const struct answer *a, FILE *f)
 }
 
 static void
-text_strangers(const struct answer *a, FILE *f)
+text_strangers(const struct sync_answer *a, FILE *f)
 {
 	const struct sync_stranger	*s;
 	char				 buf[IPADDR_STRLEN];
@@ -449,7 +437,7 @@ text_strangers(const struct answer *a, FILE *f)
 
 /* Most of them are 0 for ever; JSON has all. */
 static void
-text_counters(const struct answer *a, FILE *f)
+text_counters(const struct sync_answer *a, FILE *f)
 {
 	size_t	 i;
 
@@ -460,7 +448,7 @@ text_counters(const struct answer *a, FILE *f)
 }
 
 static void
-show_text(const struct answer *a, FILE *f)
+show_text(const struct sync_answer *a, FILE *f)
 {
 	text_head(a, f);
 	text_mtu(a, f);
@@ -473,7 +461,7 @@ show_text(const struct answer *a, FILE *f)
 }
 
 static void
-show_line(const struct answer *a, FILE *f)
+show_line(const struct sync_answer *a, FILE *f)
 {
 	const struct sync_show	*s = &a->s;
 
@@ -498,17 +486,6 @@ show_line(const struct answer *a, FILE *f)
 }
 
 /* ---- JSON ---- */
-
-static void
-put_addr(json_t *o, const char *key, const struct ipaddr *a)
-{
-	char	 buf[IPADDR_STRLEN];
-
-	if (a->af == 0)
-		put_new(o, key, json_null());
-	else
-		put_str(o, key, ipaddr_print(a, buf, sizeof(buf)));
-}
 
 static void
 put_ms(json_t *o, const char *key, uint64_t us)
@@ -615,7 +592,7 @@ json_progress(json_t *root, const struct sync_show *s)
 }
 
 static void
-show_json(const struct answer *a, FILE *f)
+show_json(const struct sync_answer *a, FILE *f)
 {
 	json_t	*root = put_must(json_object()), *list, *o;
 	size_t	 i;
@@ -646,7 +623,7 @@ int
 sync_show(const char *path, bool json)
 {
 	struct talk	 t = { .path = path, .ms = WAIT_MS };
-	struct answer	 a;
+	struct sync_answer	 a;
 	int		 code;
 
 	if ((code = gather(&t, &a)) == 0)
@@ -660,12 +637,29 @@ sync_line(const char *path, bool must)
 {
 	struct talk	 t = { .path = path,
 			    .ms = must ? WAIT_MS : WAIT_LINE_MS };
-	struct answer	 a;
+	struct sync_answer	 a;
 	int		 code;
 
 	if ((code = gather(&t, &a)) == 0)
 		show_line(&a, stdout);
 	answer_free(&a);
+	code = talk_end(&t, code, must);
+	return (must ? code : 0);
+}
+
+int
+sync_diagnose(const char *path, bool must, const struct ipaddr *heard,
+    struct sync_facts *facts, struct findings *all)
+{
+	struct talk	 t = { .path = path, .ms = WAIT_MS };
+	struct sync_answer a;
+	int		 code;
+
+	memset(facts, 0, sizeof(*facts));
+	if ((code = gather(&t, &a)) == 0)
+		diagnose_sync(&a, heard, facts, all);
+	answer_free(&a);
+	must = must || code == EXIT_REFUSED || t.c != NULL;
 	code = talk_end(&t, code, must);
 	return (must ? code : 0);
 }

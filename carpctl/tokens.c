@@ -33,7 +33,7 @@ enum table {
 	T_STATE_NAME, T_SET, T_SET_IFACE, T_SET_VHID, T_SET_SKEW, T_SET_BASE,
 	T_SET_MORE, T_SET_MORE_VHID,
 	T_SET_GROUP, T_SET_PREEMPT, T_SET_LOG, T_IFACE, T_LOG, T_SYNC,
-	T_IMPORT, T_IMPORT_DIR, T_IMPORT_FILES, TABLES
+	T_DOCTOR, T_IMPORT, T_IMPORT_DIR, T_IMPORT_FILES, TABLES
 };
 
 /* What the flags of TOKEN_OPT set. */
@@ -66,6 +66,7 @@ static const struct token t_main[] = {
 	{ TOKEN_WORD, "log", ACTION_LOG, T_LOG, 0, 0 },
 	{ TOKEN_WORD, "monitor", ACTION_MONITOR, T_STOP, 0, 0 },
 	{ TOKEN_WORD, "sync", ACTION_NONE, T_SYNC, 0, 0 },
+	{ TOKEN_WORD, "doctor", ACTION_DOCTOR, T_DOCTOR, 0, 0 },
 	{ TOKEN_WORD, "import", ACTION_IMPORT, T_IMPORT, 0, 0 },
 	END
 };
@@ -191,6 +192,12 @@ static const struct token t_sync[] = {
 	END
 };
 
+static const struct token t_doctor[] = {
+	{ TOKEN_OPT, "-j", OPT_JSON, T_DOCTOR, 0, 0 },
+	NONE,
+	END
+};
+
 static const struct token t_import[] = {
 	{ TOKEN_OPT, "-f", OPT_FORCE, T_IMPORT, 0, 0 },
 	{ TOKEN_OPT, "-o", OPT_NONE, T_IMPORT_DIR, 0, 0 },
@@ -231,6 +238,7 @@ static const struct token *const tables[TABLES] = {
 	[T_IFACE] = t_iface,
 	[T_LOG] = t_log,
 	[T_SYNC] = t_sync,
+	[T_DOCTOR] = t_doctor,
 	[T_IMPORT] = t_import,
 	[T_IMPORT_DIR] = t_import_dir,
 	[T_IMPORT_FILES] = t_import_files
@@ -427,8 +435,9 @@ print_expected(const struct token *table, FILE *f)
 static int
 check_result(const struct tokens_result *r, FILE *err)
 {
-	if (r->json && (r->check || r->action > ACTION_SHOW_SYNC)) {
-		fputs("-j: only for show, and not with --check\n", err);
+	if (r->json && (r->check || r->action > ACTION_DOCTOR)) {
+		fputs("-j: only for show and doctor, and not with --check\n",
+		    err);
 		return (-1);
 	}
 	if (r->check && r->action != ACTION_SHOW &&

@@ -20,6 +20,7 @@
 #define SCOPE_OFF	2	/* where a KAME kernel keeps the scope id */
 #define SCOPE_LEN	2
 #define GROUP_HEAD	2	/* of a TLV: before the vhids */
+#define NODE_LEN	4	/* of a node id */
 
 const char *const advert_drop_names[] = {
 	[ADVERT_ACCEPT] = "accepted",
@@ -91,10 +92,13 @@ make_msg(struct advert_vhost *v, enum advert_variant var,
 	wbuf_u8(&w, CARP_VERSION);
 	wbuf_u8(&w, CARP_TYPE_ADVERT);
 	wbuf_u8(&w, v->vhid);
-	for (i = 0; i < n; i++)
-		if (i == 0 || ipaddr_cmp(&work[i], &work[i - 1]) != 0)
-			wbuf_bytes(&w, work[i].bytes,
-			    ipaddr_len(work[i].af));
+	v->n4 = 0;
+	for (i = 0; i < n; i++) {
+		if (i > 0 && ipaddr_cmp(&work[i], &work[i - 1]) == 0)
+			continue;
+		v->n4 += work[i].af == AF_INET;
+		wbuf_bytes(&w, work[i].bytes, ipaddr_len(work[i].af));
+	}
 	v->msglen[var] = wbuf_used(&w);
 	return (wbuf_ok(&w));
 }
@@ -217,6 +221,45 @@ advert_digest(struct advert_vhost *v, enum advert_variant var,
 	hmac_final(v->sha1, out);
 }
 
+bool
+advert_digest_of(struct advert_vhost *v, enum advert_variant var, uint8_t vhid,
+    const struct ipaddr *addrs, size_t naddrs,
+    const uint8_t counter[CARP_COUNTER_LEN], uint8_t *out)
+{
+	const uint8_t	 head[MSG_HEAD] = { CARP_VERSION, CARP_TYPE_ADVERT,
+			    vhid };
+	struct ipaddr	 work[CONFIG_ADDRS_MAX + 1];
+	size_t		 i, n;
+
+	if (naddrs > sizeof(work) / sizeof(work[0]))
+		return (false);
+	n = pick_addrs(var, addrs, naddrs, work);
+	hmac_start(v->sha1);
+	hmac_update(v->sha1, head, sizeof(head));
+	for (i = 0; i < n; i++)
+		if (i == 0 || ipaddr_cmp(&work[i], &work[i - 1]) != 0)
+			hmac_update(v->sha1, work[i].bytes,
+			    ipaddr_len(work[i].af));
+	hmac_update(v->sha1, counter, CARP_COUNTER_LEN);
+	hmac_final(v->sha1, out);
+	return (true);
+}
+
+const uint8_t *
+advert_list(const struct advert_vhost *v, uint8_t af, size_t *n)
+{
+	const uint8_t	*p = v->msg[ADVERT_ORIG] + MSG_HEAD;
+	size_t		 len4 = v->n4 * ipaddr_len(AF_INET);
+
+	if (af == AF_INET) {
+		*n = v->n4;
+		return (p);
+	}
+	*n = (v->msglen[ADVERT_ORIG] - MSG_HEAD - len4) /
+	    ipaddr_len(AF_INET6);
+	return (p + len4);
+}
+
 static void
 put_tlv(struct wbuf *w, uint8_t type, const void *val, size_t len)
 {
@@ -235,6 +278,38 @@ put_group(struct wbuf *w, const struct advert_group *g)
 }
 
 static void
+put_lists(struct wbuf *w, const struct advert_vhost *v)
+{
+	size_t		 n4, n6, len4, len6;
+	const uint8_t	*p4 = advert_list(v, AF_INET, &n4);
+	const uint8_t	*p6 = advert_list(v, AF_INET6, &n6);
+
+	len4 = n4 * ipaddr_len(AF_INET);
+	len6 = n6 * ipaddr_len(AF_INET6);
+	if (len4 + len6 > ADVERT_LISTS_MAX)
+		return;
+	if (n4 > 0)
+		put_tlv(w, ADVERT_TLV_ADDRS4, p4, len4);
+	if (n6 > 0)
+		put_tlv(w, ADVERT_TLV_ADDRS6, p6, len6);
+}
+
+static void
+put_heard(struct wbuf *w, const struct advert_vhost *v, monotime_t since)
+{
+	uint8_t				 val[ADVERT_HEARD_MAX * NODE_LEN];
+	const struct advert_peer	*p;
+	struct wbuf			 ids;
+
+	wbuf_init(&ids, val, sizeof(val));
+	for (p = v->peers; p < v->peers + ADVERT_PEERS_MAX; p++)
+		if (p->node != 0 && monotime_cmp(p->heard, since) >= 0 &&
+		    wbuf_used(&ids) < sizeof(val))
+			wbuf_be32(&ids, p->node);
+	put_tlv(w, ADVERT_TLV_HEARD, val, wbuf_used(&ids));
+}
+
+static void
 put_tlvs(struct wbuf *w, const struct advert_vhost *v,
     const struct advert_out *o)
 {
@@ -249,6 +324,10 @@ put_tlvs(struct wbuf *w, const struct advert_vhost *v,
 		put_group(w, o->group);
 	if (n > 0)
 		put_tlv(w, ADVERT_TLV_GONE, o->gone, n * ADVERT_ID_LEN);
+	if (!o->tell)
+		return;
+	put_lists(w, v);
+	put_heard(w, v, o->heard_since);
 }
 
 size_t
@@ -314,8 +393,8 @@ advert_check(const struct frame_ip *f, struct carp_header *h)
 	return (ADVERT_ACCEPT);
 }
 
-static enum trailer_result
-parse_trailer(const struct frame_ip *f, struct trailer *t)
+enum trailer_result
+advert_trailer(const struct frame_ip *f, struct trailer *t)
 {
 	const uint8_t		*data = f->payload + CARP_LEN;
 	size_t			 len = f->len - CARP_LEN;
@@ -334,7 +413,7 @@ advert_has_trailer(const struct frame_ip *f)
 {
 	struct trailer	 t;
 
-	return (f->len >= CARP_LEN && parse_trailer(f, &t) == TRAILER_OK);
+	return (f->len >= CARP_LEN && advert_trailer(f, &t) == TRAILER_OK);
 }
 
 uint8_t
@@ -347,7 +426,7 @@ advert_vhid(const struct frame_ip *f, const struct carp_header *h)
 
 	if (h->vhid != 0)
 		return (h->vhid);
-	if (f->len < CARP_LEN || parse_trailer(f, &t) != TRAILER_OK)
+	if (f->len < CARP_LEN || advert_trailer(f, &t) != TRAILER_OK)
 		return (0);
 	while (trailer_tlv(&t, &off, &type, &val, &len))
 		if (type == ADVERT_TLV_NOTICE && len == 1)
@@ -442,6 +521,11 @@ take_tlv(struct advert_in *in, uint8_t type, const uint8_t *val, size_t len)
 		in->gone = val;
 		in->ngone = len / ADVERT_ID_LEN;
 		return (len % ADVERT_ID_LEN == 0);
+	case ADVERT_TLV_HEARD:
+		in->tells = true;
+		in->heard = val;
+		in->nheard = len / NODE_LEN;
+		return (len % NODE_LEN == 0);
 	case ADVERT_TLV_REASON:
 		if (len == 1 && val[0] <= ADVERT_REASON_PARENT_DIED)
 			in->reason = val[0];
@@ -467,6 +551,19 @@ take_tlvs(struct advert_in *in, const struct trailer *t)
 		if (!take_tlv(in, type, val, len))
 			return (false);
 	return (true);
+}
+
+bool
+advert_heard(const struct advert_in *in, uint32_t node)
+{
+	struct rbuf	 r;
+	size_t		 i;
+
+	rbuf_init(&r, in->heard, in->nheard * NODE_LEN);
+	for (i = 0; i < in->nheard; i++)
+		if (rbuf_be32(&r) == node)
+			return (true);
+	return (false);
 }
 
 static struct advert_peer *
@@ -526,7 +623,7 @@ fresh(struct advert_vhost *v, const struct trailer *t, uint8_t af,
 	return (true);
 }
 
-/* The MAC of a trailer that parse_trailer() took. */
+/* The MAC of a trailer that advert_trailer() took. */
 static bool
 trailer_right(struct advert_vhost *v, const struct frame_ip *f)
 {
@@ -543,7 +640,7 @@ why_badauth(struct advert_vhost *v, const struct frame_ip *f)
 {
 	struct trailer	 t;
 
-	if (parse_trailer(f, &t) != TRAILER_OK)
+	if (advert_trailer(f, &t) != TRAILER_OK)
 		return (ADVERT_DROP_BADAUTH);
 	return (trailer_right(v, f) ? ADVERT_DROP_ADDRS : ADVERT_DROP_PASS);
 }
@@ -555,7 +652,7 @@ judge_trailer(struct advert_vhost *v, const struct frame_ip *f, monotime_t now,
 {
 	struct trailer	 t;
 
-	switch (parse_trailer(f, &t)) {
+	switch (advert_trailer(f, &t)) {
 	case TRAILER_NONE:
 		return (ADVERT_ACCEPT);
 	case TRAILER_BAD:

@@ -39,6 +39,12 @@
 #define ADVERT_TLV_NOTICE	3	/* 1 byte: the vhid whose pass is used */
 #define ADVERT_TLV_GROUP	4	/* balance_mode, probes, vhids in
 					   ascending order: 1 byte each */
+#define ADVERT_TLV_HEARD	5	/* n * node id: of whom the sender has
+					   heard for this vhid of late */
+#define ADVERT_TLV_ADDRS4	6	/* n * 4: addresses of the vhid; of both */
+#define ADVERT_TLV_ADDRS6	7	/* n * 16: families, or of none */
+#define ADVERT_LISTS_MAX	120	/* bytes of both; longer is not told */
+#define ADVERT_HEARD_MAX	16
 
 /* The carp interface of the vhost, as its node has it; see group.h. */
 struct advert_group {
@@ -96,6 +102,7 @@ struct advert_vhost {
 	uint8_t		*msg[ADVERT_VARIANTS];	/* what is hashed before the
 						   counter */
 	size_t		 msglen[ADVERT_VARIANTS];
+	size_t		 n4;		/* IPv4 addresses in each */
 	uint8_t		 id[ADVERT_ID_LEN];
 	/* the last accepted counter and digest: a constant one costs nothing */
 	uint8_t		 seen[CARP_COUNTER_LEN + CARP_DIGEST_LEN];
@@ -128,6 +135,21 @@ void		 advert_vhost_clear(struct advert_vhost *v);
 void		 advert_digest(struct advert_vhost *v, enum advert_variant var,
 		    const uint8_t counter[CARP_COUNTER_LEN], uint8_t *out);
 
+/*
+ * The same with another vhid and other addresses, at most CONFIG_ADDRS_MAX + 1.
+ * false: too many.
+ */
+bool		 advert_digest_of(struct advert_vhost *v,
+		    enum advert_variant var, uint8_t vhid,
+		    const struct ipaddr *addrs, size_t naddrs,
+		    const uint8_t counter[CARP_COUNTER_LEN], uint8_t *out);
+/*
+ * The addresses of a family that are hashed with ADVERT_ORIG: *n of them, one
+ * after the other in network order.  A view.
+ */
+const uint8_t	*advert_list(const struct advert_vhost *v, uint8_t af,
+		    size_t *n);
+
 struct advert_out {
 	uint8_t		 advbase;
 	uint8_t		 advskew;
@@ -146,6 +168,9 @@ struct advert_out {
 	const uint8_t	(*gone)[ADVERT_ID_LEN];
 	size_t		 ngone;		/* those beyond ADVERT_GONE_MAX are
 					   not sent */
+	bool		 tell;		/* for who looks for a fault: our
+					   addresses, and whom we have heard */
+	monotime_t	 heard_since;	/* ... from then on */
 };
 
 /* CARP header and trailer into buf (ADVERT_MAX bytes); returns the length. */
@@ -168,14 +193,25 @@ struct advert_in {
 	struct advert_group group;
 	const uint8_t	*gone;		/* view: ngone * ADVERT_ID_LEN */
 	size_t		 ngone;
+	bool		 tells;		/* whom it has heard: */
+	const uint8_t	*heard;		/* view: nheard * 4 */
+	size_t		 nheard;
 };
 
 /*
  * Steps 3 to 6 of the receive pipeline: TTL, length, checksum.  Fills *h.
  */
 enum advert_drop advert_check(const struct frame_ip *f, struct carp_header *h);
-/* Does a trailer of ours follow, whoever made it? */
+/*
+ * Does a trailer of ours follow, whoever made it?  f has CARP_LEN bytes at
+ * least.  As trailer_parse().
+ */
+enum trailer_result advert_trailer(const struct frame_ip *f,
+		    struct trailer *t);
+/* The same for a packet of any length. */
 bool		 advert_has_trailer(const struct frame_ip *f);
+/* Has its sender heard that node? */
+bool		 advert_heard(const struct advert_in *in, uint32_t node);
 /*
  * Which vhid must judge it: h->vhid, or, for a notice (h->vhid 0 with our
  * trailer), the one its TLV names; 0: nobody.

@@ -18,6 +18,9 @@
 #define OWNER_OPERATOR	"operator"
 #define OWNER_PFSYNCD	"pfsyncd"
 #define HOLD_TIME	120		/* s, at most, without `sync wait` */
+#define STARVED_TIME	(600 * MONOTIME_SEC)	/* "of late" */
+#define SENDERR_TIME	(3 * MONOTIME_SEC)
+#define TRIALS_MAX	1024		/* a request may cost, 1 us each */
 #define NELEM(a)	(sizeof(a) / sizeof((a)[0]))
 
 static void
@@ -66,6 +69,18 @@ wall_of(monotime_t t)
 
 /* ---- show ---- */
 
+static uint32_t
+starved_of_late(const struct starved *s)
+{
+	monotime_t now = monotime_now();
+	uint32_t k = 0;
+	size_t i;
+
+	for (i = 0; i < s->n && i < ENGINE_STARVED_MAX; i++)
+		k += monotime_sub(now, s->at[i]) < STARVED_TIME;
+	return (k);
+}
+
 static void
 show_global(struct engine *e, struct control_client *cl)
 {
@@ -80,6 +95,9 @@ show_global(struct engine *e, struct control_client *cl)
 	g.verbose = log_getverbose() > 0;
 	g.uptime_ms = (uint64_t)(monotime_sub(monotime_now(), e->started) /
 	    MONOTIME_MSEC);
+	g.starved = starved_of_late(&e->starved);
+	g.overslept = starved_of_late(&e->overslept);
+	g.worst_ms = (uint64_t)(e->starved.worst / MONOTIME_MSEC);
 	reply(cl, IMSG_CTL_GLOBAL, &g, sizeof(g));
 }
 
@@ -229,6 +247,9 @@ show_iface(struct vif *f, struct control_client *cl)
 	i.ngroups = f->c.ngroups;
 	memcpy(i.mac, d->mac, sizeof(i.mac));
 	i.demotion = ledger_vif(f);
+	if (d->senderr != 0 && monotime_sub(monotime_now(), d->senderr_at) <
+	    SENDERR_TIME)
+		i.senderr = d->senderr;
 	memcpy(i.groups, f->c.groups, sizeof(i.groups));
 	i.npeers = (uint8_t)f->c.npeers;
 	i.down = f->down;
@@ -328,10 +349,81 @@ show_groups(struct engine *e, struct control_client *cl)
 				show_group(e, f->c.groups[i], cl);
 }
 
-/* f NULL: strangers of d. */
+/* Would p be one of the vhids of d, but for its number? */
 static void
-show_peer_list(const struct vif *f, const struct dev *d,
-    const struct peer *peers, struct control_client *cl)
+guess_vhid(const struct dev *d, const struct peer *p, unsigned int *trials,
+    struct ctl_peer *c)
+{
+	struct autopsy a;
+	struct node *n;
+	int i;
+
+	for (i = 1; i < 256; i++) {
+		if ((n = d->byvhid[i]) == NULL)
+			continue;
+		autopsy_guess(&n->av, p->vhid, p->seen, p->digest,
+		    n->vif->c.addrs, n->vif->c.naddrs, NULL, 0, trials, &a);
+		if (a.fault != AUTOPSY_VHID)
+			continue;
+		c->fault = (uint8_t)a.fault;
+		c->like_vhid = n->conf.vhid;
+		(void)strlcpy(c->like, n->vif->c.name, sizeof(c->like));
+		return;
+	}
+}
+
+/* All addresses of the other interfaces, as far as there is room. */
+static size_t
+other_addrs(const struct vif *f, struct ipaddr *list, size_t max)
+{
+	const struct vif *g;
+	size_t i, n = 0;
+
+	TAILQ_FOREACH(g, &f->eng->vifs, entry)
+		for (i = 0; g != f && i < g->c.naddrs && n < max; i++)
+			list[n++] = g->c.addrs[i];
+	return (n);
+}
+
+/* What it says itself counts more than guesses. */
+static void
+guess_addrs(struct node *n, const struct peer *p, unsigned int *trials,
+    struct autopsy *a)
+{
+	struct ipaddr more[CONFIG_ADDRS_MAX];
+	struct autopsy guess;
+	size_t nmore;
+
+	if (a->here.af != 0 || a->there.af != 0)
+		return;
+	nmore = other_addrs(n->vif, more, CONFIG_ADDRS_MAX);
+	autopsy_guess(&n->av, p->vhid, p->seen, p->digest, n->vif->c.addrs,
+	    n->vif->c.naddrs, more, nmore, trials, &guess);
+	if (guess.fault != AUTOPSY_UNKNOWN)
+		*a = guess;
+}
+
+/* Why p does not verify. */
+static void
+show_fault(struct node *n, const struct dev *d, const struct peer *p,
+    unsigned int *trials, struct ctl_peer *c)
+{
+	struct autopsy a = p->why;
+
+	if (n == NULL && p->drop == ADVERT_DROP_BADVHID)
+		guess_vhid(d, p, trials, c);
+	if (n == NULL || !rx_unlike(p) || p->drop == ADVERT_DROP_PASS)
+		return;
+	guess_addrs(n, p, trials, &a);
+	c->fault = (uint8_t)a.fault;
+	c->here = a.here;
+	c->there = a.there;
+}
+
+/* n NULL: strangers of d. */
+static void
+show_peer_list(struct node *n, const struct dev *d, const struct peer *peers,
+    unsigned int *trials, struct control_client *cl)
 {
 	const struct group_mate *m;
 	const struct peer *p;
@@ -341,8 +433,8 @@ show_peer_list(const struct vif *f, const struct dev *d,
 		if (p->addr.af == 0)
 			continue;
 		memset(&c, 0, sizeof(c));
-		if (f != NULL)
-			(void)strlcpy(c.name, f->c.name, sizeof(c.name));
+		if (n != NULL)
+			(void)strlcpy(c.name, n->vif->c.name, sizeof(c.name));
 		(void)strlcpy(c.carpdev, d->name, sizeof(c.carpdev));
 		c.kind = (uint8_t)p->kind;
 		c.priority = p->priority;
@@ -359,14 +451,18 @@ show_peer_list(const struct vif *f, const struct dev *d,
 		c.heard_ms = ago_ms(p->heard);
 		c.packets = p->packets;
 		c.dropped = p->dropped;
-		m = f == NULL || !p->ours ? NULL :
-		    group_find(&f->group, p->node, monotime_now());
+		m = n == NULL || !p->ours ? NULL :
+		    group_find(&n->vif->group, p->node, monotime_now());
 		if (m != NULL) {
 			c.balancing = m->says.mode;
 			c.nvhids = m->says.n;
 			memcpy(c.vhids, m->says.vhids, sizeof(c.vhids));
 			c.unlike = m->differs;
 		}
+		c.hears_us = p->hears_us;
+		c.told_ms = monotime_isset(p->told) ? ago_ms(p->told) :
+		    UINT64_MAX;
+		show_fault(n, d, p, trials, &c);
 		reply(cl, IMSG_CTL_PEER, &c, sizeof(c));
 	}
 }
@@ -374,6 +470,7 @@ show_peer_list(const struct vif *f, const struct dev *d,
 static void
 show_peers(struct engine *e, const char *name, struct control_client *cl)
 {
+	unsigned int trials = TRIALS_MAX;
 	struct vif *f;
 	struct dev *d;
 	size_t i;
@@ -382,11 +479,12 @@ show_peers(struct engine *e, const char *name, struct control_client *cl)
 		if (f->dying || (name[0] != '\0' && strcmp(name, f->c.name)))
 			continue;
 		for (i = 0; i < f->nnodes; i++)
-			show_peer_list(f, f->dev, f->nodes[i]->peers, cl);
+			show_peer_list(f->nodes[i], f->dev,
+			    f->nodes[i]->peers, &trials, cl);
 	}
 	TAILQ_FOREACH(d, &e->devs, entry)
 		if (name[0] == '\0')
-			show_peer_list(NULL, d, d->strangers, cl);
+			show_peer_list(NULL, d, d->strangers, &trials, cl);
 }
 
 static void

@@ -18,6 +18,7 @@
 #include "../common/os/kif.h"
 #include "../common/wire/frame.h"
 #include "advert.h"
+#include "autopsy.h"
 #include "config.h"
 #include "demote.h"
 #include "group.h"
@@ -68,6 +69,10 @@ struct peer {
 	bool		 seen_set;
 	uint8_t		 seen[CARP_COUNTER_LEN];	/* its last counter */
 	enum advert_drop drop;
+	uint8_t		 digest[CARP_DIGEST_LEN];	/* of what was dropped */
+	struct autopsy	 why;
+	bool		 hears_us;	/* our node says whether it does */
+	monotime_t	 told;		/* when it said so; NEVER */
 	monotime_t	 heard;
 	uint64_t	 packets, dropped;
 };
@@ -110,6 +115,7 @@ struct node {
 	uint32_t		 master_node, master_rank;
 	struct peer		 peers[ENGINE_PEERS_MAX];
 	struct split		 split;		/* while MASTER */
+	monotime_t		 told;		/* of addresses and nodes */
 	bool			 spoke;		/* sent since it was cleared */
 	uint64_t		 taken, dropped;	/* frames, in a group: when
 						   the parent told last */
@@ -142,6 +148,8 @@ struct dev {
 		bool		 tentative;
 	}			 addrs[ENGINE_ADDRS_MAX];	/* virtual
 						   ones are left out */
+	int			 senderr;	/* errno of the last failure */
+	monotime_t		 senderr_at;
 	struct ipaddr		 src4, src6;	/* af 0: none */
 };
 
@@ -180,6 +188,14 @@ struct hold {
 struct watch {
 	struct ctl_masters	 m;
 	uint64_t		 addrs;		/* a digest of all addresses */
+};
+
+/* When it was last too late, or would have been taken for dead. */
+#define ENGINE_STARVED_MAX	8
+struct starved {
+	monotime_t		 at[ENGINE_STARVED_MAX];
+	size_t			 n;		/* ever */
+	int64_t			 worst;		/* ns, of all */
 };
 
 /* How late timers ran. */
@@ -228,6 +244,8 @@ struct engine {
 	struct ev_timer		*timers_ev;
 	monotime_t		 timers_at;	/* timers_ev is set for */
 	struct timers_late	 late[TIMERS_KINDS];
+	struct starved		 starved;	/* timers, see count_late() */
+	struct starved		 overslept;	/* MASTER no more for it */
 	struct tx		 tx;
 	TAILQ_HEAD(, node)	 lost;		/* as MASTER, in that order */
 	RB_HEAD(node_ids, node)	 ids;		/* by advert id */
@@ -342,6 +360,8 @@ void		 alarm_look(void *engine);
 void		 timers_init(struct engine *e);
 /* Set or (MONOTIME_NEVER) stop it. */
 void		 timers_arm(struct node_timer *t, monotime_t at);
+/* Remember that something was late by so many ns. */
+void		 timers_starved(struct starved *s, int64_t late);
 /* Tell the event loop when the next one is due. */
 void		 timers_settle(struct engine *e);
 

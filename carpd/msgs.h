@@ -171,6 +171,9 @@ struct ctl_global {
 	uint8_t		 log;
 	uint8_t		 verbose;
 	uint64_t	 uptime_ms;
+	uint32_t	 starved;	/* of late: timers that were very late */
+	uint32_t	 overslept;	/* MASTER no more for that */
+	uint64_t	 worst_ms;	/* the latest ever */
 };
 
 struct ctl_iface {
@@ -188,7 +191,7 @@ struct ctl_iface {
 	uint8_t		 down;		/* by the operator */
 	uint8_t		 cut;		/* frames for its MAC do not arrive */
 	int32_t		 demotion;
-	uint32_t	 pad;
+	int32_t		 senderr;	/* errno; 0: what is sent leaves */
 	uint64_t	 seen_ms;	/* the last of those, ms ago */
 	struct ipaddr	 peers[CONFIG_PEERS_MAX];	/* plen 0: this host */
 	char		 groups[CONFIG_GROUPS_MAX][CONFIG_GROUPNAME_MAX];
@@ -278,6 +281,13 @@ struct ctl_peer {
 	uint64_t	 packets;
 	uint64_t	 dropped;
 	uint8_t		 vhids[CONFIG_VHIDS_MAX];
+	uint8_t		 fault;		/* enum autopsy_fault */
+	uint8_t		 like_vhid;	/* VHID: the one of ours, */
+	uint8_t		 hears_us;	/* ours: it says so */
+	uint8_t		 pad2[5];
+	uint64_t	 told_ms;	/* ... so many ms ago; UINT64_MAX */
+	struct ipaddr	 here, there;	/* ADDRS: only we have, only they */
+	char		 like[IF_NAMESIZE];	/* ... and its interface */
 };
 
 struct ctl_history {

@@ -15,6 +15,8 @@
 #include "engine.h"
 
 #define TOS_LOWDELAY	0x10	/* what OpenBSD and ucarp send */
+#define TELL_TIME	(900 * MONOTIME_MSEC)	/* an advert with lists */
+#define HEARD_MIN	MONOTIME_SEC	/* what is "of late" */
 #define SNDERR_TIME	(60 * MONOTIME_SEC)	/* a send error's entry */
 
 /* ---- sending ---- */
@@ -243,6 +245,22 @@ send_family(struct node *n, uint8_t af, struct advert_out *o)
 		send_to(n, to[i], o);
 }
 
+/* About once a second, and of what was heard as long as an election waits. */
+static void
+tell(struct node *n, struct advert_out *o)
+{
+	int64_t late = vhost_masterdown(&n->conf);
+	monotime_t now = monotime_now();
+
+	if (o->notice || o->reason != ADVERT_REASON_NONE ||
+	    monotime_sub(now, n->told) < TELL_TIME)
+		return;
+	o->tell = true;
+	o->heard_since = monotime_add(now, -(late < HEARD_MIN ? HEARD_MIN :
+	    late));
+	n->told = now;
+}
+
 /*
  * Every family that the vhid has.  Of what is lost the first `skip` vhosts
  * were told before.
@@ -254,6 +272,7 @@ send_advert(struct node *n, struct advert_out *o, size_t skip)
 
 	o->ngone = node_gone_list(n->eng, skip, gone);
 	o->gone = (const uint8_t (*)[ADVERT_ID_LEN])gone;
+	tell(n, o);
 	if (n->conf.v4)
 		send_family(n, AF_INET, o);
 	if (n->conf.v6)
@@ -369,6 +388,8 @@ record_state(struct node *n, const struct vhost_action *a)
 		e->count[COUNT_LATE]++;
 	if (a->cause == VHOST_CAUSE_TAKEN)
 		e->count[COUNT_TAKEN]++;
+	if (a->cause == VHOST_CAUSE_LATE || a->cause == VHOST_CAUSE_TAKEN)
+		timers_starved(&e->overslept, 0);
 	h = &e->history[e->nhistory++ % ENGINE_HISTORY_MAX];
 	memset(h, 0, sizeof(*h));
 	(void)strlcpy(h->name, name, sizeof(h->name));

@@ -121,6 +121,7 @@ peer_find(struct peer *peers, const struct ipaddr *src, uint8_t vhid)
 	memset(old, 0, sizeof(*old));
 	old->addr = *src;
 	old->vhid = vhid;
+	old->told = MONOTIME_NEVER;
 	return (old);
 }
 
@@ -317,6 +318,11 @@ note_drop(struct dev *d, const struct frame_ip *f, enum advert_drop drop)
 	p->advskew = h.advskew;
 	p->demote = h.demote;
 	p->heard = monotime_now();
+	memcpy(p->digest, h.digest, sizeof(p->digest));
+	if (n != NULL && drop == ADVERT_DROP_ADDRS)
+		autopsy_lists(&n->av, f, &p->why);
+	else
+		memset(&p->why, 0, sizeof(p->why));
 	if (n != NULL)
 		note_unlike(n, p);
 }
@@ -385,6 +391,11 @@ note_peer(struct node *n, const struct frame_ip *f,
 	p->node = in->node;
 	p->variant = (uint8_t)in->variant;
 	p->heard = monotime_now();
+	memset(&p->why, 0, sizeof(p->why));
+	if (in->tells) {
+		p->hears_us = advert_heard(in, n->eng->nodeid);
+		p->told = p->heard;
+	}
 	if (in->notice)
 		return;
 	p->advbase = in->advbase;

@@ -11,6 +11,7 @@
 
 #include "engine.h"
 
+#define STARVED	(100 * MONOTIME_MSEC)
 #define ROUND	256	/* timers fired before frames are looked at again */
 
 static int
@@ -64,10 +65,26 @@ timers_arm(struct node_timer *t, monotime_t at)
 		timers_settle(e);
 }
 
-static void
-count_late(struct engine *e, enum vhost_timer which, int64_t late)
+void
+timers_starved(struct starved *s, int64_t late)
 {
-	struct timers_late *l = &e->late[which == VHOST_TIMER_AD ?
+	s->at[s->n++ % ENGINE_STARVED_MAX] = monotime_now();
+	if (late > s->worst)
+		s->worst = late;
+}
+
+/* More than any scheduler does, and enough that peers begin to wonder. */
+static bool
+much(const struct node *n, int64_t late)
+{
+	return (late > STARVED && late > vhost_interval(&n->conf, &n->v) / 2);
+}
+
+static void
+count_late(struct node_timer *t, int64_t late)
+{
+	struct engine *e = t->node->eng;
+	struct timers_late *l = &e->late[t->which == VHOST_TIMER_AD ?
 	    TIMERS_AD : TIMERS_MD];
 	size_t i;
 
@@ -77,6 +94,8 @@ count_late(struct engine *e, enum vhost_timer which, int64_t late)
 	l->bucket[i]++;
 	if (late > l->max)
 		l->max = late;
+	if (much(t->node, late))
+		timers_starved(&e->starved, late);
 }
 
 static bool
@@ -145,15 +164,14 @@ listen_first(struct node_timer *const *due, size_t n)
 static void
 fire(struct node_timer *t)
 {
-	struct engine *e = t->node->eng;
 	monotime_t now = monotime_now(), at = t->armed;
 
 	if (!timer_due(t, now))		/* an event of this round moved it */
 		return;
-	RB_REMOVE(node_timers, &e->timers, t);
+	RB_REMOVE(node_timers, &t->node->eng->timers, t);
 	t->armed = MONOTIME_NEVER;
 	if (t->which != VHOST_TIMER_DRAIN)
-		count_late(e, t->which, monotime_sub(now, at));
+		count_late(t, monotime_sub(now, at));
 	node_timer(t->node, t->which);
 }
 

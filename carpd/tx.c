@@ -42,6 +42,8 @@ tx_failed(struct tx *x, const struct tx_frame *f, int error)
 	e->count[COUNT_OERRORS]++;
 	if (!f->advert)
 		return;
+	n->vif->dev->senderr = error;
+	n->vif->dev->senderr_at = monotime_now();
 	/* of several peers one that is reached is enough */
 	if (f->to.af != 0)
 		n->tx_missed |= family(&f->to);

@@ -84,6 +84,9 @@ show_global(struct engine *e, struct control_client *cl, monotime_t now)
 	m.kernel_count = e->stats.count;
 	m.kernel_max = e->stats.max;
 	m.mismatching = s.mismatching;
+	if (e->senderr != 0 && monotime_sub(now, e->senderr_at) <
+	    ENGINE_SENDERR_TIME)
+		m.senderr = e->senderr;
 	control_reply(cl, PMSG_CTL_SYNC, &m, sizeof(m));
 }
 
@@ -102,6 +105,7 @@ show_peers(struct engine *e, struct control_client *cl, monotime_t now)
 		m.alive = p.alive;
 		m.in_sync = p.in_sync;
 		m.starting = p.starting;
+		m.master = p.master;
 		/* a trailer without a key shows no more than its checksum */
 		m.verified = e->conf.has_key;
 		m.heard_ms = ms_since(p.heard, now);

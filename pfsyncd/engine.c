@@ -143,6 +143,19 @@ commit(struct engine *e, size_t len)
 	    PFSYNC_C_OPACKETS6]++;
 }
 
+static void
+flush(struct engine *e)
+{
+	uint64_t *lost = &e->count[PFSYNC_C_OERRORS], before = *lost;
+
+	errno = 0;
+	(void)syncsock_flush(e->sock, lost);
+	if (*lost == before || errno == EAGAIN || errno == EMSGSIZE)
+		return;
+	e->senderr = errno;
+	e->senderr_at = monotime_now();
+}
+
 static uint8_t *
 slot(struct engine *e)
 {
@@ -150,7 +163,7 @@ slot(struct engine *e)
 
 	if (p != NULL)
 		return (p);
-	(void)syncsock_flush(e->sock, &e->count[PFSYNC_C_OERRORS]);
+	flush(e);
 	return (syncsock_slot(e->sock));
 }
 
@@ -180,7 +193,7 @@ send_packets(struct engine *e, monotime_t now)
 	}
 	if (n == 0)
 		return;
-	(void)syncsock_flush(e->sock, &e->count[PFSYNC_C_OERRORS]);
+	flush(e);
 	e->sent_at = now;
 }
 

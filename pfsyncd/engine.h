@@ -30,6 +30,7 @@
 #define ENGINE_LINES	10		/* of one kind in ENGINE_LINES_TIME */
 #define ENGINE_LINES_TIME (60 * MONOTIME_SEC)
 #define ENGINE_ASK	MONOTIME_SEC	/* for the table process to count */
+#define ENGINE_SENDERR_TIME (5 * MONOTIME_SEC)	/* it is told for so long */
 #define ENGINE_TABLE_MAX (512 * 1024)	/* bytes queued to the table process */
 #define ENGINE_PACKETS	256		/* sent in one go, then others' turn */
 
@@ -69,6 +70,8 @@ struct engine {
 	bool		 link, link_told;
 	struct hmac	*key;
 	uint64_t	 seq;		/* of the last trailer */
+	int		 senderr;	/* errno of the last failure */
+	monotime_t	 senderr_at;
 	monotime_t	 sent_at;
 
 	unsigned int	 masters;

@@ -140,6 +140,8 @@ struct sync_show {		/* one answer to CTL_SHOW */
 	uint64_t	 bulk_eta_ms;
 	uint64_t	 kernel_count, kernel_max;
 	uint64_t	 mismatching;	/* buckets, sum over the peers */
+	int32_t		 senderr;	/* errno; 0: what is sent leaves */
+	uint32_t	 pad2;
 };
 struct sync_peer_info {
 	uint32_t	 node;
@@ -150,7 +152,8 @@ struct sync_peer_info {
 	uint8_t		 starting;
 	uint8_t		 verified;	/* native: its trailers are right, which
 					   means something only with a key */
-	uint8_t		 pad[3];
+	uint8_t		 master;	/* native: of some vhid */
+	uint8_t		 pad[2];
 	struct ipaddr	 addr;
 	uint64_t	 heard_ms;	/* milliseconds ago */
 	uint64_t	 carries;	/* flows it says it carries */

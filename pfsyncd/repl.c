@@ -801,6 +801,7 @@ repl_peer(const struct repl *r, size_t k, struct repl_peer *p,
 		p->mtu = n->mtu;
 		p->alive = n->alive;
 		p->native = n->native;
+		p->master = n->master;
 		p->starting = n->starting;
 		p->in_sync = n->matched && !monotime_isset(n->differs);
 		p->heard = n->heard;

@@ -99,6 +99,7 @@ struct repl_peer {		/* for show */
 	uint32_t	 mtu;		/* of its syncdev, 0: it did not say */
 	struct ipaddr	 addr;
 	bool		 alive, in_sync, starting, native;
+	bool		 master;	/* says that it is, of some vhid */
 	monotime_t	 heard, synced;
 	uint64_t	 carries, have, mismatching;
 	uint64_t	 packets, lost;

@@ -68,8 +68,8 @@ uint8_t		*syncsock_slot(struct syncsock *s);
 void		 syncsock_commit(struct syncsock *s, size_t len);
 /*
  * Send what is queued.  Returns how many went out; what the kernel does not
- * take now (EAGAIN, ENOBUFS, EMSGSIZE) is dropped and counted in *lost: the
- * protocol repairs it.
+ * take now (EAGAIN, ENOBUFS, EMSGSIZE) is dropped and counted in *lost, and
+ * errno says why: the protocol repairs it.
  */
 size_t		 syncsock_flush(struct syncsock *s, uint64_t *lost);
 

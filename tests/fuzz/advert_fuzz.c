@@ -13,7 +13,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "../../carpd/advert.h"
+#include "../../carpd/autopsy.h"
 
 #define VHID		7
 #define DEAD		(3 * MONOTIME_SEC)
@@ -91,6 +91,11 @@ check_accepted(const struct advert_vhost *v, const struct frame_ip *f,
 	if (in->ngone > 0)
 		assert(in->gone > f->payload + CARP_LEN &&
 		    in->gone + in->ngone * ADVERT_ID_LEN <= end);
+	assert(in->ours || !in->tells);
+	if (in->nheard > 0)
+		assert(in->heard > f->payload + CARP_LEN &&
+		    in->heard + in->nheard * 4 <= end);
+	(void)advert_heard(in, 1);
 	assert(memcmp(f->payload + 8, v->cookie, CARP_COUNTER_LEN) != 0);
 }
 
@@ -107,6 +112,23 @@ check_again(struct advert_vhost *v, const struct frame_ip *f,
 	assert(in->ours || again.variant == in->variant);
 }
 
+/* What is said of one that does not verify makes sense. */
+static void
+check_autopsy(struct advert_vhost *v, const struct frame_ip *f,
+    const struct carp_header *h)
+{
+	unsigned int	 budget = 100;
+	struct autopsy	 a;
+
+	memset(&a, 0, sizeof(a));
+	autopsy_lists(v, f, &a);
+	assert(a.fault == AUTOPSY_ADDRS);
+	assert(a.here.af == 0 || ipaddr_cmp(&a.here, &a.there) != 0);
+	autopsy_guess(v, h->vhid, h->counter, h->digest, vaddrs, 2, ends4, 2,
+	    &budget, &a);
+	assert(budget >= 90);
+}
+
 static void
 judge(struct advert_vhost *v, const struct frame_ip *f, monotime_t now)
 {
@@ -119,6 +141,9 @@ judge(struct advert_vhost *v, const struct frame_ip *f, monotime_t now)
 	drop = advert_verify(v, f, &h, now, DEAD, &in);
 	assert(drop < ADVERT_DROPS);
 	assert(drop == ADVERT_DROP_BADVHID || advert_vhid(f, &h) == VHID);
+	if (drop == ADVERT_DROP_BADAUTH || drop == ADVERT_DROP_PASS ||
+	    drop == ADVERT_DROP_ADDRS || drop == ADVERT_DROP_BADVHID)
+		check_autopsy(v, f, &h);
 	if (drop != ADVERT_ACCEPT)
 		return;
 	check_accepted(v, f, &in);

@@ -215,7 +215,34 @@ says 0 "carp0: carpdev eth0" -s "$sock" show
 says 3 "$tmp/none: pfsyncd is not running" -S "$tmp/none" show sync
 says 3 "$tmp/none: pfsyncd is not running" -S "$tmp/none" sync now
 
+# Of the rules of this machine nothing is to be said.
+real=$ctl
+ctl=$tmp/ctl
+printf '#!/bin/sh\nPATH=/nonexistent exec %s "$@"\n' "$PWD/${real#"$PWD"/}" \
+    >"$ctl"
+chmod +x "$ctl"
+scene well
+sync_scene good
+says 0 "nothing wrong" -s "$sock" doctor
+says 0 '{"schema":1,"findings":[]}' -s "$sock" -S "$sync" doctor -j
+says 3 "pfsyncd is not running" -s "$sock" -S "$tmp/none" doctor
+scene many
+sync_scene good
+says 20 "carp0: split brain: 172.16.0.66 is MASTER of vhid 1, too, for 3s; " \
+    -s "$sock" -S "$sync" doctor
+says 20 "carp2: vhid 5 is INIT: eth2 has no link; " -s "$sock" doctor
+says 20 "carp0: 172.16.0.66, which advertises vhid 1, has our pass phrase but\
+ another address list: 192.0.2.1 is only here; " -s "$sock" doctor
+says 20 '"code":"vrrp","about":"carp1","cause":"VRRP router 172.16.0.9 on' \
+    -s "$sock" doctor -j
+sync_scene alone
+says 20 "eth2: the sync link is down; " -s "$sock" -S "$sync" doctor
+sync_scene mute
+says 3 "pfsyncd closed the connection" -s "$sock" -S "$sync" doctor
+ctl=$real
+
 scene mute
+says 3 "carpd closed the connection" -s "$sock" doctor
 says 3 "carpd closed the connection" -s "$sock" show
 says 3 "carpd closed the connection" -s "$sock" show --check
 
@@ -239,7 +266,8 @@ says 2 "-j: only for show" -j sync now
 says 2 "expected 0 to 254" set carp0 advskew 255
 says 2 "expected 1 to 255" demote 256
 says 2 "longer than 15 characters" demote -g sixteen_letters_
-says 2 "-j: only for show" -j reload
+says 2 "-j: only for show and doctor" -j reload
+says 2 "unknown argument: --check" doctor --check
 says 2 "--check: only for the state" show peers --check
 says 2 "vhid: only for advskew" set carp0 vhid 1 group dmz
 

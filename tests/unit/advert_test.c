@@ -842,6 +842,61 @@ START_TEST(gone)
 }
 END_TEST
 
+/* Whom the sender has heard of late: nobody, us, somebody else. */
+START_TEST(heard)
+{
+	ck_assert_int_eq(say(EPOCH, 1, at(1)), ADVERT_ACCEPT);
+	ck_assert(!in.tells && !advert_heard(&in, NODE));
+	out.tell = true;
+	ck_assert_int_eq(say(EPOCH, 2, at(1)), ADVERT_ACCEPT);
+	ck_assert(in.tells && !advert_heard(&in, NODE));
+	tx.peers[3].node = NODE + 1;
+	tx.peers[3].heard = at(5);
+	tx.peers[ADVERT_PEERS_MAX - 1].node = NODE + 2;
+	tx.peers[ADVERT_PEERS_MAX - 1].heard = at(4);
+	out.heard_since = at(5);
+	ck_assert_int_eq(say(EPOCH, 3, at(1)), ADVERT_ACCEPT);
+	ck_assert(advert_heard(&in, NODE + 1));
+	ck_assert(!advert_heard(&in, NODE + 2) && !advert_heard(&in, 0));
+}
+END_TEST
+
+/* All that an advertisement can hold, and lists that it cannot. */
+START_TEST(lists_that_fit)
+{
+	static const char *const none[] = { NULL };
+	const struct advert_group g = { .n = BALANCE_NODES };
+	uint8_t		 ids[ADVERT_GONE_MAX][ADVERT_ID_LEN] = { { 0 } };
+	struct ipaddr	 a[ADVERT_LISTS_MAX / 4 + 1];
+	size_t		 i, n;
+
+	for (i = 0; i < ADVERT_LISTS_MAX / 4 + 1; i++) {
+		a[i] = addr("10.0.0.1");
+		a[i].bytes[2] = (uint8_t)i;
+	}
+	advert_vhost_clear(&tx);
+	ck_assert(advert_vhost_init(&tx, VHID, PASS, strlen(PASS), a,
+	    ADVERT_LISTS_MAX / 4 + (size_t)_i, cookie_tx));
+	for (i = 0; i < ADVERT_PEERS_MAX; i++)
+		tx.peers[i].node = NODE;
+	out.gone = (const uint8_t (*)[ADVERT_ID_LEN])ids;
+	out.ngone = ADVERT_GONE_MAX;
+	out.group = &g;
+	out.reason = ADVERT_REASON_SHUTDOWN;
+	out.notice = true;
+	build();
+	n = f.len;
+	out.tell = true;
+	build();
+	ck_assert_uint_ge(f.len, n + ADVERT_HEARD_MAX * 4 +
+	    (_i == 0 ? ADVERT_LISTS_MAX : 0));
+	ck_assert_uint_le(f.len, n + 8 + ADVERT_HEARD_MAX * 4 +
+	    (_i == 0 ? ADVERT_LISTS_MAX : 0));
+	advert_vhost_clear(&tx);
+	vhost(&tx, VHID, PASS, none, 1, cookie_tx);
+}
+END_TEST
+
 /*
  * What one changed byte must lead to.  A trailer whose magic, version or
  * algorithm is not ours is none of ours: the packet counts as a foreign one.
@@ -995,6 +1050,10 @@ static const struct tlvs {
 	{ false, "0400", ADVERT_DROP_TRAILER, 0, 0 },
 	{ false, "040401070403", ADVERT_DROP_TRAILER, 0, 0 },
 	{ false, "040401070303", ADVERT_DROP_TRAILER, 0, 0 },
+	{ false, "0500", ADVERT_ACCEPT, 0, 0 },
+	{ false, "05081a2b3c4d00000001", ADVERT_ACCEPT, 0, 0 },
+	{ false, "05031a2b3c", ADVERT_DROP_TRAILER, 0, 0 },
+	{ false, "0601ff0700", ADVERT_ACCEPT, 0, 0 },
 	{ false, "030107", ADVERT_DROP_TRAILER, 0, 0 },
 	{ true, "030107", ADVERT_ACCEPT, 0, 0 },
 	{ true, "020102030107", ADVERT_ACCEPT, ADVERT_REASON_ENGINE_DIED, 0 },
@@ -1366,6 +1425,8 @@ add_trailer_tests(TCase *tc)
 	tcase_add_loop_test(tc, reasons, ADVERT_REASON_NONE,
 	    ADVERT_REASON_PARENT_DIED + 1);
 	tcase_add_test(tc, gone);
+	tcase_add_test(tc, heard);
+	tcase_add_loop_test(tc, lists_that_fit, 0, 2);
 	tcase_add_test(tc, tamper);
 	tcase_add_loop_test(tc, bound_to_addresses, 0, 2);
 	tcase_add_test(tc, cut_or_prolonged);

@@ -47,6 +47,8 @@ static const struct {
 } good[] = {
 	{ "show", { ACTION_SHOW, false, false, "", "carp", 0, 1 } },
 	{ "show -j", { ACTION_SHOW, true, false, "", "carp", 0, 1 } },
+	{ "doctor", { ACTION_DOCTOR, false, false, "", "carp", 0, 1 } },
+	{ "doc -j", { ACTION_DOCTOR, true, false, "", "carp", 0, 1 } },
 	{ "sh --check", { ACTION_SHOW, false, true, "", "carp", 0, 1 } },
 	{ "show carp0",
 	    { ACTION_SHOW_IFACE, false, false, "carp0", "carp", 0, 1 } },
@@ -86,7 +88,7 @@ static const struct {
 	    "dmz", 0, 1 } },
 	{ "set log 7", { ACTION_SET_LOG, false, false, "", "carp", 0, 7 } },
 	{ "up carp0", { ACTION_UP, false, false, "carp0", "carp", 0, 1 } },
-	{ "do carp0", { ACTION_DOWN, false, false, "carp0", "carp", 0, 1 } },
+	{ "dow carp0", { ACTION_DOWN, false, false, "carp0", "carp", 0, 1 } },
 	{ "set preempt yes",
 	    { ACTION_SET_PREEMPT, false, false, "", "carp", 0, 1 } },
 	{ "set preempt no",
@@ -256,7 +258,7 @@ START_TEST(test_usage)
 		"% set preempt yes|no\n",
 		"% enable\n", "% disable\n", "% reload\n",
 		"% log verbose|brief\n", "% monitor\n",
-		"% sync now|flush\n",
+		"% sync now|flush\n", "% doctor [-j]\n",
 		"% import [-f] [-o directory] file ...\n"
 	};
 	char	*text = NULL;

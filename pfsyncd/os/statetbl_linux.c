@@ -29,7 +29,6 @@
 
 #include <linux/filter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
-#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
@@ -44,6 +43,7 @@
 
 #include "../../common/monotime.h"
 #include "../../common/os/netlink.h"
+#include "ctattr.h"
 #include "statetbl.h"
 
 #define RCVBUF_EVENTS	(128 * 1024 * 1024)
@@ -286,17 +286,6 @@ is_icmp(uint8_t proto)
 	return (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6);
 }
 
-/*
- * What an entry cannot be made of here: GRE would expire with its first packet
- * (the kernel keeps its timeouts in the entry and sets them before an entry is
- * confirmed), DCCP needs its role and sequence number.
- */
-static inline bool
-unsupported(uint8_t proto)
-{
-	return (proto == IPPROTO_GRE || proto == IPPROTO_DCCP);
-}
-
 static uint8_t *
 put_proto(uint8_t *p, uint8_t proto, const struct flow_tuple *t)
 {
@@ -498,190 +487,12 @@ put_get(uint8_t *msg, uint32_t seq, const struct flow *f, bool reply)
 
 /* -- reading messages -- */
 
-struct span {
-	const uint8_t	*p;
-	size_t		 left;
-};
-
-struct attr {
-	unsigned int	 type;
-	const uint8_t	*data;
-	size_t		 len;
-};
-
-/* The next attribute; false at the end or at one that does not fit. */
-static inline bool
-next_attr(struct span *s, struct attr *a)
-{
-	struct nlattr	 h;
-	size_t		 step;
-
-	if (s->left < NLA_HDRLEN)
-		return (false);
-	memcpy(&h, s->p, sizeof(h));
-	if (h.nla_len < NLA_HDRLEN || h.nla_len > s->left)
-		return (false);
-	a->type = h.nla_type & NLA_TYPE_MASK;
-	a->data = s->p + NLA_HDRLEN;
-	a->len = h.nla_len - NLA_HDRLEN;
-	step = NLA_ALIGN(h.nla_len);
-	if (step > s->left)
-		step = s->left;
-	s->p += step;
-	s->left -= step;
-	return (true);
-}
-
-static inline uint32_t
-get_be32(const struct attr *a)
-{
-	uint32_t	 v = 0;
-
-	if (a->len >= sizeof(v))
-		memcpy(&v, a->data, sizeof(v));
-	return (ntohl(v));
-}
-
-static inline uint16_t
-get_be16(const struct attr *a)
-{
-	return (a->len < 2 ? 0 : (uint16_t)(a->data[0] << 8 | a->data[1]));
-}
-
-static inline uint8_t
-get_u8(const struct attr *a)
-{
-	return (a->len < 1 ? 0 : a->data[0]);
-}
-
-static void
-get_ip(const struct attr *nest, struct flow_tuple *t)
-{
-	struct span	 s = { nest->data, nest->len };
-	struct attr	 a;
-
-	while (next_attr(&s, &a)) {
-		switch (a.type) {
-		case CTA_IP_V4_SRC:
-			if (a.len == 4)
-				memcpy(t->src, a.data, 4);
-			break;
-		case CTA_IP_V4_DST:
-			if (a.len == 4)
-				memcpy(t->dst, a.data, 4);
-			break;
-		case CTA_IP_V6_SRC:
-			if (a.len == 16)
-				memcpy(t->src, a.data, 16);
-			break;
-		case CTA_IP_V6_DST:
-			if (a.len == 16)
-				memcpy(t->dst, a.data, 16);
-			break;
-		}
-	}
-}
-
-static void
-get_proto(const struct attr *nest, struct flow_tuple *t, uint8_t *proto)
-{
-	struct span	 s = { nest->data, nest->len };
-	struct attr	 a;
-
-	while (next_attr(&s, &a)) {
-		switch (a.type) {
-		case CTA_PROTO_NUM:
-			*proto = get_u8(&a);
-			break;
-		case CTA_PROTO_SRC_PORT:
-		case CTA_PROTO_ICMP_ID:
-		case CTA_PROTO_ICMPV6_ID:
-			t->sport = get_be16(&a);
-			break;
-		case CTA_PROTO_DST_PORT:
-			t->dport = get_be16(&a);
-			break;
-		case CTA_PROTO_ICMP_TYPE:
-		case CTA_PROTO_ICMPV6_TYPE:
-			t->dport = (uint16_t)((t->dport & 0xff) |
-			    get_u8(&a) << 8);
-			break;
-		case CTA_PROTO_ICMP_CODE:
-		case CTA_PROTO_ICMPV6_CODE:
-			t->dport = (uint16_t)((t->dport & 0xff00) |
-			    get_u8(&a));
-			break;
-		}
-	}
-}
-
-/* false: it has a zone of its own, which a flow cannot say */
-static bool
-get_tuple(const struct attr *nest, struct flow_tuple *t, uint8_t *proto)
-{
-	struct span	 s = { nest->data, nest->len };
-	struct attr	 a;
-
-	while (next_attr(&s, &a)) {
-		switch (a.type) {
-		case CTA_TUPLE_IP:
-			get_ip(&a, t);
-			break;
-		case CTA_TUPLE_PROTO:
-			get_proto(&a, t, proto);
-			break;
-		case CTA_TUPLE_ZONE:
-			return (false);
-		}
-	}
-	return (true);
-}
-
-static void
-get_tcp(const struct attr *nest, struct flow *f)
-{
-	const uint8_t	 known = FLOW_TCPF_SYNC | FLOW_TCPF_LIBERAL;
-	struct span	 s = { nest->data, nest->len };
-	struct attr	 a;
-
-	while (next_attr(&s, &a)) {
-		switch (a.type) {
-		case CTA_PROTOINFO_TCP_STATE:
-			f->tcp_state = get_u8(&a);
-			break;
-		case CTA_PROTOINFO_TCP_WSCALE_ORIGINAL:
-			f->wscale[0] = get_u8(&a);
-			break;
-		case CTA_PROTOINFO_TCP_WSCALE_REPLY:
-			f->wscale[1] = get_u8(&a);
-			break;
-		case CTA_PROTOINFO_TCP_FLAGS_ORIGINAL:
-			f->tcp_flags[0] = get_u8(&a) & known;
-			break;
-		case CTA_PROTOINFO_TCP_FLAGS_REPLY:
-			f->tcp_flags[1] = get_u8(&a) & known;
-			break;
-		}
-	}
-}
-
-static void
-get_protoinfo(const struct attr *nest, struct flow *f)
-{
-	struct span	 s = { nest->data, nest->len };
-	struct attr	 a;
-
-	if (next_attr(&s, &a) && a.type == CTA_PROTOINFO_TCP &&
-	    f->proto == IPPROTO_TCP)
-		get_tcp(&a, f);
-}
-
 /* Attributes of an entry, of len bytes at most (a datagram may be cut). */
-static struct span
+static struct ctattr_span
 payload(const struct nlmsghdr *h, size_t len)
 {
 	const size_t	 head = NLMSG_HDRLEN + sizeof(struct nfgenmsg);
-	struct span	 s = { (const uint8_t *)h + head, 0 };
+	struct ctattr_span	 s = { (const uint8_t *)h + head, 0 };
 
 	if (h->nlmsg_len < len)
 		len = h->nlmsg_len;
@@ -690,71 +501,12 @@ payload(const struct nlmsghdr *h, size_t len)
 	return (s);
 }
 
-/*
- * An entry.  false: we cannot express it.  The protocol is known before the
- * protocol's own part: the kernel puts the tuples first.
- */
+/* An entry.  false: we cannot express it. */
 static bool
 get_entry(const struct nlmsghdr *h, size_t len, struct flow *f, uint32_t *ctid)
 {
-	struct span	 s = payload(h, len);
-	struct attr	 a;
-	uint8_t		 af = *((const uint8_t *)h + NLMSG_HDRLEN);
-	uint8_t		 proto2 = 0;
-
-	memset(f, 0, sizeof(*f));
-	*ctid = 0;
-	f->af = af == AF_INET ? 4 : af == AF_INET6 ? 6 : 0;
-	while (next_attr(&s, &a)) {
-		switch (a.type) {
-		case CTA_TUPLE_ORIG:
-			if (!get_tuple(&a, &f->orig, &f->proto))
-				return (false);
-			break;
-		case CTA_TUPLE_REPLY:
-			if (!get_tuple(&a, &f->reply, &proto2))
-				return (false);
-			break;
-		case CTA_STATUS:
-			f->status = get_be32(&a) & FLOW_STATUS;
-			break;
-		case CTA_TIMEOUT:
-			f->timeout = get_be32(&a);
-			break;
-		case CTA_PROTOINFO:
-			get_protoinfo(&a, f);
-			break;
-		case CTA_MARK:
-			f->mark = get_be32(&a);
-			break;
-		case CTA_ZONE:
-			f->zone = get_be16(&a);
-			break;
-		case CTA_ID:
-			*ctid = get_be32(&a);
-			break;
-		}
-	}
-	return (f->proto == proto2 && !unsupported(f->proto) &&
-	    flow_check(f, true) == NULL);
-}
-
-/* The protocol, without a look at the rest. */
-static uint8_t
-peek_proto(const struct nlmsghdr *h, size_t len)
-{
-	struct flow_tuple	 t;
-	struct span		 s = payload(h, len);
-	struct attr		 a, b;
-	uint8_t			 proto = 0;
-
-	if (!next_attr(&s, &a) || a.type != CTA_TUPLE_ORIG)
-		return (0);
-	s = (struct span){ a.data, a.len };
-	while (next_attr(&s, &b))
-		if (b.type == CTA_TUPLE_PROTO)
-			get_proto(&b, &t, &proto);
-	return (proto);
+	return (ctattr_flow(payload(h, len),
+	    *((const uint8_t *)h + NLMSG_HDRLEN), f, ctid));
 }
 
 /* The error number in an answer. */
@@ -1017,8 +769,8 @@ static void
 count_answer(struct statetbl *t, uint32_t off, const struct nlmsghdr *h,
     size_t len, void *arg)
 {
-	struct span	 s = payload(h, len);
-	struct attr	 a;
+	struct ctattr_span	 s = payload(h, len);
+	struct ctattr	 a;
 	int		*err = arg;
 
 	if (off != 0)
@@ -1026,11 +778,11 @@ count_answer(struct statetbl *t, uint32_t off, const struct nlmsghdr *h,
 	*err = h->nlmsg_type == NLMSG_ERROR ? get_error(h, len) : 0;
 	if (h->nlmsg_type != CT_MSG(IPCTNL_MSG_CT_GET_STATS))
 		return;
-	while (next_attr(&s, &a)) {
+	while (ctattr_next(&s, &a)) {
 		if (a.type == CTA_STATS_GLOBAL_ENTRIES)
-			t->stats.count = get_be32(&a);
+			t->stats.count = ctattr_be32(&a);
 		else if (a.type == CTA_STATS_GLOBAL_MAX_ENTRIES)
-			t->stats.max = get_be32(&a);
+			t->stats.max = ctattr_be32(&a);
 	}
 }
 
@@ -1241,7 +993,7 @@ take_dumped(struct statetbl *t, const struct nlmsghdr *h, size_t len)
 	uint32_t	 ctid;
 
 	if (t->dump_what == STATETBL_NOT_TCP &&
-	    peek_proto(h, len) == IPPROTO_TCP)
+	    ctattr_proto(payload(h, len)) == IPPROTO_TCP)
 		return;
 	if (!get_entry(h, len, &f, &ctid)) {
 		t->stats.unsupported++;
@@ -1669,7 +1421,7 @@ start_op(struct statetbl *t, struct work *w, const struct statetbl_op *op)
 	w->ctid = op->ctid;
 	w->err[0] = w->err[1] = 0;
 	w->step = first_step(t, op);
-	if (unsupported(op->f.proto))
+	if (ctattr_unsupported(op->f.proto))
 		fail(t, w, STATETBL_REFUSED, EPROTONOSUPPORT);
 	if (t->dump != 0)
 		marks_add(&t->touched, mark);

@@ -65,13 +65,13 @@ PFSYNCD_SRCS=	pfsyncd/config.c pfsyncd/printconf.c pfsyncd/parse.c \
 		pfsyncd/msgs.c pfsyncd/flow.c pfsyncd/statedb.c \
 		pfsyncd/nosync.c pfsyncd/repl.c pfsyncd/repl_kernel.c \
 		pfsyncd/repl_rx.c pfsyncd/repl_tx.c pfsyncd/repl_ends.c \
-		pfsyncd/ends.c pfsyncd/hold.c \
+		pfsyncd/repl_defer.c pfsyncd/ends.c pfsyncd/hold.c \
 		pfsyncd/ctmap.c \
 		pfsyncd/pfdial.c pfsyncd/pfdial_rx.c pfsyncd/pfdial_tx.c \
 		pfsyncd/hints.c pfsyncd/strangers.c pfsyncd/shares.c \
 		pfsyncd/engine.c \
 		pfsyncd/ctl.c \
-		pfsyncd/table.c pfsyncd/carplink.c pfsyncd/syncdev.c \
+		pfsyncd/table.c pfsyncd/defer.c pfsyncd/carplink.c pfsyncd/syncdev.c \
 		${PFSYNCD_OS_SRCS}
 PFSYNCD_OBJS=	${PFSYNCD_SRCS:.c=.o}
 
@@ -130,7 +130,8 @@ SYNC_TESTS=	tests/unit/flow_test.us tests/unit/statedb_test.us \
 		tests/unit/statetbl_test.us tests/unit/syncsock_test.us \
 		tests/unit/repl_test.us tests/unit/ends_test.us \
 		tests/unit/hints_test.us \
-		tests/unit/hold_test.us \
+		tests/unit/hold_test.us tests/unit/defer_test.us \
+		tests/unit/ctattr_test.us \
 		tests/unit/strangers_test.us tests/unit/shares_test.us \
 		tests/unit/diagnose_sync_test.us \
 		tests/unit/carplink_test.us tests/unit/syncdev_test.us \

@@ -570,7 +570,8 @@ static const struct ifword pfsync_words[] = {
 	{ "-syncif", 0, take_nosyncdev, NULL },
 	{ "-syncpeer", 0, take_nosyncpeer, NULL },
 	{ "create", 0, nothing, NULL },
-	{ "defer", 0, NULL, "pfsyncd holds no packets back" },
+	{ "defer", 0, NULL, "it takes a rule of nftables: see defer in "
+	    "pfsyncd.conf(5)" },
 	{ "destroy", 0, NULL, "leave out what creates it" },
 	{ "down", 0, NULL, "leave the interface out, or disable pfsyncd" },
 	{ "maxupd", 1, take_maxupd, NULL },

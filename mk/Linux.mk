@@ -15,7 +15,7 @@ COMMON_OS_SRCS=	common/os/netlink.c common/os/kif_linux.c \
 CARPD_OS_SRCS=	carpd/os/steer_linux.c carpd/os/vaddr_linux.c \
 		carpd/os/frameio_linux.c
 PFSYNCD_OS_SRCS= pfsyncd/os/statetbl_linux.c pfsyncd/os/ctattr_linux.c \
-		pfsyncd/os/host_linux.c \
+		pfsyncd/os/pktq_linux.c pfsyncd/os/host_linux.c \
 		pfsyncd/os/syncsock_linux.c
 PFSYNCD_LIBS=
 BPF_OBJS=	carpd/bpf/steer.bpf.o

@@ -113,13 +113,14 @@ config_diff(const struct config *a, const struct config *b)
 	    memcmp(&a->syncpeer, &b->syncpeer, sizeof(a->syncpeer)) != 0)
 		d |= CONFIG_DIFF_SOCKETS;
 	if (a->maxupd != b->maxupd || a->refresh != b->refresh ||
-	    a->defer != b->defer || a->nnosync != b->nnosync ||
+	    a->nnosync != b->nnosync ||
 	    memcmp(a->nosync, b->nosync, sizeof(a->nosync)) != 0)
 		d |= CONFIG_DIFF_LIVE;
 	if (a->dialects != b->dialects || a->has_key != b->has_key ||
 	    a->keyid != b->keyid ||
 	    memcmp(a->key, b->key, sizeof(a->key)) != 0 ||
-	    a->eventbuf != b->eventbuf || a->maxstates != b->maxstates)
+	    a->eventbuf != b->eventbuf || a->maxstates != b->maxstates ||
+	    a->defer != b->defer)
 		d |= CONFIG_DIFF_RESTART;
 	if (strcmp(a->carpd, b->carpd) != 0)
 		d |= CONFIG_DIFF_CARPD;
@@ -207,7 +208,7 @@ config_ok(const struct config *c)
 	if (!config_has_end(c->syncdev, sizeof(c->syncdev)) ||
 	    !config_ifname_ok(c->syncdev))
 		return (false);
-	if (c->has_peer > 1 || c->defer != 0 || c->has_key > 1)
+	if (c->has_peer > 1 || c->defer > 1 || c->has_key > 1)
 		return (false);
 	if (c->has_peer && (!addr_ok(&c->syncpeer) ||
 	    c->syncpeer.plen != ipaddr_len(c->syncpeer.af) * 8 ||
@@ -367,11 +368,10 @@ config_defer(struct config_run *r, const struct config_tok *key,
 	if (!config_once(r, ONCE_DEFER, key))
 		return;
 	if (strcmp(val->text, "yes") == 0)
-		config_fail(r, val, "defer is not available on this system; "
-		    "write defer no");
+		r->c->defer = 1;
 	else if (strcmp(val->text, "no") != 0)
-		config_fail(r, val, "unknown defer \"%.40s\"; expected no",
-		    val->text);
+		config_fail(r, val, "unknown defer \"%.40s\"; expected yes "
+		    "or no", val->text);
 }
 
 void

@@ -81,8 +81,8 @@ show_global(struct engine *e, struct control_client *cl, monotime_t now)
 	m.bulk_want = s.bulk_want;
 	m.bulk_eta_ms = s.bulk_eta < 0 ? UINT64_MAX :
 	    (uint64_t)(s.bulk_eta / MONOTIME_MSEC);
-	m.kernel_count = e->stats.count;
-	m.kernel_max = e->stats.max;
+	m.kernel_count = e->stats.tbl.count;
+	m.kernel_max = e->stats.tbl.max;
 	m.mismatching = s.mismatching;
 	if (e->senderr != 0 && monotime_sub(now, e->senderr_at) <
 	    ENGINE_SENDERR_TIME)
@@ -170,6 +170,7 @@ show_pf_counters(const struct pfdial *d, struct control_client *cl)
 static void
 show_counters(struct engine *e, struct control_client *cl, monotime_t now)
 {
+	const struct statetbl_stats *t = &e->stats.tbl;
 	struct repl_status s;
 	size_t i;
 
@@ -189,13 +190,17 @@ show_counters(struct engine *e, struct control_client *cl, monotime_t now)
 	counter(cl, "repaired_put", s.repaired_put);
 	counter(cl, "repaired_del", s.repaired_del);
 	counter(cl, "ends_lost", s.ends_lost);
-	counter(cl, "kernel_events", e->stats.events);
-	counter(cl, "kernel_overruns", e->stats.overruns);
-	counter(cl, "kernel_inserts", e->stats.inserts);
-	counter(cl, "kernel_updates", e->stats.updates);
-	counter(cl, "kernel_deletes", e->stats.deletes);
-	counter(cl, "kernel_failed", e->stats.failed);
-	counter(cl, "kernel_unsupported", e->stats.unsupported);
+	counter(cl, "deferred", e->stats.acked + e->stats.timed_out);
+	counter(cl, "defer_acked", e->stats.acked);
+	counter(cl, "defer_timed_out", e->stats.timed_out);
+	counter(cl, "defer_overflow", e->stats.overflow);
+	counter(cl, "kernel_events", t->events);
+	counter(cl, "kernel_overruns", t->overruns);
+	counter(cl, "kernel_inserts", t->inserts);
+	counter(cl, "kernel_updates", t->updates);
+	counter(cl, "kernel_deletes", t->deletes);
+	counter(cl, "kernel_failed", t->failed);
+	counter(cl, "kernel_unsupported", t->unsupported);
 	if (e->pfdial != NULL)
 		show_pf_counters(e->pfdial, cl);
 }

@@ -119,6 +119,14 @@ hook_booted(uint32_t node, uint32_t boot, void *arg)
 	hints_boot(e->hints, node, boot);
 }
 
+static bool
+hook_asks(uint32_t i, void *arg)
+{
+	struct engine *e = arg;
+
+	return (e->pfdial != NULL && pfdial_asks(e->pfdial, i));
+}
+
 /* ---- sending ---- */
 
 static size_t
@@ -210,6 +218,17 @@ send_ops(struct engine *e, monotime_t now)
 	while (imsgbuf_queued(channel_imsgbuf(e->table)) < ENGINE_TABLE_MAX &&
 	    (n = repl_ops(e->repl, op, SYNC_OPS_MAX, now)) > 0)
 		to_table(e, PMSG_OPS, op, n * sizeof(op[0]));
+}
+
+/* Packets that were held back. */
+static void
+send_let_go(struct engine *e)
+{
+	struct sync_go m;
+	size_t n;
+
+	while ((n = repl_let_go(e->repl, m.g, SYNC_GO_MAX)) > 0)
+		to_table(e, PMSG_LET_GO, &m, n * sizeof(m.g[0]));
 }
 
 static void
@@ -319,12 +338,13 @@ engine_pump(struct engine *e)
 	repl_tick(e->repl, now);
 	if (e->pfdial != NULL)
 		pfdial_tick(e->pfdial, now);
+	send_let_go(e);
 	send_ops(e, now);
 	want_dump(e, now);
 	/* a packet that is not full may wait a moment for company */
 	uncork = monotime_add(e->sent_at, ENGINE_CORK);
 	corked = monotime_cmp(now, uncork) < 0 && !repl_hasty(e->repl) &&
-	    repl_waiting(e->repl) < 20;
+	    repl_waiting(e->repl) < 20 && !repl_urgent(e->repl);
 	if (e->sock != NULL && e->link && !corked)
 		send_packets(e, now);
 	ledger = tell_ledger(e, now);
@@ -555,6 +575,29 @@ got_events(struct engine *e, const struct imsg *im)
 }
 
 static void
+got_held(struct engine *e, const struct imsg *im)
+{
+	const struct pktq_packet *p = im->data;
+	size_t n = im->len / sizeof(*p), i;
+	monotime_t now = monotime_now();
+	struct statetbl_event ev;
+	const char *bad;
+
+	if (im->len % sizeof(*p) != 0)
+		fatalx("packets of the table process: odd size");
+	reserve(e);
+	memset(&ev, 0, sizeof(ev));
+	ev.type = STATETBL_NEW;
+	for (i = 0; i < n; i++) {
+		if ((bad = flow_check(&p[i].f, false)) != NULL)
+			fatalx("packet of the table process: %s", bad);
+		ev.f = p[i].f;
+		ev.ctid = p[i].ctid;
+		repl_defer(e->repl, &ev, p[i].id, now);
+	}
+}
+
+static void
 got_results(struct engine *e, const struct imsg *im)
 {
 	const struct statetbl_result *r = im->data;
@@ -610,6 +653,9 @@ table_msg(struct channel *c, struct imsg *im, void *arg)
 		break;
 	case PMSG_RESULTS:
 		got_results(e, im);
+		break;
+	case PMSG_HELD:
+		got_held(e, im);
 		break;
 	case PMSG_DONE:
 		repl_done(e->repl, ((const struct sync_done *)im->data)->n);
@@ -750,7 +796,8 @@ static void
 start_cores(struct engine *e)
 {
 	const struct repl_hooks hooks = { hook_changed, hook_removed,
-	    hook_exports, hook_crosses, hook_noted, hook_booted, e };
+	    hook_exports, hook_crosses, hook_noted, hook_booted, hook_asks,
+	    e };
 	const uint32_t pf = e->conf.dialects & ~(1U << DIALECT_NATIVE);
 	monotime_t now = monotime_now();
 	struct pfdial_conf pc;

@@ -83,7 +83,7 @@ struct engine {
 
 	uint64_t	 count[PFSYNC_C_MAX];
 	uint64_t	 sock_bad, other_dialect;
-	struct statetbl_stats stats;
+	struct sync_stats stats;
 	struct log_limit refused, overruns, strange;
 	struct strangers strangers;
 	uint32_t	 asking[8];	/* clients that wait for stats */

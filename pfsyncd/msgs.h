@@ -20,6 +20,8 @@
 #include "../common/ipaddr.h"
 #include "../common/msgtab.h"
 #include "config.h"
+#include "defer.h"
+#include "os/pktq.h"
 #include "os/statetbl.h"
 #include "shares.h"
 
@@ -86,9 +88,17 @@ struct sync_result {		/* of a reload */
 #define SYNC_EVENTS_MAX	(IMSG_DATA_MAX / sizeof(struct statetbl_event))
 #define SYNC_OPS_MAX	(IMSG_DATA_MAX / sizeof(struct statetbl_op))
 #define SYNC_RESULTS_MAX (IMSG_DATA_MAX / sizeof(struct statetbl_result))
+#define SYNC_HELD_MAX	(IMSG_DATA_MAX / sizeof(struct pktq_packet))
+#define SYNC_GO_MAX	512	/* in one message */
 struct sync_events { struct statetbl_event e[SYNC_EVENTS_MAX]; };
 struct sync_ops { struct statetbl_op op[SYNC_OPS_MAX]; };
 struct sync_results { struct statetbl_result r[SYNC_RESULTS_MAX]; };
+struct sync_held { struct pktq_packet p[SYNC_HELD_MAX]; };
+struct sync_go { struct defer_go g[SYNC_GO_MAX]; };
+struct sync_stats {
+	struct statetbl_stats tbl;
+	uint64_t	 acked, timed_out, overflow;	/* of defer.h */
+};
 struct sync_done {		/* so many operations of OPS are done */
 	uint32_t	 n;
 };
@@ -214,13 +224,15 @@ struct sync_counter {
 	X(DUMP,		MSG_FROM_ENGINE, struct sync_dump, 0, 0)	\
 	X(WATCH_NEW,	MSG_FROM_ENGINE, struct sync_flag, 0, 0)	\
 	X(WANT_STATS,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
+	X(LET_GO,	MSG_FROM_ENGINE, struct sync_go, 0, 1)		\
 	/* table -> engine */						\
 	X(EVENTS,	MSG_FROM_TABLE, struct sync_events, 0, 1)	\
 	X(RESULTS,	MSG_FROM_TABLE, struct sync_results, 0, 1)	\
 	X(DONE,		MSG_FROM_TABLE, struct sync_done, 0, 0)		\
 	X(DUMPED,	MSG_FROM_TABLE, struct sync_dump, 0, 0)		\
 	X(OVERRUN,	MSG_FROM_TABLE, struct msg_none, 0, 0)		\
-	X(STATS,	MSG_FROM_TABLE, struct statetbl_stats, 0, 0)	\
+	X(STATS,	MSG_FROM_TABLE, struct sync_stats, 0, 0)	\
+	X(HELD,		MSG_FROM_TABLE, struct sync_held, 0, 1)		\
 	/* carpctl -> engine */						\
 	X(CTL_SHOW,	MSG_FROM_CLIENT, struct msg_none, 0, 0)		\
 	X(CTL_NOW,	MSG_FROM_CLIENT, struct msg_none, 0, 0)		\

@@ -112,7 +112,7 @@ wrong	: SYNCDEV error '\n' {
 	| MAXUPD error '\n' {
 		config_expected(run, "maxupd N, 0 to 255");
 	}
-	| DEFER error '\n'	{ config_expected(run, "defer no"); }
+	| DEFER error '\n'	{ config_expected(run, "defer yes or defer no"); }
 	| DIALECT error '\n' {
 		config_expected(run, "dialect native, openbsd or both");
 	}

@@ -615,7 +615,8 @@ own_half(struct pfdial *d, uint32_t n, const struct flow *f, monotime_t now)
 		if (pfdial_identify(d, n, make_id(d, f, s->generation, n & 1),
 		    d->c.creatorid)) {
 			pfdial_push(d, n, Q_INS);
-			pfdial_sooner(d, monotime_add(now, BATCH));
+			pfdial_sooner(d, repl_is_held(d->r, n >> 1) ? now :
+			    monotime_add(now, BATCH));
 			return;
 		}
 		s->generation++;
@@ -789,6 +790,17 @@ pfdial_changed(struct pfdial *d, uint32_t i, monotime_t now)
 		renew(d, i, f, now);
 	if (s->flags & S_USED)
 		tell(d, i, f, now);
+}
+
+bool
+pfdial_asks(const struct pfdial *d, uint32_t i)
+{
+	const struct side	*s = pfdial_side(d, i);
+
+	return (s != NULL && s->flags & S_USED &&
+	    s->half[0].queue == Q_INS && s->half[1].queue == Q_INS &&
+	    s->half[0].creatorid == d->c.creatorid &&
+	    s->half[1].creatorid == d->c.creatorid);
 }
 
 void

@@ -52,6 +52,8 @@ int		 pfdial_reserve(struct pfdial *d);
 void		 pfdial_changed(struct pfdial *d, uint32_t i, monotime_t now);
 void		 pfdial_removed(struct pfdial *d, uint32_t i, bool announce,
 		    monotime_t now);
+/* As struct repl_hooks has it: entry i is held back, and not told yet. */
+bool		 pfdial_asks(const struct pfdial *d, uint32_t i);
 /*
  * A packet (pfsync header on, len is what the header says or more); src tells
  * peers apart.  Counters are added to count (PFSYNC_C_MAX).

@@ -913,6 +913,22 @@ rx_state(struct pfdial *d, const struct pfsync_msg *m)
 	}
 }
 
+/* Who says anything of a state has it. */
+static void
+acked(struct pfdial *d, uint32_t ref)
+{
+	repl_foreign_acked(d->r, REF_ENTRY(ref), REF_HALF(ref));
+}
+
+static void
+rx_ins_ack(struct pfdial *d, const struct pfsync_id *id)
+{
+	uint32_t	 v;
+
+	if ((v = pfdial_find(d, id->id, id->creatorid)) != NONE)
+		acked(d, v);
+}
+
 static void
 rx_upd_c(struct pfdial *d, const struct pfsync_upd_c *u)
 {
@@ -925,6 +941,7 @@ rx_upd_c(struct pfdial *d, const struct pfsync_upd_c *u)
 	}
 	heard_from(d, u->creatorid);
 	if ((v = pfdial_find(d, u->id, u->creatorid)) != NONE) {
+		acked(d, v);
 		update_known(d, v >> 1, &u->src, &u->dst, u->timeout, true, 0);
 		return;
 	}
@@ -1088,7 +1105,9 @@ rx_msg(const struct pfsync_msg *m, enum pfsync_kind kind, void *arg)
 	case PFSYNC_K_BUS:
 		rx_bus(d, m);
 		break;
-	case PFSYNC_K_INS_ACK:	/* we hold no packets back */
+	case PFSYNC_K_INS_ACK:
+		rx_ins_ack(d, &m->id);
+		break;
 	case PFSYNC_K_TDB:
 	case PFSYNC_K_NONE:
 		break;

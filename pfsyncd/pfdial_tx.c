@@ -102,7 +102,7 @@ time_left(const struct pfdial *d, uint32_t i, uint32_t expire)
 	return (expire > gone ? expire - gone : 1);
 }
 
-/* A peer's state keeps its flags; "ack wanted" is for its own packet only. */
+/* A peer's state keeps its flags; "ack wanted" is for our own packet only. */
 static void
 put_state(struct fill *p, uint32_t n)
 {
@@ -122,7 +122,8 @@ put_state(struct fill *p, uint32_t n)
 		    (uint16_t)~(PFSYNC_STATE_ACK | PFSYNC_STATE_NOSYNC);
 		if (outdated(d, n >> 1))
 			s.state_flags |= PFSYNC_STATE_SLOPPY;
-	}
+	} else if (repl_is_held(d->r, n >> 1))
+		s.state_flags |= PFSYNC_STATE_ACK;
 	pfsync_put_state(p->w, FORM, &s);
 	told(d, n, &s.src, &s.dst, s.timeout);
 }

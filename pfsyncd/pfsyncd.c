@@ -362,8 +362,8 @@ apply_config(struct parent *p, struct config *c)
 	int lock;
 
 	if (diff & CONFIG_DIFF_RESTART)
-		return ("dialect, key, maxstates and eventbuf change only "
-		    "with a restart");
+		return ("dialect, key, maxstates, eventbuf and defer change "
+		    "only with a restart");
 	if (strcmp(p->conf->syncdev, c->syncdev) != 0) {
 		if ((why = lock_dev(c->syncdev, &lock)) != NULL)
 			return (why);

@@ -245,7 +245,7 @@ void
 repl_dirty(struct repl *r, uint32_t i, monotime_t now)
 {
 	struct statedb_entry *e = repl_at(r, i);
-	bool fresh = !(e->flags & STATEDB_F_COUNTED);
+	bool fresh = !(e->flags & STATEDB_F_COUNTED) && !repl_is_held(r, i);
 
 	if (e->flags & (F_YOUNG | F_MUTE))
 		return;
@@ -736,6 +736,7 @@ void
 repl_tick(struct repl *r, monotime_t now)
 {
 	nodes_tick(r, now);
+	repl_defer_tick(r, now);
 	repl_ends_tick(r, now);
 	repl_kernel_tick(r, now);
 	bulk_tick(r, now);

@@ -44,6 +44,7 @@
 #include "../common/ipaddr.h"
 #include "../common/monotime.h"
 #include "../common/wire/native.h"
+#include "defer.h"
 #include "hold.h"
 #include "os/statetbl.h"
 #include "statedb.h"
@@ -81,6 +82,8 @@ struct repl_hooks {
 	void (*noted)(uint32_t i, bool gone, void *arg);
 	/* the boot of that node as it is known from now on */
 	void (*booted)(uint32_t node, uint32_t boot, void *arg);
+	/* will pf peers be asked to acknowledge both halves of entry i? */
+	bool (*asks)(uint32_t i, void *arg);
 	void *arg;
 };
 
@@ -154,6 +157,14 @@ void		 repl_hints(struct repl *r, repl_hint_fn fn, void *arg);
 /* Checked by flow_check(); now is when it was so: of a DUMP, by its `made`. */
 void		 repl_event(struct repl *r, const struct statetbl_event *e,
 		    monotime_t now);
+/*
+ * The first packet of a flow that is not in the kernel's table yet is held
+ * back; e is of type NEW.  The flow is told at once, and repl_let_go() names
+ * the packet when all who listen have it in their kernels, or need not.  What
+ * waits for DEFER_TIME goes on without us.
+ */
+void		 repl_defer(struct repl *r, const struct statetbl_event *e,
+		    uint32_t packet, monotime_t now);
 /* An operation failed: the flow is missing in the kernel, or clashes. */
 void		 repl_result(struct repl *r, const struct statetbl_result *res,
 		    monotime_t now);
@@ -213,6 +224,10 @@ size_t		 repl_packet(struct repl *r, struct wbuf *w, uint64_t seq,
 /* Operations for the kernel, at most max; returns how many. */
 size_t		 repl_ops(struct repl *r, struct statetbl_op *op, size_t max,
 		    monotime_t now);
+/* Packets of repl_defer() that may go on, at most max; returns how many. */
+size_t		 repl_let_go(struct repl *r, struct defer_go *go, size_t max);
+/* Does somebody hold a packet back until we have sent a packet? */
+bool		 repl_urgent(struct repl *r);
 /* Is a dump wanted now?  Then it is taken as started. */
 bool		 repl_want_dump(struct repl *r, uint32_t *dump,
 		    enum statetbl_what *what, monotime_t now);
@@ -266,6 +281,11 @@ void		 repl_foreign_del(struct repl *r, uint32_t i, monotime_t now);
 /* Something was heard from that foreign node. */
 void		 repl_foreign_heard(struct repl *r, uint32_t creatorid,
 		    monotime_t now);
+/* A foreign peer has that half (CTMAP_IN, CTMAP_OUT) of entry i. */
+void		 repl_foreign_acked(struct repl *r, uint32_t i,
+		    unsigned int half);
+/* Is the first packet of entry i held back? */
+bool		 repl_is_held(const struct repl *r, uint32_t i);
 /* Operations queued so far, and done so far: an op is done when done >= the
    queued count right after it was queued. */
 uint64_t	 repl_ops_queued(const struct repl *r);

@@ -9,6 +9,8 @@
 #ifndef PFSYNCD_REPL_INT_H
 #define PFSYNCD_REPL_INT_H
 
+#include <string.h>
+
 #include "ends.h"
 #include "repl.h"
 
@@ -46,6 +48,8 @@
 #define HASTE_RATE	20000	/* the same where nodes share an interface */
 #define DYING_MAX	65536	/* deletions on their way to the kernel */
 #define WANT_MAX	8192	/* hashes of flows that we ask for */
+#define OWE_ACKS	1024	/* flows whose carriers hold a packet back */
+#define HELD_FREE	512	/* all held, and a batch of new ones */
 #define OWE_ENDS	8192	/* ends that are to be told as answers */
 #define SCRATCH		16384	/* flows of a bucket that can be sorted */
 #define KEYS_MAX	512	/* (h, stamp) in one TLV */
@@ -107,6 +111,8 @@ struct node {
 	monotime_t	 ack_due;
 	uint64_t	 ack_told;		/* highest that we told */
 	uint32_t	 window_told;
+	uint8_t		 deaf;			/* held packets that it did not
+						   acknowledge, in a row */
 	/* the comparison */
 	bool		 matched;		/* since it, or we, started */
 	monotime_t	 synced;		/* sums were equal */
@@ -148,6 +154,27 @@ struct want {
 	bool		 kill;
 	uint8_t		 tries;
 	monotime_t	 due;		/* asked: when it is asked again */
+};
+
+/* A first packet of ours that is held back. */
+struct held {
+	uint64_t	 h;		/* of its flow */
+	uint64_t	 stamp;		/* asked: of what was told */
+	uint32_t	 packet;
+	uint32_t	 owed;		/* acknowledgements: bits of nodes, or */
+#define HELD_IN		(1U << 16)	/* of the pf peers: the two states */
+#define HELD_OUT	(1U << 17)
+	bool		 asked;
+	bool		 waits;		/* else it has gone */
+	monotime_t	 due;
+};
+
+/* A flow of another one, who waits till our kernel has it. */
+struct owe_ack {
+	uint64_t	 h, stamp;
+	uint64_t	 mark;		/* marked: operations to wait for */
+	uint8_t		 node;
+	bool		 marked;
 };
 
 /* A bucket being sorted by hash: keys and bulk answers. */
@@ -207,6 +234,15 @@ struct repl {
 	uint32_t	 want_head, want_n;
 	struct want	 again[WANT_MAX];	/* asked, and not there yet */
 	uint32_t	 again_head, again_n;
+
+	/* packets that are held back */
+	struct held	 held[DEFER_MAX];	/* oldest first */
+	uint32_t	 nheld;
+	struct defer_go	 free[HELD_FREE];	/* to be let go */
+	uint32_t	 nfree;
+	uint8_t		 pf_deaf;		/* as deaf of a node */
+	struct owe_ack	 owe_acks[OWE_ACKS];
+	uint32_t	 owe_acks_head, owe_acks_n;
 
 	/* what ended */
 	struct ends	 ends;
@@ -288,6 +324,24 @@ bool		 repl_fifo_pop(struct repl *r, struct fifo *q, bool op,
 /* ---- repl_kernel.c ---- */
 /* Unreplied flows, what the kernel lacks, and whether we are being filled. */
 void		 repl_kernel_tick(struct repl *r, monotime_t now);
+
+/* A young one is told now. */
+void		 repl_grow_up(struct repl *r, uint32_t i, monotime_t now);
+
+/* ---- repl_defer.c ---- */
+/* Node from has that flow in its kernel. */
+void		 repl_ins_acked(struct repl *r, int from, uint64_t h,
+		    uint64_t stamp);
+void		 repl_defer_tick(struct repl *r, monotime_t now);
+/* Acknowledgements are to be asked for; the next of them, false: none. */
+bool		 repl_asks_wait(struct repl *r);
+bool		 repl_ask_next(struct repl *r, struct native_del *d);
+/* Node from asks for one. */
+void		 repl_owe_ack(struct repl *r, int from, uint64_t h,
+		    uint64_t stamp);
+/* The next that can be told; NULL: none.  It stays till repl_ack_told(). */
+const struct owe_ack *repl_next_ack(struct repl *r);
+void		 repl_ack_told(struct repl *r);
 
 /* ---- repl_rx.c ---- */
 /* Ask a node for a flow with that stamp or a later one, soon. */

@@ -80,15 +80,15 @@ young_push(struct repl *r, uint32_t i, monotime_t now)
 }
 
 /* It may be told. */
-static void
-grow_up(struct repl *r, uint32_t i, monotime_t now)
+void
+repl_grow_up(struct repl *r, uint32_t i, monotime_t now)
 {
 	struct statedb_entry *e = repl_at(r, i);
 
-	if (e->flags & F_YOUNG) {
-		e->flags &= (uint16_t)~F_YOUNG;
-		r->nyoung--;
-	}
+	if (!(e->flags & F_YOUNG))
+		return;
+	e->flags &= (uint16_t)~F_YOUNG;
+	r->nyoung--;
 	repl_dirty(r, i, now);
 }
 
@@ -120,7 +120,7 @@ young_tick(struct repl *r, monotime_t now)
 		if ((e = young_entry(r, &y)) == NULL)
 			continue;
 		if (take_token(r, now))
-			grow_up(r, y.i, now);
+			repl_grow_up(r, y.i, now);
 		else
 			young_drop(r, y.i, now);
 	}
@@ -167,6 +167,9 @@ event_destroy(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 	bool early, quarantine;
 
 	if (e->flags & F_GONE)
+		return;
+	/* its own entry is not in the table yet: this was an earlier one's */
+	if (e->ctid != ev->ctid && repl_is_held(r, i))
 		return;
 	if (e->ctid != 0 && ev->ctid != 0 && e->ctid != ev->ctid) {
 		/* an earlier flow with this tuple; or is ours the old one? */
@@ -486,7 +489,7 @@ event_known(struct repl *r, uint32_t i, const struct statetbl_event *ev,
 	}
 	if (e->flags & F_YOUNG) {
 		if (e->f.status & FLOW_SEEN_REPLY)
-			grow_up(r, i, now);
+			repl_grow_up(r, i, now);
 	} else if (changed || anew) {
 		repl_dirty(r, i, now);
 		reassert(r, i, ev, now);
@@ -580,7 +583,8 @@ sweep(struct repl *r)
 			continue;
 		e = repl_at(r, i);
 		if (e->seen == (uint8_t)r->dump ||
-		    e->flags & (F_GONE | F_QOP | F_MISSING))
+		    e->flags & (F_GONE | F_QOP | F_MISSING) ||
+		    repl_is_held(r, i))
 			continue;
 		if (r->dump_what == STATETBL_NOT_TCP &&
 		    e->f.proto == IPPROTO_TCP)

@@ -373,6 +373,31 @@ rx_acks(struct repl *r, int from, struct rbuf *v, monotime_t now)
 	repl_acked(r);
 }
 
+static void
+rx_ask_acks(struct repl *r, int from, struct rbuf *v)
+{
+	uint64_t h;
+
+	while (rbuf_left(v) >= NATIVE_DEL_LEN) {
+		h = rbuf_be64(v);
+		repl_owe_ack(r, from, h, rbuf_be64(v));
+	}
+}
+
+static void
+rx_ins_acks(struct repl *r, int from, struct rbuf *v)
+{
+	uint64_t h;
+
+	if (rbuf_be32(v) != r->c.node)
+		return;
+	rbuf_skip(v, 4);
+	while (rbuf_left(v) >= NATIVE_DEL_LEN) {
+		h = rbuf_be64(v);
+		repl_ins_acked(r, from, h, rbuf_be64(v));
+	}
+}
+
 /* ---- questions and answers ---- */
 
 static unsigned int
@@ -863,6 +888,12 @@ rx_tlvs(struct repl *r, int from, const struct repl_pkt *p, monotime_t now)
 			break;
 		case NATIVE_KILL:
 			rx_kill(r, &v, now);
+			break;
+		case NATIVE_ASK_ACK:
+			rx_ask_acks(r, from, &v);
+			break;
+		case NATIVE_INS_ACK:
+			rx_ins_acks(r, from, &v);
 			break;
 		case NATIVE_MTU:
 			rx_mtu(&r->nodes[from], &v);

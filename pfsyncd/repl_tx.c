@@ -163,6 +163,31 @@ put_acks(struct fill *f)
 	fill_close(f);
 }
 
+/* What the kernel has now, and others hold packets back for. */
+static void
+put_ins_acks(struct fill *f)
+{
+	const struct owe_ack *o;
+	int node = SELF;
+
+	while ((o = repl_next_ack(f->r)) != NULL) {
+		if (o->node != node)
+			fill_close(f);
+		if (!fill_open(f, NATIVE_INS_ACK, NATIVE_DEL_LEN +
+		    (o->node != node ? 8 : 0)))
+			break;
+		if (o->node != node) {
+			node = o->node;
+			wbuf_be32(f->w, f->r->nodes[node].id);
+			wbuf_be32(f->w, 0);
+		}
+		wbuf_be64(f->w, o->h);
+		wbuf_be64(f->w, o->stamp);
+		repl_ack_told(f->r);
+	}
+	fill_close(f);
+}
+
 /* ---- questions ---- */
 
 static bool
@@ -760,6 +785,23 @@ put_ends(struct fill *f)
 	return (true);
 }
 
+/* false: the packet is full. */
+static bool
+put_ask_acks(struct fill *f)
+{
+	struct native_del d;
+
+	while (repl_asks_wait(f->r)) {
+		if (!fill_open(f, NATIVE_ASK_ACK, NATIVE_DEL_LEN))
+			return (false);
+		(void)repl_ask_next(f->r, &d);
+		wbuf_be64(f->w, d.h);
+		wbuf_be64(f->w, d.stamp);
+		f->any = true;
+	}
+	return (true);
+}
+
 static bool
 bulk_open(struct repl *r)
 {
@@ -823,12 +865,12 @@ put_bulk(struct fill *f)
 }
 
 static bool
-data_waits(const struct repl *r)
+data_waits(struct repl *r)
 {
 	return (r->urgent.n > 0 || r->fresh.n > 0 || r->resend.n > 0 ||
 	    r->owe_groups || r->owe_buckets != 0 || r->owe_keys_n > 0 ||
 	    r->owe_flows_n > 0 || r->bulk_bucket != -1 ||
-	    repl_ends_wait(r));
+	    repl_ends_wait(r) || repl_asks_wait(r));
 }
 
 static void
@@ -837,12 +879,13 @@ put_data(struct fill *f)
 	struct repl *r = f->r;
 
 	put_sums(f);
-	if (!put_queue(f, &r->urgent) || !put_ends(f))
+	if (!put_queue(f, &r->urgent) || !put_ask_acks(f) || !put_ends(f))
 		return;
 	while (r->owe_keys_n > 0)
 		if (!put_keys(f))
 			return;
-	if (!put_queue(f, &r->fresh) || !put_queue(f, &r->resend))
+	if (!put_queue(f, &r->fresh) || !put_ask_acks(f) ||
+	    !put_queue(f, &r->resend))
 		return;
 	put_bulk(f);
 }
@@ -1007,13 +1050,15 @@ repl_packet(struct repl *r, struct wbuf *w, uint64_t seq, monotime_t now)
 	hello = monotime_cmp(r->hello_due, now) <= 0 || probe_wanted(r, now);
 	data = data_waits(r) && credit(r, now);
 	ask = question_due(r, now);
-	if (!hello && !data && !ask && !acks_wanted(r, now))
+	if (!hello && !data && !ask && !acks_wanted(r, now) &&
+	    repl_next_ack(r) == NULL)
 		return (0);
 	narrow(r, w);
 	native_begin(w);
 	if (hello)
 		put_mtu(&f);
 	put_acks(&f);
+	put_ins_acks(&f);
 	if (ask)
 		put_questions(&f);
 	if (data)
@@ -1043,6 +1088,8 @@ repl_next(const struct repl *r, monotime_t now)
 	}
 	if (r->young_n > 0)
 		EARLIER(r->young[r->young_head].due);
+	if (r->nheld > 0)
+		EARLIER(r->held[0].due);
 	if (!r->c.native || !r->link)
 		return (t);		/* nothing can be said */
 	EARLIER(r->hello_due);

@@ -5,8 +5,11 @@
  * The table process: the only one that may touch the packet filter's state
  * table, and nothing else.  It knows no network and decides nothing: what
  * changed goes to the engine, what the engine asks for goes to the table, both
- * in batches.  The engine faces the network, so it is taken for hostile:
- * every record is checked here, and a wrong one ends this process.
+ * in batches.  First packets that the packet filter hands to us (`defer yes')
+ * it knows by their flow alone; it holds them until the engine says that they
+ * may go, but not for longer than DEFER_TIME.  The engine faces the network,
+ * so it is taken for hostile: every record is checked here, and a wrong one
+ * ends this process.
  */
 #include <sys/types.h>
 
@@ -22,7 +25,9 @@
 #include "../common/log.h"
 #include "../common/monotime.h"
 #include "../common/os/sandbox.h"
+#include "defer.h"
 #include "msgs.h"
+#include "os/pktq.h"
 #include "os/statetbl.h"
 #include "pfsyncd.h"
 
@@ -45,6 +50,7 @@ struct table {
 	struct channel	*parent, *engine;
 	int		 engine_fd;	/* until we are started */
 	bool		 started;
+	bool		 defers;
 	uint32_t	 eventbuf;
 	struct statetbl	*tbl;
 	struct ev_fd	*event_ev, *dump_ev;
@@ -55,6 +61,11 @@ struct table {
 	size_t		 nevents, nresults;
 	struct sync_events events;
 	struct sync_results results;
+	struct pktq	*pktq;		/* NULL: defer no */
+	struct defer	 defer;
+	struct ev_timer	*overdue;
+	size_t		 npackets;
+	struct sync_held packets;
 };
 
 /* ---- to the engine ---- */
@@ -218,6 +229,110 @@ dump_readable(int fd, int what, void *arg)
 	(void)hold(t);
 }
 
+/* ---- first packets ---- */
+
+/* What is not held any more has gone in time. */
+static void
+release(struct table *t, const struct defer_go *go)
+{
+	if (defer_release(&t->defer, go))
+		pktq_pass(t->pktq, go->packet);
+}
+
+/* The engine has them; or is behind, and they go on as without us. */
+static void
+flush_held(struct table *t)
+{
+	size_t i, n = t->npackets;
+
+	t->npackets = 0;
+	if (n == 0)
+		return;
+	if (queued(t) < QUEUE_HIGH) {
+		to_engine(t, PMSG_HELD, t->packets.p,
+		    n * sizeof(t->packets.p[0]));
+		return;
+	}
+	for (i = 0; i < n; i++)
+		release(t, &(struct defer_go){ t->packets.p[i].id,
+		    DEFER_FULL });
+}
+
+static void
+packet(const struct pktq_packet *p, void *arg)
+{
+	struct table *t = arg;
+
+	if (!defer_hold(&t->defer, p->id, monotime_now())) {
+		pktq_pass(t->pktq, p->id);
+		return;
+	}
+	t->packets.p[t->npackets++] = *p;
+	if (t->npackets == SYNC_HELD_MAX)
+		flush_held(t);
+}
+
+static void
+packet_readable(int fd, int what, void *arg)
+{
+	struct table *t = arg;
+
+	(void)fd;
+	(void)what;
+	(void)pktq_read(t->pktq, READ_MAX);
+	flush_held(t);
+	pktq_flush(t->pktq);
+	ev_timer_at(t->overdue, defer_next(&t->defer));
+}
+
+static void
+overdue_cb(void *arg)
+{
+	struct table *t = arg;
+	uint32_t id;
+
+	while (defer_overdue(&t->defer, monotime_now(), &id))
+		pktq_pass(t->pktq, id);
+	pktq_flush(t->pktq);
+	ev_timer_at(t->overdue, defer_next(&t->defer));
+}
+
+static void
+got_let_go(struct table *t, const struct imsg *im)
+{
+	const struct defer_go *go = im->data;
+	size_t i, n = im->len / sizeof(*go);
+
+	if (t->pktq == NULL || n == 0 || im->len % sizeof(*go) != 0)
+		fatalx("packets of the engine: none are held, or wrong size");
+	for (i = 0; i < n; i++)
+		if (go[i].why >= DEFER_WHY_MAX)
+			fatalx("packets of the engine: wrong values");
+	for (i = 0; i < n; i++)
+		release(t, &go[i]);
+	pktq_flush(t->pktq);
+}
+
+static void
+open_pktq(struct table *t)
+{
+	const char *why;
+
+	if (!t->defers)
+		return;
+	if ((t->pktq = pktq_open(packet, t, &why)) == NULL)
+		fatalx("defer yes: %s", why);
+	(void)ev_fd_new(pktq_fd(t->pktq), EV_IN, packet_readable, t);
+}
+
+/* What is held goes on. */
+static void
+leave(struct table *t)
+{
+	pktq_close(t->pktq);
+	exit(0);
+}
+
 /* ---- from the engine ---- */
 
 static const char *
@@ -293,10 +408,13 @@ got_dump(struct table *t, const struct sync_dump *m)
 static void
 got_want_stats(struct table *t)
 {
-	struct statetbl_stats s;
+	struct sync_stats s;
 
 	memset(&s, 0, sizeof(s));
-	statetbl_stats(t->tbl, &s);
+	statetbl_stats(t->tbl, &s.tbl);
+	s.acked = t->defer.acked;
+	s.timed_out = t->defer.timed_out;
+	s.overflow = t->defer.overflow;
 	to_engine(t, PMSG_STATS, &s, sizeof(s));
 }
 
@@ -324,6 +442,9 @@ engine_msg(struct channel *c, struct imsg *im, void *arg)
 	case PMSG_WANT_STATS:
 		got_want_stats(t);
 		return;
+	case PMSG_LET_GO:
+		got_let_go(t, im);
+		return;
 	default:
 		fatalx("message %u from the engine: not for us", im->type);
 	}
@@ -333,9 +454,8 @@ static void
 engine_gone(struct channel *c, const char *why, void *arg)
 {
 	(void)c;
-	(void)arg;
 	log_debug("lost the engine: %s", why);
-	exit(0);
+	leave(arg);
 }
 
 /* ---- from the parent ---- */
@@ -364,6 +484,7 @@ start(struct table *t)
 	t->engine_fd = -1;
 	imsgbuf_limit(channel_imsgbuf(t->engine), QUEUE_MAX);
 	open_table(t);
+	open_pktq(t);
 	if (channel_send(t->parent, PMSG_READY, 0, -1, NULL, 0) == -1)
 		log_debug("message to the parent: %s", strerror(errno));
 }
@@ -384,6 +505,7 @@ parent_msg(struct channel *c, struct imsg *im, void *arg)
 			fatalx("a second start");
 		t->started = true;
 		t->eventbuf = ((const struct config *)im->data)->eventbuf;
+		t->defers = ((const struct config *)im->data)->defer != 0;
 		start(t);
 		return;
 	case PMSG_TABLE_CHANNEL:
@@ -402,8 +524,7 @@ parent_gone(struct channel *c, const char *why, void *arg)
 {
 	(void)c;
 	(void)why;
-	(void)arg;
-	exit(0);
+	leave(arg);
 }
 
 /* ---- the process ---- */
@@ -448,6 +569,7 @@ table_main(int fd, const char *user, int verbose)
 		fatal("calloc");
 	t->engine_fd = -1;
 	t->timer = ev_timer_new(timer_cb, t);
+	t->overdue = ev_timer_new(overdue_cb, t);
 	t->parent = channel_new(fd, parent_msg, parent_gone, t);
 	log_set_sink(log_to_parent, t);
 	sandbox_enter(SANDBOX_PFSYNCD_TABLE, pw->pw_uid, pw->pw_gid);

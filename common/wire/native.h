@@ -72,8 +72,12 @@ enum native_type {
 	NATIVE_ASK_FLOWS = 13,	/* u32 node, n x u64 h */
 	NATIVE_KILL = 14,	/* u32 node, u32 0, n x (h, stamp): lost a
 				   clash, delete it */
-	NATIVE_MTU = 15		/* u32 bytes: of the sender's syncdev; what is
+	NATIVE_MTU = 15,	/* u32 bytes: of the sender's syncdev; what is
 				   longer with its IP header may not arrive */
+	NATIVE_ASK_ACK = 16,	/* (h, stamp)[]: say so when your kernel has
+				   them: first packets wait for that */
+	NATIVE_INS_ACK = 17	/* u32 node, u32 0, n x (h, stamp): mine has
+				   them */
 };
 
 struct native_ack {		/* 24 bytes: to one peer */

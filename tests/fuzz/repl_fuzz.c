@@ -39,6 +39,7 @@ struct fuzz {
 	uint64_t	 seq, peer_seq[8];
 	uint64_t	 out;		/* operations not done */
 	uint32_t	 dump;
+	uint32_t	 held;		/* packets that were held back */
 };
 
 /* ---- flows ---- */
@@ -158,17 +159,18 @@ put_hash(const struct fuzz *z, uint8_t *p)
 static void
 put_hashes(const struct fuzz *z, uint8_t *tlv, size_t len)
 {
-	static const struct { uint8_t from, step; } where[16] = {
+	static const struct { uint8_t from, step; } where[18] = {
 		[NATIVE_DEL] = { 0, 16 }, [NATIVE_REFRESH] = { 0, 12 },
 		[NATIVE_ASK_FLOWS] = { 4, 8 }, [NATIVE_KILL] = { 8, 16 },
-		[NATIVE_KEYS] = { 8, 8 },
+		[NATIVE_KEYS] = { 8, 8 }, [NATIVE_ASK_ACK] = { 0, 16 },
+		[NATIVE_INS_ACK] = { 8, 16 },
 	};
 	size_t off = 0, at, n;
 	struct rbuf v;
 	uint8_t type;
 
 	while (native_tlv(tlv, len, &off, &type, &v)) {
-		if (type >= 16 || where[type].step == 0)
+		if (type >= 18 || where[type].step == 0)
 			continue;
 		n = rbuf_left(&v);
 		for (at = where[type].from; at + 8 <= n;
@@ -341,7 +343,26 @@ step_foreign(struct fuzz *z, struct rbuf *in)
 		(void)repl_foreign_put(z->r, who, &f, what & 2, z->now);
 }
 
-#define STEPS	12
+/* flow, condition: its first packet is held back */
+static void
+step_defer(struct fuzz *z, struct rbuf *in)
+{
+	struct statetbl_event e;
+	struct defer_go go[2];
+	uint8_t n = rbuf_u8(in), v = rbuf_u8(in);
+
+	memset(&e, 0, sizeof(e));
+	fuzz_flow(n, v, &e.f);
+	e.type = STATETBL_NEW;
+	e.ctid = v % 4;
+	(void)statedb_reserve(z->db);
+	repl_defer(z->r, &e, ++z->held, z->now);
+	for (n = 0; repl_let_go(z->r, go, 2) > 0; n++)
+		assert(n < DEFER_MAX && go[0].packet <= z->held &&
+		    go[0].why < DEFER_WHY_MAX);
+}
+
+#define STEPS	13
 
 static void
 step(struct fuzz *z, struct rbuf *in)
@@ -389,8 +410,11 @@ step(struct fuzz *z, struct rbuf *in)
 	case 10:
 		step_operator(z, rbuf_u8(in));
 		return;
-	default:
+	case 11:
 		step_foreign(z, in);
+		return;
+	default:
+		step_defer(z, in);
 		return;
 	}
 }

@@ -5,7 +5,8 @@
  * What replicates, under virtual time: nodes, each with repl.c as it runs in
  * the daemon and a kernel's table of its own, a wire between them that loses,
  * delays, reorders, duplicates and is cut, and flows that begin, change, carry
- * traffic and end.  For syncsim_test.c, where MASTER moves by will, and
+ * traffic and end.  Where it is said, first packets are held back: one that is
+ * acknowledged means that another kernel has its flow.  For syncsim_test.c, where MASTER moves by will, and
  * cluster_test.c, where an election decides; they include this file, and say
  * where a flow's packets pass and what carpd tells.
  */
@@ -28,7 +29,8 @@
 #define MS		MONOTIME_MSEC
 #define SEC		MONOTIME_SEC
 
-static unsigned long done_packets, done_flows, done_claims, done_repairs;
+static unsigned long done_packets, done_flows, done_claims, done_repairs,
+	    done_held, done_acked;
 
 /* Check writes a line of each of its own assertions: not in what runs often. */
 #define must(cond)	do {						\
@@ -96,6 +98,11 @@ struct wish {
 	bool		 known;		/* when trouble began: everywhere */
 	uint8_t		 tcp;
 	uint32_t	 variant;	/* of the translation */
+	bool		 had[NODES];	/* its kernel was told since it began */
+	int		 held_at;	/* held: where its first packet waits */
+	bool		 held;
+	int64_t		 held_due;
+	uint32_t	 held_ctid;
 };
 
 static struct {
@@ -116,6 +123,7 @@ static struct {
 	unsigned long	 lost;
 	int64_t		 stopped;	/* a daemon, last */
 	uint64_t	 seed;
+	bool		 defer;		/* first packets are held back */
 	bool		 trace;	/* told step by step */
 } w;
 
@@ -255,6 +263,82 @@ kernel_begin(struct simnode *s, uint32_t i)
 	event(s, STATETBL_NEW, &s->k[i], 0);
 }
 
+static void	 pump(int);
+
+/* Its first packet waits: there is no entry yet, but it has its number. */
+static void
+hold(int n, uint32_t i)
+{
+	struct simnode *s = &w.node[n];
+	struct wish *f = &w.wish[i];
+	struct statetbl_event e;
+
+	memset(f->had, 0, sizeof(f->had));
+	f->held = true;
+	f->held_at = n;
+	f->held_due = w.now + DEFER_TIME;
+	f->held_ctid = ++s->ctid;
+	memset(&e, 0, sizeof(e));
+	e.type = STATETBL_NEW;
+	make_flow(i, &e.f);
+	e.ctid = f->held_ctid;
+	(void)statedb_reserve(s->db);
+	repl_defer(s->r, &e, i, now());
+	done_held++;
+	pump(n);
+}
+
+/* It goes on, and is seen where there is a daemon. */
+static void
+let_go(uint32_t i)
+{
+	struct wish *f = &w.wish[i];
+	struct simnode *s = &w.node[f->held_at];
+	struct flow is;
+
+	f->held = false;
+	make_flow(i, &is);
+	if (s->k[i].used)
+		event(s, STATETBL_DESTROY, &s->k[i], 0);
+	kernel_put(s, &is);
+	s->k[i].ctid = f->held_ctid;
+	event(s, STATETBL_NEW, &s->k[i], 0);
+}
+
+/* What is said to be known elsewhere was put into a kernel there. */
+static void
+acked(uint32_t i)
+{
+	const struct wish *f = &w.wish[i];
+	int j, had = 0;
+
+	for (j = 0; j < w.n; j++)
+		had += j != f->held_at && f->had[j];
+	ck_assert_msg(had > 0, "seed %llu: flow %u is acknowledged, and "
+	    "nobody has it", (unsigned long long)w.seed, i);
+	done_acked++;
+}
+
+static void
+release(int n)
+{
+	struct defer_go go;
+	uint32_t i;
+
+	while (repl_let_go(w.node[n].r, &go, 1) == 1) {
+		i = go.packet;
+		if (!w.wish[i].held || w.wish[i].held_at != n)
+			continue;
+		if (go.why == DEFER_ACKED)
+			acked(i);
+		let_go(i);
+	}
+	for (i = 0; i < FLOWS; i++)
+		if (w.wish[i].held && w.wish[i].held_at == n &&
+		    w.wish[i].held_due <= w.now)
+			let_go(i);
+}
+
 static void
 kernel_end(struct simnode *s, uint32_t i, unsigned int flags)
 {
@@ -290,6 +374,16 @@ answer_dump(struct simnode *s, struct kent *k, uint32_t dump)
 }
 
 static void
+note_had(const struct simnode *s, const struct flow *f)
+{
+	struct flow is;
+
+	make_flow(number(f), &is);
+	if (memcmp(&is.reply, &f->reply, sizeof(is.reply)) == 0)
+		w.wish[number(f)].had[s - w.node] = true;
+}
+
+static void
 kernel_op(struct simnode *s, const struct statetbl_op *op)
 {
 	struct kent *k = &s->k[number(&op->f)];
@@ -299,6 +393,8 @@ kernel_op(struct simnode *s, const struct statetbl_op *op)
 	    "liberal", "delete", "delete idle", "verify" };
 
 	trace_flow(s, number(&op->f), names[op->type]);
+	if (op->type <= STATETBL_TOUCH)
+		note_had(s, &op->f);
 
 	switch (op->type) {
 	case STATETBL_PUT:
@@ -445,6 +541,17 @@ start(int i)
 	tell_carp(i);
 }
 
+/* What a process holds is lost with it; nobody sends it again. */
+static void
+drop_held(int n)
+{
+	uint32_t i;
+
+	for (i = 0; i < FLOWS; i++)
+		if (w.wish[i].held && w.wish[i].held_at == n)
+			w.wish[i].held = w.wish[i].alive = false;
+}
+
 static void
 stop(int i)
 {
@@ -456,6 +563,7 @@ stop(int i)
 	repl_status(s->r, &st, now());
 	done_claims += st.claims;
 	done_repairs += st.repaired_put + st.repaired_del;
+	drop_held(i);
 	repl_free(s->r);
 	statedb_free(s->db);
 	s->running = false;
@@ -594,6 +702,7 @@ pump(int i)
 		s->dump_at = w.now + (int64_t)below(50) * MS;
 	s->watch_new = repl_watch_new(s->r);
 	transmit(i);
+	release(i);
 }
 
 /* ---- the world ---- */
@@ -662,7 +771,7 @@ live(uint32_t i)
 	struct simnode *s = &w.node[place(i)];
 	struct wish *f = &w.wish[i];
 
-	if (place(i) == -1 || !s->booted)
+	if (place(i) == -1 || !s->booted || f->held)
 		return;
 	if (!f->alive) {
 		f->alive = true;
@@ -671,7 +780,10 @@ live(uint32_t i)
 		f->tcp = FLOW_TCP_SYN_SENT;
 		f->variant++;
 		f->settled = w.now;
-		kernel_begin(s, i);
+		if (w.defer && s->running)
+			hold(place(i), i);
+		else
+			kernel_begin(s, i);
 		done_flows++;
 		return;
 	}

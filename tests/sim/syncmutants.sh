@@ -26,7 +26,7 @@ export SIM_SEEDS
 unset SIM_SEED SIM_FLOW
 only=" $* "
 LANES=2
-parts="repl repl_kernel repl_rx repl_tx repl_ends"
+parts="repl repl_kernel repl_rx repl_tx repl_ends repl_defer"
 
 # shellcheck disable=SC2046	# flags are words
 compile() {
@@ -123,7 +123,7 @@ mutants() {
 	mutant unit young-at-once repl_kernel \
 	    "$(at event_new 's/!(f->status & FLOW_SEEN_REPLY)/false/')"
 	mutant sim young-never repl_kernel \
-	    "$(at grow_up 's/repl_dirty(r, i, now);//')"
+	    "$(at repl_grow_up 's/repl_dirty(r, i, now);//')"
 	mutant unit no-bucket repl_kernel \
 	    "$(at take_token 's/r->tokens < 1/false/')"
 	mutant unit balanced-waits repl_kernel \
@@ -304,6 +304,20 @@ mutants() {
 	    "$(at repl_traffic 's/!dump || r->watching/true/')"
 	mutant sim apart-never-over repl_ends \
 	    "$(at repl_apart 's/~F_LIVED/~0/')"
+	mutant unit ack-before-kernel repl_defer \
+	    "$(at kernel_has 's/F_QOP/0/')"
+	mutant unit ack-before-done repl_defer \
+	    "$(at kernel_has 's/return (r->done_table.*/return (1);/')"
+	mutant unit ack-of-missing repl_defer \
+	    "$(at kernel_has 's/ | F_MISSING//')"
+	mutant unit ack-by-one-of-two repl_defer \
+	    "$(at answered 's/p->owed & waited/p->owed \& who/')"
+	mutant unit held-ends-before repl_kernel \
+	    "$(at event_destroy 's/repl_is_held(r, i)/false/')"
+	mutant unit held-is-dumped repl_kernel \
+	    "$(at sweep 's/repl_is_held(r, i)/false/')"
+	mutant unit waits-for-the-deaf repl_defer \
+	    "$(at listeners 's/n->deaf >= DEAF/false/')"
 	mutant unit leaves-silently repl_tx \
 	    "$(at finish 's/if (r->leaving)/if (false)/')"
 }

@@ -34,6 +34,8 @@ struct repl {
 	size_t		 nlog;
 	uint64_t	 heard;
 	uint32_t	 native;		/* id of a native node; 0: none */
+	bool		 hold;		/* first packets of all entries */
+	unsigned int	 acked[2];	/* by half */
 };
 
 static inline void
@@ -160,6 +162,19 @@ bool
 repl_is_local(const struct repl *r, uint32_t i)
 {
 	return (statedb_at(r->db, i)->carrier == 0);
+}
+
+bool
+repl_is_held(const struct repl *r, uint32_t i)
+{
+	return (r->hold && statedb_used(r->db, i));
+}
+
+void
+repl_foreign_acked(struct repl *r, uint32_t i, unsigned int half)
+{
+	(void)i;
+	r->acked[half]++;
 }
 
 struct statedb *

@@ -1365,6 +1365,44 @@ START_TEST(ack_wanted)
 }
 END_TEST
 
+/* The first packet of ours is held back. */
+START_TEST(ack_asked)
+{
+	struct flow	 f = tcp(1);
+	uint64_t	 id;
+
+	r.hold = true;
+	f.status = 0;
+	f.tcp_state = FLOW_TCP_SYN_SENT;
+	fake_local(&r, &f);
+	ck_assert(pfdial_asks(r.d, fake_find(&r, &f)));
+	collect();			/* it does not wait for company */
+	ck_assert_uint_eq(sent(PFSYNC_K_INS), 2);
+	ck_assert(nth(PFSYNC_K_INS, 0)->state.state_flags &
+	    nth(PFSYNC_K_INS, 1)->state.state_flags & PFSYNC_STATE_ACK);
+	ck_assert(!pfdial_asks(r.d, fake_find(&r, &f)));
+	id = nth(PFSYNC_K_INS, 0)->state.id;
+	give_id(PFSYNC_INS_ACK, id + 12, OURS);
+	give_id(PFSYNC_INS_ACK, id, THEIRS);
+	ck_assert_uint_eq(r.acked[0] + r.acked[1], 0);
+	give_id(PFSYNC_INS_ACK, id, OURS);
+	ck_assert_uint_eq(r.acked[0], 1);
+	ck_assert_uint_eq(r.acked[1], 0);
+	/* who tells more of it has it, too */
+	give_upd_c(nth(PFSYNC_K_INS, 1)->state.id, OURS, 2, 1, 1, 0);
+	ck_assert_uint_eq(r.acked[1], 1);
+	/* other flows wait, and ask for nothing */
+	r.hold = false;
+	f = tcp(2);
+	fake_local(&r, &f);
+	collect();
+	ck_assert_uint_eq(nout, 0);
+	collect_for(MONOTIME_SEC);
+	ck_assert_uint_eq(nth(PFSYNC_K_INS, 0)->state.state_flags &
+	    PFSYNC_STATE_ACK, 0);
+}
+END_TEST
+
 static void
 give_clr(const char *ifname, uint32_t creatorid)
 {
@@ -2426,6 +2464,7 @@ make_suite(void)
 	tcase_add_test(tc, unknown_upd_c);
 	tcase_add_test(tc, upd_req);
 	tcase_add_test(tc, ack_wanted);
+	tcase_add_test(tc, ack_asked);
 	tcase_add_test(tc, clear);
 	tcase_add_test(tc, bulk_empty);
 	tcase_add_test(tc, bulk_sent);

@@ -357,7 +357,10 @@ static struct said {
 	struct native_ack	 ack[64];
 	uint64_t		 asked[64];	/* ASK_FLOWS */
 	size_t			 nflow, ndel, nrefresh, nkill, nack, nasked;
-	size_t			 n[16];		/* TLVs of each type */
+	struct native_del	 want_ack[64], ins_ack[64];
+	uint32_t		 ins_ack_to;
+	size_t			 nwant_ack, nins_ack;
+	size_t			 n[18];		/* TLVs of each type */
 } said;
 
 static void
@@ -372,7 +375,7 @@ hear_pairs(struct rbuf *v, struct native_del *d, size_t *n)
 static void
 hear(uint8_t type, struct rbuf *v)
 {
-	ck_assert_uint_lt(type, 16);
+	ck_assert_uint_lt(type, 18);
 	said.n[type]++;
 	switch (type) {
 	case NATIVE_FLOW4:
@@ -387,6 +390,14 @@ hear(uint8_t type, struct rbuf *v)
 	case NATIVE_KILL:
 		rbuf_skip(v, 8);
 		hear_pairs(v, said.kill, &said.nkill);
+		break;
+	case NATIVE_ASK_ACK:
+		hear_pairs(v, said.want_ack, &said.nwant_ack);
+		break;
+	case NATIVE_INS_ACK:
+		said.ins_ack_to = rbuf_be32(v);
+		rbuf_skip(v, 4);
+		hear_pairs(v, said.ins_ack, &said.nins_ack);
 		break;
 	case NATIVE_REFRESH:
 		while (rbuf_left(v) >= NATIVE_REFRESH_LEN &&
@@ -595,7 +606,7 @@ put_pair(uint8_t type, uint64_t h, uint64_t stamp, uint32_t to)
 {
 	size_t mark = native_open(&pw, type);
 
-	if (type == NATIVE_KILL) {
+	if (type == NATIVE_KILL || type == NATIVE_INS_ACK) {
 		wbuf_be32(&pw, to);
 		wbuf_be32(&pw, 0);
 	}
@@ -4472,6 +4483,407 @@ END_TEST
 
 /* ---- */
 
+/* ---- first packets that are held back ---- */
+
+static void
+first_packet(const struct flow *f, uint32_t id)
+{
+	struct statetbl_event e;
+
+	memset(&e, 0, sizeof(e));
+	e.f = *f;
+	e.ctid = 1;
+	e.type = STATETBL_NEW;
+	(void)statedb_reserve(box.db);
+	repl_defer(box.r, &e, id, now());
+}
+
+/* That packet, and no other one, may go, for that reason. */
+static void
+let_go(uint32_t id, enum defer_why why)
+{
+	struct defer_go go[4];
+
+	ck_assert_uint_eq(repl_let_go(box.r, go, 4), 1);
+	ck_assert_uint_eq(go[0].packet, id);
+	ck_assert_uint_eq(go[0].why, why);
+}
+
+static void
+none_go(void)
+{
+	struct defer_go go;
+
+	ck_assert_uint_eq(repl_let_go(box.r, &go, 1), 0);
+}
+
+/* The peer has in its kernel what we asked for last. */
+static void
+ins_ack(struct peer *p, uint64_t h, uint64_t stamp, uint32_t to)
+{
+	begin();
+	put_ack(box.seq, REPL_WINDOW);
+	put_pair(NATIVE_INS_ACK, h, stamp, to);
+	send_packet(p);
+}
+
+static void
+acknowledge(struct peer *p)
+{
+	ck_assert_uint_eq(said.nwant_ack, 1);
+	ins_ack(p, said.want_ack[0].h, said.want_ack[0].stamp, US);
+}
+
+START_TEST(defer_acked)
+{
+	struct flow f = unreplied(1);
+	uint64_t h = hash(&f), stamp;
+
+	meet(&peer, PEER);
+	first_packet(&f, 17);
+	none_go();
+	ck_assert(repl_urgent(box.r));
+	(void)listen_now();
+	/* told at once, though it is young, and asked about, in one packet */
+	ck_assert_uint_eq(said.packets, 1);
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_eq(said.nwant_ack, 1);
+	stamp = said.flow[0].stamp;
+	ck_assert_uint_eq(said.want_ack[0].h, h);
+	ck_assert_uint_eq(said.want_ack[0].stamp, stamp);
+	ck_assert(!repl_urgent(box.r));
+	/* not by the packet's receipt, nor by what is not it */
+	hello(&peer);
+	ins_ack(&peer, h, stamp, THIRD);
+	ins_ack(&peer, h, stamp + 1, US);
+	ins_ack(&peer, h + 1, stamp, US);
+	ins_ack(&peer, h, 0, US);
+	none_go();
+	ins_ack(&peer, h, stamp, US);
+	let_go(17, DEFER_ACKED);
+	ins_ack(&peer, h, stamp, US);
+	none_go();
+	/* the kernel's own word on it is no news to anybody */
+	event(STATETBL_NEW, &f);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+	ck_assert_uint_eq(status().young, 0);
+	/* and another packet of it need not wait */
+	first_packet(&f, 18);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 0);
+	acknowledge(&peer);
+	let_go(18, DEFER_ACKED);
+}
+END_TEST
+
+START_TEST(defer_for_nobody)
+{
+	struct flow f = unreplied(1), g = unreplied(2), h = flow(3);
+	struct repl_conf c;
+
+	first_packet(&f, 1);		/* alone */
+	let_go(1, DEFER_FREE);
+	ck_assert(entry(&f) == NULL);
+	meet(&peer, PEER);
+	secret_mark = g.mark = 5;	/* not exported */
+	first_packet(&g, 2);
+	let_go(2, DEFER_FREE);
+	ck_assert(entry(&g) == NULL);
+	secret_mark = 0;
+	peer.hdr.flags = NATIVE_F_STARTING;
+	hello(&peer);
+	first_packet(&f, 3);
+	let_go(3, DEFER_FREE);
+	peer.hdr.flags = 0;
+	hello(&peer);
+	repl_link(box.r, false, now());
+	first_packet(&f, 4);
+	let_go(4, DEFER_FREE);
+	repl_link(box.r, true, now());
+	/* another one's, and stays so: what is known of it is a claim */
+	tell(&peer, &h, STAMP, 0);
+	(void)ops(&box);
+	first_packet(&h, 5);
+	ck_assert_uint_eq(carrier(&h), US);
+	none_go();
+	/* before the first dump is over */
+	box_end(&box);
+	conf(&c, US);
+	box_open(&box, &c);
+	repl_link(box.r, true, now());
+	hello(&peer);
+	first_packet(&f, 6);
+	let_go(6, DEFER_FREE);
+}
+END_TEST
+
+START_TEST(defer_all_peers)
+{
+	struct flow f = unreplied(1), g = unreplied(2);
+	struct native_del d;
+
+	meet(&peer, PEER);
+	meet(&third, THIRD);
+	first_packet(&f, 1);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nwant_ack, 1);	/* one question for all */
+	d = said.want_ack[0];
+	ins_ack(&third, d.h, d.stamp, US);
+	none_go();
+	ins_ack(&peer, d.h, d.stamp, US);
+	let_go(1, DEFER_ACKED);
+	/* who leaves meanwhile is not waited for */
+	first_packet(&g, 2);
+	(void)listen_now();
+	acknowledge(&peer);
+	none_go();
+	third.hdr.flags = NATIVE_F_LEAVING;
+	hello(&third);
+	pass(0);
+	let_go(2, DEFER_FREE);
+}
+END_TEST
+
+/* The table process has let it go by itself. */
+START_TEST(defer_in_vain)
+{
+	struct flow f = unreplied(1);
+	struct native_del d;
+
+	meet(&peer, PEER);
+	first_packet(&f, 1);
+	(void)listen_now();
+	d = said.want_ack[0];
+	ck_assert_int_le(monotime_sub(repl_next(box.r, now()), now()),
+	    DEFER_TIME);
+	pass(DEFER_TIME - 1);
+	ck_assert(repl_is_held(box.r, statedb_find(box.db, &f, hash(&f))));
+	pass(1);
+	ck_assert(!repl_is_held(box.r, statedb_find(box.db, &f, hash(&f))));
+	none_go();
+	ins_ack(&peer, d.h, d.stamp, US);
+	none_go();
+}
+END_TEST
+
+/* Whatever is held; how many go. */
+static uint32_t
+acknowledge_all(void)
+{
+	struct defer_go go[DEFER_MAX];
+	uint32_t n = 0, i;
+
+	for (i = 0; i < box.r->nheld;) {
+		const struct held *h = &box.r->held[i];
+
+		ck_assert(h->asked);
+		ins_ack(&peer, h->h, h->stamp, US);
+	}
+	while ((i = (uint32_t)repl_let_go(box.r, go, 100)) > 0)
+		n += i;
+	return (n);
+}
+
+START_TEST(defer_overflow)
+{
+	struct flow f;
+	uint32_t i;
+
+	meet(&peer, PEER);
+	for (i = 0; i < DEFER_MAX; i++) {
+		f = unreplied(i);
+		first_packet(&f, i);
+	}
+	none_go();
+	f = unreplied(i);
+	first_packet(&f, i);
+	let_go(i, DEFER_FULL);
+	(void)listen_now();
+	/* the last one is known, and as any unreplied one is */
+	ck_assert_uint_eq(said.nflow, DEFER_MAX);
+	ck_assert_uint_eq(status().young, 1);
+	/* room again */
+	ck_assert_uint_eq(acknowledge_all(), DEFER_MAX);
+	f = unreplied(i + 1);
+	first_packet(&f, i + 1);
+	none_go();
+}
+END_TEST
+
+/* Who never acknowledges is asked, but not waited for, until it does. */
+START_TEST(defer_deaf)
+{
+	struct flow f;
+	uint32_t i;
+
+	meet(&peer, PEER);
+	for (i = 0; i < 32; i++) {
+		f = unreplied(i);
+		first_packet(&f, i);
+		none_go();
+		(void)listen_now();
+		pass(DEFER_TIME);
+		hello(&peer);
+	}
+	f = unreplied(100);
+	first_packet(&f, 100);
+	let_go(100, DEFER_FREE);
+	(void)listen_now();
+	acknowledge(&peer);
+	none_go();
+	f = unreplied(101);
+	first_packet(&f, 101);
+	none_go();
+	(void)listen_now();
+	acknowledge(&peer);
+	let_go(101, DEFER_ACKED);
+}
+END_TEST
+
+/* The next packet came before the first one passed. */
+START_TEST(defer_twice)
+{
+	struct flow f = unreplied(1);
+	struct defer_go go[4];
+
+	meet(&peer, PEER);
+	first_packet(&f, 1);
+	(void)listen_now();
+	first_packet(&f, 2);
+	ck_assert_uint_eq(listen_now(), 0);
+	memset(&said, 0, sizeof(said));
+	ins_ack(&peer, hash(&f), entry(&f)->stamp, US);
+	ck_assert_uint_eq(repl_let_go(box.r, go, 4), 2);
+	ck_assert_uint_eq(go[0].packet, 1);
+	ck_assert_uint_eq(go[1].packet, 2);
+	ck_assert_uint_eq(go[1].why, DEFER_ACKED);
+}
+END_TEST
+
+/* A dump cannot show it yet: that is no reason to look for it. */
+START_TEST(defer_and_dumps)
+{
+	struct flow f = unreplied(1);
+	enum statetbl_what what;
+	uint32_t dump;
+
+	meet(&peer, PEER);
+	first_packet(&f, 1);
+	repl_now(box.r, now());
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	repl_dumped(box.r, dump, true, now());
+	no_op();
+	/* later it is: what was dropped on its way is forgotten */
+	pass(DEFER_TIME);
+	repl_now(box.r, now());
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	repl_dumped(box.r, dump, true, now());
+	one_op(STATETBL_VERIFY, 0, &f);
+}
+END_TEST
+
+/* The end of the tuple's former entry comes late. */
+START_TEST(defer_reused)
+{
+	struct flow f = flow(1), n = unreplied(1);
+
+	meet(&peer, PEER);
+	own(&f);
+	settle();
+	kernel_says(&box, STATETBL_NEW, &f, 7, 0, 0);
+	first_packet(&n, 1);		/* has number 1 */
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_eq(said.nwant_ack, 1);
+	kernel_says(&box, STATETBL_DESTROY, &f, 7, 0, 0);
+	kernel_says(&box, STATETBL_DESTROY, &f, 0, 0, 0);
+	no_op();
+	acknowledge(&peer);
+	let_go(1, DEFER_ACKED);
+	ck_assert_uint_eq(carrier(&f), US);
+	/* its own end is one */
+	gone(&n, 0);
+	ck_assert_uint_eq(carrier(&f), 0);
+}
+END_TEST
+
+/* ---- what others hold back ---- */
+
+static void
+ask_ack(const struct flow *f, uint64_t stamp)
+{
+	begin();
+	put_pair(NATIVE_ASK_ACK, hash(f), stamp, 0);
+	send_packet(&peer);
+}
+
+START_TEST(defer_answer)
+{
+	struct flow f = unreplied(1), g = unreplied(2);
+
+	meet(&peer, PEER);
+	box.busy = true;
+	begin();
+	put_flow(&f, PEER, STAMP, 0);
+	put_pair(NATIVE_ASK_ACK, hash(&f), STAMP, 0);
+	send_packet(&peer);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nins_ack, 0);	/* not even on its way */
+	ck_assert_uint_eq(ops(&box), 1);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nins_ack, 0);	/* the kernel has it not */
+	/* something else is done meanwhile: it is still not */
+	tell(&peer, &g, STAMP + 1, 0);
+	ck_assert(!repl_urgent(box.r));
+	repl_done(box.r, 1);
+	ck_assert(repl_urgent(box.r));
+	(void)listen_now();
+	ck_assert_uint_eq(said.nins_ack, 1);
+	ck_assert_uint_eq(said.ins_ack_to, PEER);
+	ck_assert_uint_eq(said.ins_ack[0].h, hash(&f));
+	ck_assert_uint_eq(said.ins_ack[0].stamp, STAMP);
+	ck_assert_uint_eq(listen_now(), 0);
+	/* what is there already is acknowledged at once */
+	ask_ack(&f, STAMP);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nins_ack, 1);
+	ops(&box);
+	repl_done(box.r, 1);
+}
+END_TEST
+
+START_TEST(defer_no_answer)
+{
+	struct flow f = unreplied(1), g = unreplied(2), o = flow(3);
+	uint32_t i;
+
+	meet(&peer, PEER);
+	own(&o);
+	ask_ack(&f, STAMP);		/* never heard of it */
+	ask_ack(&o, STAMP);		/* ours */
+	(void)listen_now();
+	ck_assert_uint_eq(said.nins_ack, 0);
+	tell(&peer, &f, STAMP, 0);
+	ask_ack(&f, STAMP + 1);		/* not that one */
+	box.busy = true;
+	tell(&peer, &g, STAMP, 0);
+	ask_ack(&g, STAMP);
+	(void)ops(&box);
+	refuse(&g, STATETBL_REFUSED, NULL);
+	repl_done(box.r, (uint32_t)box.nop);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nins_ack, 0);
+	/* however many are asked for, some are remembered */
+	for (i = 0; i < 3000; i++)
+		ask_ack(&g, STAMP + 7);
+	sound(&box);
+	box.busy = false;
+	(void)listen_now();
+	ck_assert_uint_eq(said.nins_ack, 0);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -4523,6 +4935,17 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
 		tcase_add_test(tc, tests[i]);
+	tcase_add_test(tc, defer_acked);
+	tcase_add_test(tc, defer_for_nobody);
+	tcase_add_test(tc, defer_all_peers);
+	tcase_add_test(tc, defer_in_vain);
+	tcase_add_test(tc, defer_overflow);
+	tcase_add_test(tc, defer_deaf);
+	tcase_add_test(tc, defer_twice);
+	tcase_add_test(tc, defer_and_dumps);
+	tcase_add_test(tc, defer_reused);
+	tcase_add_test(tc, defer_answer);
+	tcase_add_test(tc, defer_no_answer);
 	suite_add_tcase(s, tc);
 	sr = srunner_create(s);
 	srunner_set_fork_status(sr, CK_NOFORK);

@@ -266,8 +266,9 @@ START_TEST(defaults)
 	ck_assert_uint_eq(c->nosync[0].type, NOSYNC_SELF);
 	config_free(c);
 	config_free(NULL);
-	c = good("no-sync { }");
+	c = good("no-sync { }\ndefer yes");
 	ck_assert_uint_eq(c->nnosync, 0);
+	ck_assert_uint_eq(c->defer, 1);
 	config_free(c);
 	c = good("no-sync { proto tcp }");
 	ck_assert_uint_eq(c->nnosync, 1);
@@ -330,7 +331,8 @@ START_TEST(refused)
 		{ "syncpeer fw2", "\"fw2\" is not an address" },
 		{ "syncpeer 192.0.2", "\"192.0.2\" is not an address" },
 		{ "syncpeer fe80::1%eth2", "is not an address" },
-		{ "defer yes", "defer is not available on this system" },
+		{ "defer perhaps", "unknown defer \"perhaps\"; expected yes or "
+		    "no" },
 		{ "dialect freebsd-1500", "decoded, but not sent yet: list "
 		    "native or openbsd" },
 		{ "dialect native native", "dialect native is listed twice" },
@@ -474,6 +476,7 @@ START_TEST(diff)
 		{ "key " KEY, "key " KEY " id 1", CONFIG_DIFF_RESTART },
 		{ "", "maxstates 1", CONFIG_DIFF_RESTART },
 		{ "", "eventbuf 1", CONFIG_DIFF_RESTART },
+		{ "", "defer yes", CONFIG_DIFF_RESTART },
 		{ "", "carpd no", CONFIG_DIFF_CARPD },
 		{ "carpd \"/a\"", "carpd \"/b\"", CONFIG_DIFF_CARPD },
 		{ "", "carpd no\nmaxupd 1\nmaxstates 1\nsyncpeer 192.0.2.1",
@@ -516,7 +519,7 @@ hostile(struct config *c, int what)
 	case 7: c->syncpeer.plen = 33; break;
 	case 8: c->syncpeer.bytes[15] = 1; break;
 	case 9: c->syncpeer.bytes[0] = 224; break;
-	case 10: c->defer = 1; break;
+	case 10: c->defer = 2; break;
 	case 11: c->has_key = 2; break;
 	case 12: c->maxupd = 256; break;
 	case 13: c->refresh = 0; break;

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: ISC
 #
 # run.sh SECONDS [TARGET...]: build the libFuzzer targets in a copy of the tree
-# (build-fuzz) and run each for SECONDS; prints executions and edge coverage.
+# (build-fuzz) and run each for SECONDS; prints executions and edge coverage (of
+# all that is linked in, reached by this target or not).
 # What crashes is left in build-fuzz/crash-*.
 
 set -eu
@@ -30,8 +31,12 @@ for t in "$@"; do
 	    CFLAGS="$san,fuzzer -fno-sanitize-recover=all" \
 	    "tests/fuzz/${name}_fuzz.$kind"
 	mkdir -p "found/$name"
-	dict=
-	[ ! -e "tests/fuzz/$name.dict" ] || dict="-dict=tests/fuzz/$name.dict"
+	case $name in		# scripts that have such packets in them
+	pfdial)	dict=-dict=tests/fuzz/pfsync.dict ;;
+	repl)	dict=-dict=tests/fuzz/native.dict ;;
+	*)	dict=-dict=tests/fuzz/$name.dict ;;
+	esac
+	[ -e "${dict#-dict=}" ] || dict=
 	# shellcheck disable=SC2086
 	if ! "tests/fuzz/${name}_fuzz.$kind" $dict -max_total_time="$seconds" \
 	    -print_final_stats=1 -max_len=4096 "found/$name" \
@@ -41,8 +46,9 @@ for t in "$@"; do
 		tail -n 30 "found/$name.log"
 		continue
 	fi
-	cov=$(grep -o 'cov: [0-9]*' "found/$name.log" | tail -n 1)
-	runs=$(grep 'number_of_executed_units' "found/$name.log" | grep -o '[0-9]*$')
-	echo "$name: $runs executions, edge $cov"
+	cov=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "found/$name.log" | tail -n 1)
+	all=$(sed -n 's/.*modules *(\([0-9]*\) inline.*/\1/p' "found/$name.log")
+	runs=$(sed -n 's/.*number_of_executed_units: *//p' "found/$name.log")
+	echo "$name: $runs executions, $cov edges of the $all linked"
 done
 exit $rc

@@ -792,6 +792,18 @@ make_keys(struct engine *e, uint8_t idkey[16])
 	hmac_wipe(e->conf.key, sizeof(e->conf.key));
 }
 
+/* What the last run knew: of nodes, and of flows as they are asked for. */
+static void
+use_hints(struct engine *e, monotime_t now)
+{
+	uint32_t node, boot;
+	unsigned int i;
+
+	for (i = 0; hints_node(e->old, i, &node, &boot); i++)
+		repl_known(e->repl, node, boot, now);
+	repl_hints(e->repl, hints_find, e->old);
+}
+
 static void
 start_cores(struct engine *e)
 {
@@ -819,7 +831,7 @@ start_cores(struct engine *e)
 	e->repl = repl_new(&rc, e->db, &hooks, now);
 	if (e->old_fd != -1 && (e->old = hints_load(e->old_fd, e->start.boot,
 	    e->start.node)) != NULL)
-		repl_hints(e->repl, hints_find, e->old);
+		use_hints(e, now);
 	if (pf != 0) {
 		memset(&pc, 0, sizeof(pc));
 		pc.creatorid = e->start.node;

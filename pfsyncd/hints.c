@@ -266,6 +266,19 @@ hints_old_free(struct hints_old *o)
 	free(o);
 }
 
+bool
+hints_node(const struct hints_old *o, unsigned int i, uint32_t *node,
+    uint32_t *boot)
+{
+	const struct hint_head *head = o->map;
+
+	if (i >= HINTS_BOOTS || head->peer[i].node == 0)
+		return (false);
+	*node = head->peer[i].node;
+	*boot = head->peer[i].boot;
+	return (true);
+}
+
 static void
 find_boot(const struct hints_old *o, struct repl_hint *hint)
 {

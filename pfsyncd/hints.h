@@ -53,6 +53,9 @@ struct hints_old;
  */
 struct hints_old *hints_load(int fd, uint32_t boot, uint32_t node);
 void		 hints_old_free(struct hints_old *o);
+/* Node number i (0 ..) that was heard; false when there are no more. */
+bool		 hints_node(const struct hints_old *o, unsigned int i,
+		    uint32_t *node, uint32_t *boot);
 /* A repl_hint_fn; arg is the hints_old.  false: nothing is known. */
 bool		 hints_find(uint64_t hash, struct repl_hint *hint, void *arg);
 

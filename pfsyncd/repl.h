@@ -154,6 +154,12 @@ uint32_t	 repl_value(const struct flow *f);
  */
 typedef bool (*repl_hint_fn)(uint64_t h, struct repl_hint *hint, void *arg);
 void		 repl_hints(struct repl *r, repl_hint_fn fn, void *arg);
+/*
+ * The last run heard that node, with this boot: it may carry flows and not be
+ * there.  Before anything else comes in.
+ */
+void		 repl_known(struct repl *r, uint32_t node, uint32_t boot,
+		    monotime_t now);
 /* Checked by flow_check(); now is when it was so: of a DUMP, by its `made`. */
 void		 repl_event(struct repl *r, const struct statetbl_event *e,
 		    monotime_t now);

@@ -316,6 +316,8 @@ uint64_t	 repl_backlog(const struct repl *r);
 /* What boot a node has is known now. */
 void		 repl_booted(struct repl *r, int node, uint32_t boot);
 void		 repl_adopt(struct repl *r, int node, monotime_t now);
+/* Our kernel has told what it has: what was compared before means nothing. */
+void		 repl_compare_again(struct repl *r);
 void		 repl_liberate(struct repl *r);
 void		 repl_carried_all(struct repl *r);
 bool		 repl_fifo_pop(struct repl *r, struct fifo *q, bool op,

@@ -302,6 +302,16 @@ restore_boot(struct repl *r, int node, const struct repl_hint *hint)
 		n->emptied = true;
 }
 
+void
+repl_known(struct repl *r, uint32_t node, uint32_t boot, monotime_t now)
+{
+	const struct repl_hint hint = { .boot = boot, .booted = true };
+	int n = repl_node(r, node, now);
+
+	if (n > SELF)
+		restore_boot(r, n, &hint);
+}
+
 static void
 adopt_emptied(struct repl *r, monotime_t now)
 {
@@ -609,6 +619,7 @@ repl_dumped(struct repl *r, uint32_t dump, bool complete, monotime_t now)
 	if (complete && r->starting) {
 		r->starting = false;
 		adopt_emptied(r, now);
+		repl_compare_again(r);
 		r->telling = r->fresh.n;
 		r->hello_due = now;
 		r->hint = NULL;

@@ -599,6 +599,15 @@ in_step(const struct repl *r, int node)
 	return (!n->starting && s->all == n->sum && s->count == n->count);
 }
 
+void
+repl_compare_again(struct repl *r)
+{
+	int i;
+
+	for (i = 1; i < STATEDB_CARRIERS; i++)
+		r->nodes[i].matched &= in_step(r, i);
+}
+
 /*
  * Who may have taken over a flow that `from` does not carry any more: one of
  * which we lack something; or, when we were apart from `from`, who is not there

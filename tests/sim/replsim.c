@@ -513,6 +513,7 @@ start(int i)
 	struct repl_hooks hooks = { .noted = hook_noted,
 	    .booted = hook_booted, .arg = s };
 	struct repl_conf c;
+	int k;
 
 	memset(&c, 0, sizeof(c));
 	c.node = s->id;
@@ -535,6 +536,9 @@ start(int i)
 	s->db = statedb_new(key);
 	statedb_limit(s->db, 2 * FLOWS);
 	s->r = repl_new(&c, s->db, &hooks, now());
+	for (k = 0; k < w.n; k++)
+		if (s->old_boots[k] != 0)
+			repl_known(s->r, w.node[k].id, s->old_boots[k], now());
 	repl_hints(s->r, find_hint, s);
 	s->running = true;
 	repl_link(s->r, !w.cut[i], now());

@@ -83,7 +83,7 @@ START_TEST(boots)
 	struct hints *h = hints_new(fd, BOOT, NODE);
 	struct repl_hint hint;
 	struct hints_old *o;
-	uint32_t i;
+	uint32_t i, node, boot;
 
 	ck_assert(hints_reserve(h, 100));
 	for (i = 0; i < 40; i++)
@@ -93,6 +93,11 @@ START_TEST(boots)
 	hints_boot(h, 100, 7);
 	hints_boot(h, 0, 8);
 	o = hints_load(dup(second), BOOT, NODE);
+	ck_assert(hints_node(o, 0, &node, &boot));
+	ck_assert(node == 100 && boot == 7);
+	ck_assert(hints_node(o, 1, &node, &boot));
+	ck_assert(node == 101 && boot == 6);
+	ck_assert(!hints_node(o, 2, &node, &boot));
 	for (i = 0; i < 3; i++) {
 		ck_assert(hints_find(hash_of(i), &hint, o));
 		ck_assert_int_eq(hint.booted, i < 2);

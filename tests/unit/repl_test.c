@@ -3199,6 +3199,48 @@ START_TEST(keys_of_absent)
 }
 END_TEST
 
+/*
+ * Restarted: who carried it is heard at once, and the node that took it over
+ * meanwhile is not there any more.
+ */
+START_TEST(restarted_and_absent)
+{
+	enum statetbl_what what;
+	struct flow f = flow(1);
+	unsigned int bucket = STATEDB_BUCKET(hash(&f));
+	uint64_t first = (uint64_t)bucket << 52;
+	struct repl_conf c;
+	uint32_t dump;
+
+	box_end(&box);
+	conf(&c, US);
+	box_open(&box, &c);
+	repl_known(box.r, PEER, PEER, now());
+	repl_known(box.r, THIRD, THIRD, now());
+	repl_known(box.r, US, US, now());
+	repl_hints(box.r, find_hint, NULL);
+	repl_link(box.r, true, now());
+	repl_carp(box.r, 0, true, now());
+	memset(hinted, 0, sizeof(hinted));
+	hinted[0] = hash(&f);
+	hints[0] = (struct repl_hint){ PEER, repl_value(&f), STAMP, PEER,
+	    true };
+	ck_assert(repl_want_dump(box.r, &dump, &what, now()));
+	/* it carries nothing, of which we do not know of any yet */
+	meet(&peer, PEER);
+	kernel_says(&box, STATETBL_DUMP, &f, 1, 0, dump);
+	repl_dumped(box.r, dump, true, now());
+	ck_assert_uint_eq(carrier(&f), PEER);
+	settle();
+	begin();
+	put_keys(NULL, NULL, 0, bucket, first,
+	    first | (~UINT64_C(0) >> 12));
+	send_packet(&peer);
+	no_op();
+	ck_assert_uint_eq(carrier(&f), THIRD);
+}
+END_TEST
+
 /* The third node has just said that it carries more than we have heard. */
 START_TEST(keys_of_successor)
 {
@@ -4917,6 +4959,7 @@ main(void)
 		stamps_at_the_end, stamps,
 		refused_flows, malformed, asks_of_others, too_many_nodes,
 		credit, credit_of_all, window_and_backlog, acknowledges,
+		restarted_and_absent,
 		keys, keys_of_absent, keys_of_successor, stamp_went_back,
 		questions, questions_lost, probes,
 		two_nodes, two_nodes_clash, two_nodes_jumbo,

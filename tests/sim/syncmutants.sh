@@ -106,6 +106,8 @@ mutants() {
 	    "$(at evidence 's/return (repl_sec.*/return (true);/')"
 	mutant unit claims-own-doing repl_kernel \
 	    "$(at just_told 's/e->opsec + 2 > repl_sec(r, now)/false/')"
+	mutant unit compared-early repl_rx \
+	    "$(at repl_compare_again 's/in_step(r, i)/true/')"
 	mutant unit absent-ignored repl_rx \
 	    "$(at successor 's/!r->nodes\[from\].matched/false/')"
 	mutant unit absent-for-ever repl_rx \
@@ -225,13 +227,13 @@ mutants() {
 	mutant unit duplicates repl_rx \
 	    "$(at sequence 's/return (0)/return (-1)/')"
 	mutant sim keys-delete-nothing repl_rx \
-	    "$(at rx_keys 's/repl_gone(r, list.*/(void)(0 ?/')"
+	    "$(at rx_keys 's/disown(r, from, .*/;/')"
 	mutant sim keys-want-nothing repl_rx \
 	    "$(at rx_keys 's/repl_want(r, .*//')"
 	mutant unit clock-back-stuck repl_rx \
 	    "$(at rx_keys 's/repl_carrier(r, i, from, .*/;/')"
 	mutant sim compares-nothing repl_rx \
-	    "$(at compare 's/if (s->all == n->sum.*/if (true) {/')"
+	    "$(at compare 's/in_step(r, from)/true/')"
 	mutant unit starts-deaf-not repl_rx \
 	    "$(at rx_tlvs 's/r->starting/false/')"
 	mutant unit no-credit repl_tx \

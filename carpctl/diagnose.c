@@ -204,8 +204,8 @@ ucarp(struct look *l, const struct ctl_peer *p, const char *who)
 }
 
 /*
- * It was told by the peer when it must have heard us: it takes an interval
- * until it does, and one until it says so.
+ * It was told by the peer when it must have heard us, and that goes on being
+ * MASTER: the last word of one that has just heard us is none of it.
  */
 static void
 one_way(struct look *l, const struct ctl_peer *p, const char *who)
@@ -215,6 +215,7 @@ one_way(struct look *l, const struct ctl_peer *p, const char *who)
 
 	if (!p->ours || p->hears_us || p->told_ms > RECENT_MAX_MS ||
 	    i == NULL || (v = vhid_of(i, p->vhid)) == NULL ||
+	    v->split.af == 0 || !v->split_verified ||
 	    master_ms(l->e, v) < p->told_ms + SETTLED_MS)
 		return;
 	findings_add(l->all, FINDING_ONE_WAY, p->name, "look for what loses "

@@ -75,8 +75,8 @@ def wait_cause(d, code, cause):
 def wait_well(d, sync=None):
     wait_found(set(), d, sync)
     wait_for(lambda: (done := ask(d, sync)).returncode == 0 and
-             (done.stdout, done.stderr) == ("nothing wrong\n", ""), 5,
-             "nothing wrong, and no more")
+             (done.stdout, done.stderr) == ("nothing wrong\n", ""), 15,
+             lambda: "nothing wrong, and no more: %s" % ask(d, sync))
 
 
 @contextlib.contextmanager

@@ -1259,19 +1259,20 @@ START_TEST(group_share)
 	if (mode == BALANCE_ARP)
 		return;
 	for (m = 0; m < 4; m++) {
+		enum steer_state state = m == 3 ? STEER_STATE_DRAIN :
+		    STEER_STATE_ON;
 		uint32_t mask = m == 0 ? all_nodes() : m == 1 ? 0 :
 		    (uint32_t)any_number(&seed) & all_nodes();
 
-		set_nodes(mask, m == 3 ? STEER_STATE_DRAIN : STEER_STATE_ON);
 		for (i = 0; i < RANDOMS; i++) {
-			if (m == 3 && i % 64 == 0)
-				set_nodes(mask, STEER_STATE_DRAIN);
+			if (i % 64 == 0)	/* before the lease ends */
+				set_nodes(mask, state);
 			len = any_packet(&seed, b);
 			check_packet(b, len, mask);
 		}
 		for (i = 0; m >= 2 && i < 2048; i++) {
-			if (m == 3 && i % 64 == 0)
-				set_nodes(mask, STEER_STATE_DRAIN);
+			if (i % 64 == 0)	/* before the lease ends */
+				set_nodes(mask, state);
 			len = table_packet(i, b);
 			check_packet(b, len, mask);
 		}

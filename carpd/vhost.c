@@ -313,6 +313,10 @@ to_init(struct step *s, enum vhost_cause cause)
 	s->v->jitter = 0;
 	s->v->hold = s->now;
 	set_state(s, VHOST_INIT, cause);
+	/* whatever kept us from sending: why we are here counts now */
+	if (s->v->snddemoted)
+		act(s, VHOST_ACT_SNDERR)->demote = 0;
+	s->v->snddemoted = false;
 }
 
 /* -- handlers, one per (state, event) that matters -- */

@@ -379,8 +379,7 @@ def test_ended_while_cut_off(cluster):
         lab.plug("fw1", net)
     for n in cluster.nodes:
         n.pfsyncd.wait_in_step()
-    # what could not be sent before the loss was seen demotes for a minute
-    old.carpd.wait_state("MASTER", timeout=90)
+    old.carpd.wait_state("MASTER", timeout=30)
     wait_for(lambda: len(left()) == 1 and len(
         [e for e in entries(lab, "fw1") if "proto 6 " in e]) == 1, 10,
         lambda: "one connection: %s" % left())

@@ -1288,6 +1288,22 @@ START_TEST(send_errors)
 }
 END_TEST
 
+/* The cable was out before we heard of it: that is the demotion, not this. */
+START_TEST(send_errors_of_a_lost_link)
+{
+	int	 i;
+
+	enter(VHOST_MASTER);
+	for (i = 0; i < VHOST_SNDERR_MAX; i++)
+		sent(false);
+	simple(VHOST_EV_HALT, VHOST_CAUSE_LINK);
+	is(VHOST_INIT, VHOST_CAUSE_LINK, "off del state snderr");
+	ck_assert_uint_eq(out.a[out.n - 1].demote, 0);
+	simple(VHOST_EV_RUN, VHOST_CAUSE_LINK);
+	is(VHOST_BACKUP, VHOST_CAUSE_LINK, "state");
+}
+END_TEST
+
 /* -- invariants -- */
 
 static const struct {
@@ -1443,6 +1459,7 @@ main(void)
 	tcase_add_test(tc, word_of_who_left);
 	tcase_add_test(tc, judged_on_hold);
 	tcase_add_test(tc, send_errors);
+	tcase_add_test(tc, send_errors_of_a_lost_link);
 	tcase_add_loop_test(tc, invariant, 0, (int)NITEMS(broken));
 	tcase_add_test(tc, followed);
 	tcase_add_loop_test(tc, random_walk, 0, 16);

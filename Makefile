@@ -42,6 +42,8 @@ COMMON_SRCS=	common/monotime.c common/ev.c common/log.c common/imsg.c \
 		common/channel.c common/msgtab.c common/control.c \
 		common/ctlclient.c common/ibuf.c common/notify.c common/hmac.c \
 		common/ipaddr.c common/lex.c common/config.c common/daemon.c \
+		common/auth.c common/authconf.c common/epoch.c \
+		common/seal.c \
 		common/wire/cksum.c common/wire/carp.c common/wire/vrrp.c \
 		common/wire/frame.c \
 		common/wire/trailer.c common/wire/native.c \
@@ -68,7 +70,8 @@ PFSYNCD_SRCS=	pfsyncd/config.c pfsyncd/printconf.c pfsyncd/parse.c \
 		pfsyncd/repl_defer.c pfsyncd/ends.c pfsyncd/hold.c \
 		pfsyncd/ctmap.c \
 		pfsyncd/pfdial.c pfsyncd/pfdial_rx.c pfsyncd/pfdial_tx.c \
-		pfsyncd/hints.c pfsyncd/strangers.c pfsyncd/shares.c \
+		pfsyncd/hints.c pfsyncd/crypt.c pfsyncd/strangers.c \
+		pfsyncd/shares.c \
 		pfsyncd/engine.c \
 		pfsyncd/ctl.c \
 		pfsyncd/table.c pfsyncd/defer.c pfsyncd/carplink.c pfsyncd/syncdev.c \
@@ -89,7 +92,8 @@ DOCTOR_OBJS=	${DOCTOR_SRCS:.c=.o}
 CTL_SRCS=	carpctl/carpctl.c carpctl/tokens.c \
 		carpctl/show_check.c carpctl/show_text.c carpctl/show_json.c \
 		carpctl/sync.c carpctl/diagnose_sync.c carpctl/doctor.c \
-		carpctl/import.c ${DOCTOR_SRCS} ${IMPORT_SRCS}
+		carpctl/import.c carpctl/keygen.c \
+		${DOCTOR_SRCS} ${IMPORT_SRCS}
 CTL_OBJS=	${CTL_SRCS:.c=.o}
 
 UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \
@@ -98,7 +102,8 @@ UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \
 		tests/unit/msgtab_test.ut tests/unit/hmac_test.ut \
 		tests/unit/ipaddr_test.ut tests/unit/cksum_test.ut \
 		tests/unit/frame_test.ut tests/unit/trailer_test.ut \
-		tests/unit/carp_wire_test.ut tests/unit/lex_test.ut \
+		tests/unit/auth_test.ut tests/unit/epoch_test.ut tests/unit/carp_wire_test.ut \
+		tests/unit/lex_test.ut \
 		tests/unit/config_test.ut tests/unit/demote_test.ut \
 		tests/unit/advert_test.ut tests/unit/peer_test.ut tests/unit/vhost_test.ut \
 		tests/unit/split_test.ut tests/unit/autopsy_test.ut \
@@ -108,7 +113,7 @@ UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \
 		tests/unit/frameio_test.ut tests/unit/steer_prog_test.ut \
 		tests/unit/reload_test.ut tests/unit/balance_test.ut \
 		tests/unit/choose_test.ut tests/unit/group_test.ut
-SIM_TESTS=	tests/sim/sim_test.ut
+SIM_TESTS=	tests/sim/sim_test.ut tests/sim/authsim_test.ut
 FUZZ_REPLAYS=	tests/fuzz/advert_fuzz.rp tests/fuzz/carp_fuzz.rp \
 		tests/fuzz/config_fuzz.rp tests/fuzz/frame_fuzz.rp \
 		tests/fuzz/imsg_fuzz.rp tests/fuzz/trailer_fuzz.rp \
@@ -129,7 +134,7 @@ SYNC_TESTS=	tests/unit/flow_test.us tests/unit/statedb_test.us \
 		tests/unit/pfdial_test.us tests/unit/sync_config_test.us \
 		tests/unit/statetbl_test.us tests/unit/syncsock_test.us \
 		tests/unit/repl_test.us tests/unit/ends_test.us \
-		tests/unit/hints_test.us \
+		tests/unit/hints_test.us tests/unit/crypt_test.us \
 		tests/unit/hold_test.us tests/unit/defer_test.us \
 		tests/unit/ctattr_test.us \
 		tests/unit/strangers_test.us tests/unit/shares_test.us \

@@ -5,7 +5,7 @@
  * carpctl(8): one command, one request on carpd's control socket, its answer
  * on the terminal.  The words are in tokens.c, the forms of output in
  * show_*.c, the messages in carpd/msgs.h; what concerns pfsyncd is in
- * sync.c, and import.c needs no daemon.
+ * sync.c; import.c and keygen.c need no daemon.
  */
 #include <err.h>
 #include <errno.h>
@@ -19,6 +19,7 @@
 #include "../common/log.h"
 #include "doctor.h"
 #include "import.h"
+#include "keygen.h"
 #include "show.h"
 #include "sync.h"
 #include "tokens.h"
@@ -403,6 +404,7 @@ act(struct ctlclient *c, const struct tokens_result *r)
 	case ACTION_SYNC_NOW:
 	case ACTION_SYNC_FLUSH:
 	case ACTION_IMPORT:
+	case ACTION_KEYGEN:
 	case ACTION_NONE:
 		break;
 	}
@@ -427,6 +429,10 @@ act_alone(const struct tokens_result *r, int *code)
 		return (true);
 	case ACTION_IMPORT:
 		*code = import_command(r->files, r->dir, r->force);
+		return (true);
+	case ACTION_KEYGEN:
+		*code = keygen_command(r->files != NULL ? r->files[0] :
+		    NULL);
 		return (true);
 	default:
 		return (false);

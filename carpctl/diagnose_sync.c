@@ -23,6 +23,9 @@ static const struct {
 	    "give both the same key" },
 	[SYNC_WHY_KEYID] = { FINDING_SYNC_KEY, "uses another key id",
 	    "give both the same key and id" },
+	[SYNC_WHY_OPEN] = { FINDING_SYNC_UNAUTH,
+	    "has no key, and we have one",
+	    "give both the same key" },
 	[SYNC_WHY_NONE] = { FINDING_SYNC_UNAUTH,
 	    "does not authenticate what it sends, and we have a key",
 	    "give both the same key" },
@@ -38,9 +41,9 @@ static const struct {
 	[SYNC_WHY_VERSION] = { FINDING_SYNC_DIALECT,
 	    "speaks a version of pfsync that is not known",
 	    "give both a dialect in common" },
-	[SYNC_WHY_OLD] = { FINDING_SYNC_CLOCK,
-	    "sends what is older than what it sent before",
-	    "see whether its clock was set back, or who replays" },
+	[SYNC_WHY_UNPROVEN] = { FINDING_SYNC_UNPROVEN,
+	    "does not prove to be live",
+	    "see whether it hears us, or who replays" },
 };
 
 static bool

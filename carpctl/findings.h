@@ -34,7 +34,7 @@ enum finding_code {
 	FINDING_SYNC_DIALECT,
 	FINDING_SYNC_KEY,	/* a wrong one */
 	FINDING_SYNC_UNAUTH,	/* one side has none */
-	FINDING_SYNC_CLOCK,
+	FINDING_SYNC_UNPROVEN,	/* a recording, or it does not hear us */
 	FINDING_SYNC_PACKET,	/* malformed */
 	FINDING_SYNC_SILENT,	/* nobody is heard */
 	FINDING_SYNC_SEND,

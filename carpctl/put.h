@@ -18,10 +18,12 @@
 
 #include <jansson.h>
 
+#include "../common/auth.h"
 #include "../common/ipaddr.h"
 
 #define PUT_SCHEMA	1
 #define PUT_TIME_STRLEN	32
+#define PUT_AUTH_STRLEN	32
 
 /* jansson's allocations fail only when memory is out. */
 static inline json_t *
@@ -168,6 +170,39 @@ put_duration(uint64_t sec, char *buf, size_t len)
 		snprintf(buf, len, "%" PRIu64 "d%02uh", sec / 86400,
 		    (unsigned int)(sec % 86400 / 3600));
 	return (buf);
+}
+
+/* Was there a trailer with the id of a key? */
+static inline bool
+put_has_key(uint8_t auth)
+{
+	return (auth == AUTH_PROVEN || auth == AUTH_UNKNOWN ||
+	    auth == AUTH_UNPROVEN);
+}
+
+/*
+ * What a peer's packets show, enum auth_verdict: "plain", "key 2", or that key
+ * and why it does not count; into buf, which is returned.
+ */
+static inline const char *
+put_auth(uint8_t auth, uint16_t keyid, bool sealed,
+    char buf[static PUT_AUTH_STRLEN])
+{
+	if (!put_has_key(auth))
+		return ("plain");
+	snprintf(buf, PUT_AUTH_STRLEN, "key %u%s", keyid,
+	    auth == AUTH_UNKNOWN ? " unknown" :
+	    auth == AUTH_UNPROVEN ? " unproven" : sealed ? " encrypted" : "");
+	return (buf);
+}
+
+static inline void
+put_auth_json(json_t *o, uint8_t auth, uint16_t keyid)
+{
+	put_new(o, "key", put_has_key(auth) ? json_integer(keyid) :
+	    json_null());
+	put_str(o, "auth", auth < AUTH_VERDICTS ? auth_verdict_names[auth] :
+	    "?");
 }
 
 #endif

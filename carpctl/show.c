@@ -279,7 +279,10 @@ why_dropped(uint8_t drop)
 		    "this family or unicast is not configured here",
 		[ADVERT_DROP_LOOP] = "our own, by a loop or replayed",
 		[ADVERT_DROP_REPLAY] = "replayed",
-		[ADVERT_DROP_TRAILER] = "wrong trailer"
+		[ADVERT_DROP_TRAILER] = "wrong trailer",
+		[ADVERT_DROP_NOAUTH] = "no key, and auth is strict",
+		[ADVERT_DROP_KEYID] = "a key that is not configured here",
+		[ADVERT_DROP_UNPROVEN] = "not proven to be live"
 	};
 
 	return (word(why, ADVERT_DROPS, drop));

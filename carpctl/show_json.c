@@ -315,6 +315,7 @@ json_peer(void *arg, const struct ctl_peer *p)
 	    json_string(show_drop(p->drop)));
 	put_str(o, "status", show_why(p));
 	put_bool(o, "ours", p->ours);
+	put_auth_json(o, p->auth, p->keyid);
 	if (p->kind == PEER_VRRP2 || p->kind == PEER_VRRP3)
 		put_int(o, "priority", p->priority);
 	put_int(o, "advbase", p->advbase);

@@ -339,17 +339,21 @@ text_peer(void *arg, const struct ctl_peer *p)
 	struct text	*t = arg;
 	char		 addr[IPADDR_STRLEN], node[SHOW_NODE_STRLEN];
 	char		 group[SHOW_GROUP_STRLEN];
+	char		 auth[PUT_AUTH_STRLEN];
 
 	if (t->nlines++ == 0)
-		fprintf(t->f, "%-8s %4s %-24s %-8s %-8s %7s %7s %6s %9s %9s "
-		    "%s\n", "IFACE", "VHID", "ADDRESS", "KIND", "NODE",
-		    "ADVBASE", "ADVSKEW", "DEMOTE", "PACKETS", "DROPPED",
+		fprintf(t->f, "%-8s %4s %-24s %-8s %-8s %-18s %7s %7s %6s %9s "
+		    "%9s %s\n", "IFACE", "VHID", "ADDRESS", "KIND", "NODE",
+		    "AUTH", "ADVBASE", "ADVSKEW", "DEMOTE", "PACKETS", "DROPPED",
 		    "LAST HEARD");
-	fprintf(t->f, "%-8s %4u %-24s %-8s %-8s %7u %7u %6u %9" PRIu64 " %9"
-	    PRIu64 " %" PRIu64 ".%03us ago, %s%s%s\n",
+	fprintf(t->f, "%-8s %4u %-24s %-8s %-8s %-18s %7u %7u %6u %9" PRIu64
+	    " %9" PRIu64 " %" PRIu64 ".%03us ago, %s%s%s\n",
 	    p->name[0] != '\0' ? p->name : p->carpdev, p->vhid,
 	    ipaddr_print(&p->addr, addr, sizeof(addr)), show_kind(p->kind),
-	    p->ours ? show_node(p->node, node) : "-", p->advbase, p->advskew,
+	    p->ours ? show_node(p->node, node) : "-",
+	    p->auth == AUTH_OPEN ? "pass" : put_auth(p->auth, p->keyid, false,
+	    auth),
+	    p->advbase, p->advskew,
 	    p->demote, p->packets, p->dropped, p->heard_ms / 1000,
 	    (unsigned int)(p->heard_ms % 1000), show_why(p),
 	    p->unlike ? ", differs: " : "", p->unlike ?

@@ -209,6 +209,12 @@ why_name(const struct sync_stranger *s)
 }
 
 static const char *
+policy_name(const struct sync_show *s)
+{
+	return (s->auth < AUTH_POLICIES ? auth_policy_names[s->auth] : "?");
+}
+
+static const char *
 address(const struct ipaddr *a, char *buf, size_t len)
 {
 	return (a->af == 0 ? "-" : ipaddr_print(a, buf, len));
@@ -324,9 +330,10 @@ text_head(const struct sync_answer *a, FILE *f)
 	for (d = 0; d < DIALECT_MAX; d++)
 		if ((s->dialects & 1U << d) != 0)
 			fprintf(f, " %s", dialect_name(d));
-	fprintf(f, "%s\n\tpfsync: syncdev %s%s syncpeer %s maxupd %" PRIu32
-	    "\n\tstatus: ", s->authenticated ? ", authenticated" : "",
-	    s->syncdev, s->link ? "" : " (no link)",
+	if (s->auth != AUTH_OFF)
+		fprintf(f, ", auth %s key %u", policy_name(s), s->keyid);
+	fprintf(f, "\n\tpfsync: syncdev %s%s syncpeer %s maxupd %" PRIu32
+	    "\n\tstatus: ", s->syncdev, s->link ? "" : " (no link)",
 	    address(&s->syncpeer, buf, sizeof(buf)), s->maxupd);
 	print_peers_heard(a, f);
 	fputc('\n', f);
@@ -392,13 +399,15 @@ static void
 text_peer(const struct sync_peer_info *p, FILE *f)
 {
 	char	 buf[IPADDR_STRLEN], heard[32];
+	char	 auth[PUT_AUTH_STRLEN];
 
 	snprintf(heard, sizeof(heard), "%" PRIu64 ".%03us ago",
 	    p->heard_ms / 1000, (unsigned int)(p->heard_ms % 1000));
-	fprintf(f, "%08" PRIx32 " %-24s %-12s %-9s %9" PRIu64 " %9" PRIu64
-	    " %6" PRIu64 " %5" PRIu64 ".%03u %9" PRIu64 " %6" PRIu64 " %s\n",
-	    p->node, address(&p->addr, buf, sizeof(buf)),
-	    dialect_name(p->dialect), peer_state(p), p->carries, p->have,
+	fprintf(f, "%08" PRIx32 " %-24s %-12s %-9s %-18s %9" PRIu64 " %9"
+	    PRIu64 " %6" PRIu64 " %5" PRIu64 ".%03u %9" PRIu64 " %6" PRIu64
+	    " %s\n", p->node, address(&p->addr, buf, sizeof(buf)),
+	    dialect_name(p->dialect), peer_state(p),
+	    put_auth(p->auth, p->keyid, p->sealed, auth), p->carries, p->have,
 	    p->mismatching, p->lag_us / 1000,
 	    (unsigned int)(p->lag_us % 1000), p->packets, p->lost,
 	    p->heard_ms == UNKNOWN ? "-" : heard);
@@ -411,8 +420,8 @@ text_peers(const struct sync_answer *a, FILE *f)
 
 	if (a->npeers == 0)
 		return;
-	fprintf(f, "%-8s %-24s %-12s %-9s %9s %9s %6s %9s %9s %6s %s\n",
-	    "NODE", "ADDRESS", "DIALECT", "STATE", "CARRIES", "HAVE",
+	fprintf(f, "%-8s %-24s %-12s %-9s %-18s %9s %9s %6s %9s %9s %6s %s\n",
+	    "NODE", "ADDRESS", "DIALECT", "STATE", "AUTH", "CARRIES", "HAVE",
 	    "DIFFER", "LAG MS", "PACKETS", "LOST", "LAST HEARD");
 	for (i = 0; i < a->npeers; i++)
 		text_peer(&a->peers[i], f);
@@ -520,7 +529,9 @@ json_self(json_t *o, const struct sync_show *s)
 	for (d = 0; d < DIALECT_MAX; d++)
 		if ((s->dialects & 1U << d) != 0)
 			put_append_str(list, dialect_name(d));
-	put_bool(o, "authenticated", s->authenticated);
+	put_bool(o, "authenticated", s->auth != AUTH_OFF);
+	put_str(o, "auth", policy_name(s));
+	put_known(o, "key", s->auth == AUTH_OFF ? UNKNOWN : s->keyid);
 	put_bool(o, "carpd", s->carp);
 	put_int(o, "masters", s->masters);
 	put_bool(o, "holding", s->holding);
@@ -541,7 +552,9 @@ json_peer(json_t *o, const struct sync_peer_info *p)
 	put_bool(o, "alive", p->alive);
 	put_bool(o, "in_sync", p->in_sync);
 	put_bool(o, "starting", p->starting);
-	put_bool(o, "verified", p->verified);
+	put_bool(o, "verified", p->auth == AUTH_PROVEN);
+	put_auth_json(o, p->auth, p->keyid);
+	put_bool(o, "encrypted", p->sealed);
 	put_known(o, "heard_ms", p->heard_ms);
 	put_known(o, "since_sync_ms", p->since_sync_ms);
 	put_u64(o, "carries", p->carries);

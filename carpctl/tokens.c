@@ -33,7 +33,7 @@ enum table {
 	T_STATE_NAME, T_SET, T_SET_IFACE, T_SET_VHID, T_SET_SKEW, T_SET_BASE,
 	T_SET_MORE, T_SET_MORE_VHID,
 	T_SET_GROUP, T_SET_PREEMPT, T_SET_LOG, T_IFACE, T_LOG, T_SYNC,
-	T_DOCTOR, T_IMPORT, T_IMPORT_DIR, T_IMPORT_FILES, TABLES
+	T_DOCTOR, T_IMPORT, T_IMPORT_DIR, T_IMPORT_FILES, T_KEYGEN, TABLES
 };
 
 /* What the flags of TOKEN_OPT set. */
@@ -68,6 +68,7 @@ static const struct token t_main[] = {
 	{ TOKEN_WORD, "sync", ACTION_NONE, T_SYNC, 0, 0 },
 	{ TOKEN_WORD, "doctor", ACTION_DOCTOR, T_DOCTOR, 0, 0 },
 	{ TOKEN_WORD, "import", ACTION_IMPORT, T_IMPORT, 0, 0 },
+	{ TOKEN_WORD, "keygen", ACTION_KEYGEN, T_KEYGEN, 0, 0 },
 	END
 };
 
@@ -216,6 +217,12 @@ static const struct token t_import_files[] = {
 	END
 };
 
+static const struct token t_keygen[] = {
+	NONE,
+	{ TOKEN_FILE, "file", 0, T_STOP, 0, 0 },
+	END
+};
+
 static const struct token *const tables[TABLES] = {
 	[T_STOP] = t_stop,
 	[T_MAIN] = t_main,
@@ -241,7 +248,8 @@ static const struct token *const tables[TABLES] = {
 	[T_DOCTOR] = t_doctor,
 	[T_IMPORT] = t_import,
 	[T_IMPORT_DIR] = t_import_dir,
-	[T_IMPORT_FILES] = t_import_files
+	[T_IMPORT_FILES] = t_import_files,
+	[T_KEYGEN] = t_keygen
 };
 
 static bool

@@ -44,7 +44,8 @@ enum tokens_action {
 	ACTION_MONITOR,
 	ACTION_SYNC_NOW,
 	ACTION_SYNC_FLUSH,
-	ACTION_IMPORT
+	ACTION_IMPORT,
+	ACTION_KEYGEN
 };
 
 struct tokens_result {

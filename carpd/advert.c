@@ -19,6 +19,7 @@
 #define MSG_HEAD	3	/* version, type, vhid */
 #define SCOPE_OFF	2	/* where a KAME kernel keeps the scope id */
 #define SCOPE_LEN	2
+#define TLV_HEAD	2	/* type, length */
 #define GROUP_HEAD	2	/* of a TLV: before the vhids */
 #define NODE_LEN	4	/* of a node id */
 
@@ -37,6 +38,9 @@ const char *const advert_drop_names[] = {
 	[ADVERT_DROP_LOOP] = "loop",
 	[ADVERT_DROP_REPLAY] = "replay",
 	[ADVERT_DROP_TRAILER] = "trailer",
+	[ADVERT_DROP_NOAUTH] = "noauth",
+	[ADVERT_DROP_KEYID] = "keyid",
+	[ADVERT_DROP_UNPROVEN] = "unproven",
 };
 
 /* IN6_IS_SCOPE_EMBED: link-local, and multicast that stays on the link. */
@@ -141,26 +145,27 @@ make_keys(struct advert_vhost *v, const void *pass, size_t passlen)
 
 /* The second half of a cookie, from its first. */
 static void
-mark_cookie(struct hmac *h, uint8_t cookie[CARP_COUNTER_LEN])
+mark_cookie(struct hmac *h, bool keyed, uint8_t cookie[CARP_COUNTER_LEN])
 {
-	static const char	 use[] = "carpd-cookie-v1";
+	static const char	 use[2][16] = { "carpd-cookie-v1",
+				    "carpd-cookie-k1" };
 	const size_t		 half = CARP_COUNTER_LEN / 2;
 	uint8_t			 mac[HMAC_SHA256_LEN];
 
 	hmac_start(h);
-	hmac_update(h, use, sizeof(use));
+	hmac_update(h, use[keyed], sizeof(use[keyed]));
 	hmac_update(h, cookie, half);
 	hmac_final(h, mac);
 	memcpy(cookie + half, mac, CARP_COUNTER_LEN - half);
 }
 
 void
-advert_cookie(const void *pass, size_t passlen,
+advert_cookie(const void *pass, size_t passlen, bool keyed,
     uint8_t cookie[CARP_COUNTER_LEN])
 {
 	struct hmac	*h = trailer_hmac(pass, passlen);
 
-	mark_cookie(h, cookie);
+	mark_cookie(h, keyed, cookie);
 	hmac_free(h);
 }
 
@@ -181,22 +186,29 @@ advert_vhost_init(struct advert_vhost *v, uint8_t vhid, const void *pass,
     size_t passlen, const struct ipaddr *addrs, size_t naddrs,
     const uint8_t cookie[CARP_COUNTER_LEN])
 {
-	enum advert_variant	 var;
-
 	memset(v, 0, sizeof(*v));
 	if (vhid == 0 || passlen > CARP_KEY_LEN)
 		return (false);
 	v->vhid = vhid;
-	memcpy(v->cookie, cookie, sizeof(v->cookie));
 	if (!make_msgs(v, addrs, naddrs)) {
 		advert_vhost_clear(v);
 		return (false);
 	}
 	make_keys(v, pass, passlen);
-	for (var = 0; var < ADVERT_VARIANTS; var++)
-		advert_digest(v, var, v->cookie, v->digest[var]);
+	advert_vhost_cookie(v, cookie);
 	make_id(v);
 	return (true);
+}
+
+void
+advert_vhost_cookie(struct advert_vhost *v,
+    const uint8_t cookie[CARP_COUNTER_LEN])
+{
+	enum advert_variant	 var;
+
+	memcpy(v->cookie, cookie, sizeof(v->cookie));
+	for (var = 0; var < ADVERT_VARIANTS; var++)
+		advert_digest(v, var, v->cookie, v->digest[var]);
 }
 
 void
@@ -286,7 +298,8 @@ put_lists(struct wbuf *w, const struct advert_vhost *v)
 
 	len4 = n4 * ipaddr_len(AF_INET);
 	len6 = n6 * ipaddr_len(AF_INET6);
-	if (len4 + len6 > ADVERT_LISTS_MAX)
+	if (len4 + len6 > ADVERT_LISTS_MAX ||
+	    len4 + len6 + 2 * TLV_HEAD > w->size - wbuf_used(w))
 		return;
 	if (n4 > 0)
 		put_tlv(w, ADVERT_TLV_ADDRS4, p4, len4);
@@ -324,10 +337,27 @@ put_tlvs(struct wbuf *w, const struct advert_vhost *v,
 		put_group(w, o->group);
 	if (n > 0)
 		put_tlv(w, ADVERT_TLV_GONE, o->gone, n * ADVERT_ID_LEN);
+	/* what is made for later neither asks nor answers */
+	if (v->auth != NULL && o->seq != AUTH_SEQ_LAST)
+		auth_tlvs(v->auth, w, o->now);
 	if (!o->tell)
 		return;
-	put_lists(w, v);
 	put_heard(w, v, o->heard_since);
+	put_lists(w, v);
+}
+
+/* By the active key, else by the pass. */
+static size_t
+put_trailer(struct advert_vhost *v, const struct advert_out *o,
+    struct trailer *t, uint8_t *buf, size_t size)
+{
+	if (v->auth != NULL && auth_keyed(v->auth))
+		return (auth_sign(v->auth, &o->src, &o->dst, buf, CARP_LEN,
+		    size, t));
+	t->node = o->node;
+	t->epoch = o->epoch;
+	return (trailer_write(TRAILER_CARP, v->sha256, &o->src, &o->dst, buf,
+	    CARP_LEN, size, t));
 }
 
 size_t
@@ -357,15 +387,12 @@ advert_build(struct advert_vhost *v, const struct advert_out *o, uint8_t *buf,
 	wbuf_init(&w, tlv, sizeof(tlv));
 	put_tlvs(&w, v, o);
 	memset(&t, 0, sizeof(t));
-	t.node = o->node;
-	t.epoch = o->epoch;
 	t.seq = o->seq;
 	t.tlv = tlv;
 	t.tlvlen = wbuf_used(&w);
 	if (size < CARP_LEN + ADVERT_BALANCE)
 		return (0);
-	len = trailer_write(TRAILER_CARP, v->sha256, &o->src, &o->dst, buf,
-	    CARP_LEN, size - ADVERT_BALANCE, &t);
+	len = put_trailer(v, o, &t, buf, size - ADVERT_BALANCE);
 	if (len == 0)
 		return (0);
 	len += CARP_LEN;
@@ -600,14 +627,15 @@ new_peer(struct advert_vhost *v)
  */
 static bool
 fresh(struct advert_vhost *v, const struct trailer *t, uint8_t af,
-    monotime_t now, int64_t dead)
+    bool proven, monotime_t now, int64_t dead)
 {
 	struct advert_peer	*p = find_peer(v, t->node);
 	size_t			 fam = af == AF_INET6;
 	bool			 reset;
 
 	reset = p == NULL || t->epoch > p->epoch ||
-	    (t->epoch < p->epoch && monotime_sub(now, p->heard) >= dead);
+	    (t->epoch < p->epoch && (proven ||
+	    monotime_sub(now, p->heard) >= dead));
 	if (!reset && t->epoch < p->epoch)
 		return (false);
 	if (t->seq <= (reset ? 0 : p->seq[fam]))
@@ -633,16 +661,69 @@ trailer_right(struct advert_vhost *v, const struct frame_ip *f)
 
 /*
  * The digest was wrong.  It is made of the pass, the vhid and the addresses; a
- * trailer of the pass alone.
+ * trailer of the pass alone, unless it is of a key.
  */
 static enum advert_drop
 why_badauth(struct advert_vhost *v, const struct frame_ip *f)
 {
 	struct trailer	 t;
 
-	if (advert_trailer(f, &t) != TRAILER_OK)
+	if (advert_trailer(f, &t) != TRAILER_OK || t.keyid != 0)
 		return (ADVERT_DROP_BADAUTH);
 	return (trailer_right(v, f) ? ADVERT_DROP_ADDRS : ADVERT_DROP_PASS);
+}
+
+/* What is behind the CARP header; t is set where there is a trailer. */
+static enum auth_verdict
+trailer_verdict(struct advert_vhost *v, const struct frame_ip *f,
+    monotime_t now, struct trailer *t)
+{
+	switch (advert_trailer(f, t)) {
+	case TRAILER_NONE:
+		return (AUTH_NONE);
+	case TRAILER_BAD:
+		return (AUTH_MALFORMED);
+	case TRAILER_OK:
+		break;
+	}
+	if (t->node == 0)
+		return (AUTH_MALFORMED);
+	if (t->keyid == 0)
+		return (trailer_right(v, f) ? AUTH_OPEN : AUTH_BADMAC);
+	if (v->auth == NULL)
+		return (AUTH_UNKNOWN);
+	return (auth_rx(v->auth, &f->src, &f->dst, f->payload, CARP_LEN,
+	    f->payload + CARP_LEN, f->len - CARP_LEN - ADVERT_BALANCE, t, now));
+}
+
+/* Is that enough?  Only auth strict asks for more than nothing. */
+static enum advert_drop
+judge_verdict(const struct advert_vhost *v, const struct advert_in *in)
+{
+	bool	 taken = auth_takes(v->auth == NULL ? AUTH_OFF :
+		    auth_policy(v->auth), in->auth);
+
+	switch (in->auth) {
+	case AUTH_NONE:
+	case AUTH_OPEN:
+		return (taken ? ADVERT_ACCEPT : ADVERT_DROP_NOAUTH);
+	case AUTH_UNKNOWN:
+		/* of an advertisement the CARP header is left, of a notice
+		   nothing */
+		return (taken && !in->notice ? ADVERT_ACCEPT :
+		    ADVERT_DROP_KEYID);
+	case AUTH_UNPROVEN:
+		return (taken ? ADVERT_ACCEPT : ADVERT_DROP_UNPROVEN);
+	case AUTH_PROVEN:
+		return (ADVERT_ACCEPT);
+	case AUTH_REPLAY:
+		return (ADVERT_DROP_REPLAY);
+	case AUTH_MALFORMED:
+	case AUTH_BADMAC:
+	case AUTH_VERDICTS:
+		break;
+	}
+	return (ADVERT_DROP_TRAILER);
 }
 
 /* Step 10 on, ours: what follows the CARP header. */
@@ -650,41 +731,47 @@ static enum advert_drop
 judge_trailer(struct advert_vhost *v, const struct frame_ip *f, monotime_t now,
     int64_t dead, struct advert_in *in)
 {
-	struct trailer	 t;
+	enum advert_drop	 drop;
+	struct trailer		 t;
 
-	switch (advert_trailer(f, &t)) {
-	case TRAILER_NONE:
-		return (ADVERT_ACCEPT);
-	case TRAILER_BAD:
+	in->auth = trailer_verdict(v, f, now, &t);
+	in->keyid = t.keyid;
+	in->sender = t.node;
+	if ((drop = judge_verdict(v, in)) != ADVERT_ACCEPT ||
+	    in->auth == AUTH_NONE || in->auth == AUTH_UNKNOWN)
+		return (drop);
+	if (!take_tlvs(in, &t))
 		return (ADVERT_DROP_TRAILER);
-	case TRAILER_OK:
-		break;
-	}
-	if (!trailer_right(v, f) || t.node == 0 || t.keyid != 0 ||
-	    !take_tlvs(in, &t))
-		return (ADVERT_DROP_TRAILER);
-	if (!fresh(v, &t, f->src.af, now, dead))
+	if (!fresh(v, &t, f->src.af, in->auth == AUTH_PROVEN, now, dead))
 		return (ADVERT_DROP_REPLAY);
 	in->ours = true;
 	in->node = t.node;
 	return (ADVERT_ACCEPT);
 }
 
-/*
- * A recording of a carpd, its trailer cut off so that it looks like any CARP:
- * timers and age would be whatever the sender likes.
- */
 static bool
-trailer_cut_off(struct advert_vhost *v, const struct frame_ip *f,
-    const struct carp_header *h)
+is_marked(struct advert_vhost *v, bool keyed, const uint8_t *counter)
 {
 	uint8_t	 cookie[CARP_COUNTER_LEN];
 
-	if (advert_has_trailer(f))
+	memcpy(cookie, counter, sizeof(cookie));
+	mark_cookie(v->sha256, keyed, cookie);
+	return (hmac_equal(cookie, counter, sizeof(cookie)));
+}
+
+/*
+ * A recording of a carpd, its trailer cut off, or another one put there, so that
+ * it looks like any CARP: timers and age would be whatever the sender likes.
+ * What is made with a key that we do not have must be made with some.
+ */
+static bool
+trailer_cut_off(struct advert_vhost *v, const struct carp_header *h,
+    const struct advert_in *in)
+{
+	if (in->ours)
 		return (false);
-	memcpy(cookie, h->counter, sizeof(cookie));
-	mark_cookie(v->sha256, cookie);
-	return (hmac_equal(cookie, h->counter, sizeof(cookie)));
+	return (is_marked(v, false, h->counter) || (in->auth == AUTH_NONE &&
+	    is_marked(v, true, h->counter)));
 }
 
 static void
@@ -723,7 +810,7 @@ advert_verify(struct advert_vhost *v, const struct frame_ip *f,
 		return (ADVERT_DROP_LOOP);
 	if ((drop = judge_trailer(v, f, now, dead, in)) != ADVERT_ACCEPT)
 		return (drop);
-	if (trailer_cut_off(v, f, h))
+	if (trailer_cut_off(v, h, in))
 		return (ADVERT_DROP_TRAILER);
 	remember_digest(v, h, in->variant);
 	return (ADVERT_ACCEPT);

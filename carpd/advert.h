@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../common/auth.h"
 #include "../common/hmac.h"
 #include "../common/ipaddr.h"
 #include "../common/monotime.h"
@@ -43,7 +44,8 @@
 					   heard for this vhid of late */
 #define ADVERT_TLV_ADDRS4	6	/* n * 4: addresses of the vhid; of both */
 #define ADVERT_TLV_ADDRS6	7	/* n * 16: families, or of none */
-#define ADVERT_LISTS_MAX	120	/* bytes of both; longer is not told */
+#define ADVERT_LISTS_MAX	120	/* bytes of both; longer, or more than there
+					   is room for, is not told */
 #define ADVERT_HEARD_MAX	16
 
 /* The carp interface of the vhost, as its node has it; see group.h. */
@@ -81,6 +83,10 @@ enum advert_drop {
 	ADVERT_DROP_LOOP,	/* our own cookie: counted badauth too */
 	ADVERT_DROP_REPLAY,	/* our trailer, an old sequence */
 	ADVERT_DROP_TRAILER,	/* our trailer, wrong MAC, malformed, cut off */
+	ADVERT_DROP_NOAUTH,	/* auth strict: no trailer of a key */
+	ADVERT_DROP_KEYID,	/* auth strict: of a key that we do not have */
+	ADVERT_DROP_UNPROVEN,	/* auth strict: its sender is not proven to be
+				   live */
 	ADVERT_DROPS
 };
 extern const char *const advert_drop_names[];
@@ -96,7 +102,8 @@ struct advert_peer {
 struct advert_vhost {
 	uint8_t		 vhid;
 	struct hmac	*sha1;
-	struct hmac	*sha256;
+	struct hmac	*sha256;	/* of the pass: trailers of key id 0 */
+	struct auth	*auth;		/* the engine's; NULL: auth off */
 	uint8_t		 cookie[CARP_COUNTER_LEN];
 	uint8_t		 digest[ADVERT_VARIANTS][CARP_DIGEST_LEN];
 	uint8_t		*msg[ADVERT_VARIANTS];	/* what is hashed before the
@@ -113,9 +120,10 @@ struct advert_vhost {
 
 /*
  * Make a cookie of 8 random bytes: the last four become a mark by which who
- * has the pass knows a carpd, none of whose advertisements is without trailer.
+ * has the pass knows a carpd, none of whose advertisements is without trailer,
+ * made with the pass, or (keyed) with a key.
  */
-void		 advert_cookie(const void *pass, size_t passlen,
+void		 advert_cookie(const void *pass, size_t passlen, bool keyed,
 		    uint8_t cookie[CARP_COUNTER_LEN]);
 /*
  * Prepare for vhid with these addresses (any order, duplicates allowed) and
@@ -125,6 +133,9 @@ void		 advert_cookie(const void *pass, size_t passlen,
 bool		 advert_vhost_init(struct advert_vhost *v, uint8_t vhid,
 		    const void *pass, size_t passlen,
 		    const struct ipaddr *addrs, size_t naddrs,
+		    const uint8_t cookie[CARP_COUNTER_LEN]);
+/* Another cookie, when the keys have changed. */
+void		 advert_vhost_cookie(struct advert_vhost *v,
 		    const uint8_t cookie[CARP_COUNTER_LEN]);
 /* Wipes and frees what it holds. */
 void		 advert_vhost_clear(struct advert_vhost *v);
@@ -160,6 +171,7 @@ struct advert_out {
 	uint32_t	 node;
 	uint64_t	 epoch;
 	uint64_t	 seq;
+	monotime_t	 now;		/* for the TLVs of auth.h */
 	enum advert_reason reason;
 	bool		 notice;	/* no advertisement: vhid 0 on the wire,
 					   which every CARP ignores, for a node
@@ -187,6 +199,10 @@ struct advert_in {
 	enum advert_variant variant;	/* which digest matched */
 	bool		 both;		/* both digests are equal here */
 	bool		 ours;		/* the trailer verified */
+	enum auth_verdict auth;		/* of the trailer; AUTH_OPEN: the pass
+					   verified it */
+	uint16_t	 keyid;
+	uint32_t	 sender;	/* node by its trailer, verified or not */
 	bool		 notice;
 	uint32_t	 node;		/* 0 unless ours */
 	enum advert_reason reason;
@@ -220,10 +236,12 @@ uint8_t		 advert_vhid(const struct frame_ip *f,
 		    const struct carp_header *h);
 /*
  * Steps 8 to 10 against v: version, digest (both variants, constant time),
- * own cookie, then the trailer: wrong is a drop, absent is fine unless it is
- * the cookie of a carpd, and within one epoch the sequence must grow.  A lower
- * epoch of a node is accepted only when it has been silent for `dead`
- * nanoseconds.
+ * own cookie, then the trailer: wrong is a drop, absent, or of an unknown key,
+ * is fine unless auth is strict or the cookie says that it must be another one,
+ * and within one epoch the sequence must grow.  A lower epoch of a node is
+ * accepted only when its session has proven to be live (auth.h), or it has been
+ * silent for `dead` nanoseconds.  in->auth, in->keyid and in->sender are set
+ * also when the trailer is the reason to drop it.
  */
 enum advert_drop advert_verify(struct advert_vhost *v,
 		    const struct frame_ip *f, const struct carp_header *h,

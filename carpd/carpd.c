@@ -22,12 +22,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../common/channel.h"
 #include "../common/control.h"
 #include "../common/daemon.h"
+#include "../common/epoch.h"
 #include "../common/ev.h"
 #include "../common/hmac.h"
 #include "../common/log.h"
@@ -1214,6 +1214,8 @@ send_config(struct parent *p, const struct config *c)
 		return;
 	ok = channel_send(p->chan, IMSG_CONF_BEGIN, 0, -1, &c->g,
 	    sizeof(c->g)) == 0;
+	ok = ok && channel_send(p->chan, IMSG_CONF_AUTH, 0, -1, &c->auth,
+	    sizeof(c->auth)) == 0;
 	for (i = 0; ok && i < c->nifaces; i++)
 		ok = channel_send(p->chan, IMSG_CONF_IFACE, 0, -1,
 		    &c->ifaces[i], sizeof(c->ifaces[i])) == 0;
@@ -1556,6 +1558,7 @@ apply_config(struct parent *p, struct config *c)
 	settle_devs(p);
 	warn_missing(p);
 	send_config(p, c);
+	hmac_wipe_stack();
 	if (why != NULL)
 		say_chosen(p, c, why, true);
 	free(why);
@@ -1948,18 +1951,30 @@ engine_msg(struct channel *c, struct imsg *im, void *arg)
 
 /* ---- start ---- */
 
-static void
-tell_start(struct parent *p)
+/* That of the first carpdev that is there tells this machine from a clone. */
+static const uint8_t *
+some_mac(const struct config *c, uint8_t mac[6])
 {
+	size_t i;
+
+	for (i = 0; i < c->nifaces; i++)
+		if (kif_mac(c->ifaces[i].carpdev, mac))
+			return (mac);
+	return (NULL);
+}
+
+static void
+tell_start(struct parent *p, const struct config *c)
+{
+	uint8_t mac[6];
 	struct msg_start m;
-	struct timespec ts;
+	struct epoch e;
 	int fd;
 
 	memset(&m, 0, sizeof(m));
-	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	m.epoch = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-	while (m.node == 0)
-		hmac_random(&m.node, sizeof(m.node));
+	epoch_start(p->daemon.name, p->daemon.sock, some_mac(c, mac), &e);
+	m.epoch = e.epoch;
+	m.node = e.node;
 	m.verbose = p->daemon.verbose;
 	to_engine(p, IMSG_START, -1, &m, sizeof(m));
 	if ((fd = kif_open(false)) == -1)
@@ -2009,7 +2024,7 @@ parent_setup(struct parent *p, struct config *c)
 	p->chan = daemon_child(&p->daemon, 'E', &p->engine, engine_msg,
 	    engine_gone, p);
 	imsgbuf_limit(channel_imsgbuf(p->chan), CARPD_QUEUE_MAX);
-	tell_start(p);
+	tell_start(p, c);
 	apply_config(p, c);
 	/* last, so that nobody is shown a daemon without configuration */
 	to_engine(p, IMSG_CTL_SOCKET, ctl, NULL, 0);

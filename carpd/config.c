@@ -53,7 +53,7 @@ config_free(struct config *c)
 		return;
 	freezero(c->ifaces, c->nifaces * sizeof(*c->ifaces));
 	free(c->groups);
-	free(c);
+	freezero(c, sizeof(*c));
 }
 
 static bool
@@ -276,7 +276,7 @@ config_iface_ok(const struct config_iface *i)
 /* a run of the parser */
 
 /* Statements that may be written once. */
-enum once { ONCE_PREEMPT, ONCE_ALLOW, ONCE_LOG, ONCE_SYNC,
+enum once { ONCE_PREEMPT, ONCE_ALLOW, ONCE_LOG, ONCE_SYNC, ONCE_AUTH,
 	    ONCE_IFACE,			/* from here: once an interface */
 	    ONCE_VHID = ONCE_IFACE, ONCE_PASS, ONCE_ADDRESS, ONCE_DIGEST,
 	    ONCE_STYLE, ONCE_BALANCING, ONCE_ADVBASE, ONCE_ADVSKEW,
@@ -297,6 +297,7 @@ struct mark {
 /* What is noted during a run. */
 struct config_own {
 	SLIST_HEAD(mark_head, mark) marks;
+	struct authconf	 auth;
 
 	/* the block that is open; its name is config_run's */
 	bool		 refused;	/* read for its mistakes only */
@@ -354,6 +355,8 @@ static const struct config_word words[] = {
 	{ "allow", CONFIG_CTX_TOP },
 	{ "log", CONFIG_CTX_TOP },
 	{ "sync", CONFIG_CTX_TOP },
+	{ "auth", CONFIG_CTX_TOP },
+	{ "key", CONFIG_CTX_TOP },
 	{ "include", CONFIG_CTX_TOP },
 	{ "group", CONFIG_CTX_TOP },
 	{ "vhid", CONFIG_CTX_IFACE },
@@ -372,7 +375,7 @@ static const struct config_word words[] = {
 static const struct config_place places[] = {
 	[CONFIG_CTX_TOP] = { "outside of all braces",
 	    "NAME on CARPDEV { ... }, preempt, allow, log, sync wait, "
-	    "group, include or NAME = \"VALUE\"" },
+	    "auth, key, group, include or NAME = \"VALUE\"" },
 	[CONFIG_CTX_IFACE] = { "between the braces of NAME on CARPDEV { ... }",
 	    "vhid, pass, address, group, peer, digest, demote-style, "
 	    "balancing or }" },
@@ -405,7 +408,10 @@ static const struct config_habit habits[] = {
 static void
 unknown(struct config_run *r, const struct config_tok *t, enum config_ctx ctx)
 {
-	if (config_is_secret(r, t))
+	if (!t->quoted && authconf_like_key(t->text))
+		config_fail(r, t, "another word found; possible here: %s",
+		    places[ctx].possible);
+	else if (config_is_secret(r, t))
 		config_fail(r, t, "a word too many behind pass; quote a "
 		    "phrase: pass \"PHRASE\"");
 	else if (t->quoted)
@@ -477,6 +483,21 @@ config_sync_wait(struct config_run *r, const struct config_tok *key,
 	if (config_once(r, ONCE_SYNC, &both) &&
 	    config_in_range(r, &both, val, 0, SYNC_WAIT_MAX))
 		r->c->g.sync_wait = (uint32_t)val->num;
+}
+
+void
+config_auth(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
+{
+	authconf_policy(r, &r->own->auth, &r->c->auth, ONCE_AUTH, key, val);
+}
+
+/* Id 0 is that of trailers made with the pass. */
+void
+config_key(struct config_run *r, const struct authconf_key *k,
+    const struct config_tok *id, const struct config_tok *active)
+{
+	authconf_key(r, &r->own->auth, &r->c->auth, k, id, active, 1);
 }
 
 static bool
@@ -1127,6 +1148,7 @@ run_end(struct config_run *r)
 
 	if (lex_errors(r->lex) > 0)
 		return;
+	authconf_end(r, &r->own->auth, &r->c->auth);
 	SLIST_FOREACH(m, &r->own->marks, entry) {
 		if (m->kind != MARK_GROUP || strcmp(m->key, CARP_GROUP) == 0)
 			continue;
@@ -1149,6 +1171,7 @@ static const struct config_lang lang = {
 	.keywords = parse_keywords,
 	.parse = parse_run,
 	.end = run_end,
+	.secret = authconf_like_key,
 };
 
 static struct config_run *

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "../common/auth.h"
 #include "../common/ipaddr.h"
 #include "balance.h"
 
@@ -73,6 +74,7 @@ struct config_iface {
 
 struct config {
 	struct config_global	 g;
+	struct auth_conf	 auth;
 	struct config_iface	*ifaces;	/* in the order of the file */
 	size_t			 nifaces;
 	struct config_group	*groups;
@@ -96,7 +98,7 @@ struct config	*config_load_mem(const char *name, const char *text,
 
 /* An empty configuration with defaults; fatal() when out of memory. */
 struct config	*config_new(void);
-/* Wipes pass phrases and frees; NULL is fine. */
+/* Wipes pass phrases and keys and frees; NULL is fine. */
 void		 config_free(struct config *c);
 /* Append a copy; returns it. */
 struct config_iface *config_add_iface(struct config *c,
@@ -125,7 +127,7 @@ const char	*config_unusable(const struct ipaddr *a);
 bool		 config_iface_ok(const struct config_iface *i);
 
 /*
- * Print in the file's language, pass phrases masked as pass "***" unless
+ * Print in the file's language, pass phrases and keys masked as "***" unless
  * secrets; what is printed parses to the same (a masked one to a warning).
  */
 void		 config_print(const struct config *c, bool secrets, FILE *f);

@@ -349,6 +349,23 @@ show_groups(struct engine *e, struct control_client *cl)
 				show_group(e, f->c.groups[i], cl);
 }
 
+/*
+ * What its packets are worth.  Who is BACKUP hardly speaks: the last one may be
+ * from before its session has proven to be live, here or to another vhid.
+ */
+static void
+show_verdict(const struct engine *e, const struct peer *p, struct ctl_peer *c)
+{
+	c->verified = p->verified;
+	c->drop = (uint8_t)p->drop;
+	c->auth = (uint8_t)p->auth;
+	if (p->auth != AUTH_UNPROVEN || !auth_proven(e->auth, p->sender))
+		return;
+	c->verified = 1;
+	c->drop = ADVERT_ACCEPT;
+	c->auth = AUTH_PROVEN;
+}
+
 /* Would p be one of the vhids of d, but for its number? */
 static void
 guess_vhid(const struct dev *d, const struct peer *p, unsigned int *trials,
@@ -438,13 +455,13 @@ show_peer_list(struct node *n, const struct dev *d, const struct peer *peers,
 		(void)strlcpy(c.carpdev, d->name, sizeof(c.carpdev));
 		c.kind = (uint8_t)p->kind;
 		c.priority = p->priority;
+		c.keyid = p->keyid;
 		c.vhid = p->vhid;
 		c.advbase = p->advbase;
 		c.advskew = p->advskew;
 		c.demote = p->demote;
 		c.ours = p->ours;
-		c.verified = p->verified;
-		c.drop = (uint8_t)p->drop;
+		show_verdict(d->eng, p, &c);
 		c.variant = p->variant;
 		c.node = p->node;
 		c.addr = p->addr;

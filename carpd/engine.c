@@ -48,6 +48,9 @@ const char *const engine_counter_names[] = {
 	[COUNT_TAKEN] = "successor",
 	[COUNT_LOG_SUPPRESSED] = "logsuppressed",
 	[COUNT_VRRP] = "vrrp",
+	[COUNT_NOAUTH] = "noauth",
+	[COUNT_KEYID] = "keyid",
+	[COUNT_UNPROVEN] = "unproven",
 };
 
 uint64_t
@@ -239,6 +242,11 @@ got_conf(struct engine *e, struct imsg *im)
 		if (e->incoming != NULL && config_iface_ok(im->data))
 			(void)config_add_iface(e->incoming, im->data);
 		return;
+	case IMSG_CONF_AUTH:
+		if (e->incoming != NULL && auth_conf_ok(im->data))
+			memcpy(&e->incoming->auth, im->data,
+			    sizeof(e->incoming->auth));
+		return;
 	case IMSG_CONF_GROUP:
 		if (e->incoming != NULL)
 			(void)config_add_group(e->incoming, im->data);
@@ -256,8 +264,13 @@ got_conf(struct engine *e, struct imsg *im)
 static void
 got_start(struct engine *e, const struct msg_start *m)
 {
+	uint8_t secret[HMAC_SHA256_LEN];
+
 	e->epoch = m->epoch;
 	e->nodeid = m->node;
+	hmac_random(secret, sizeof(secret));
+	e->auth = auth_new(TRAILER_CARP, m->node, m->epoch, secret);
+	hmac_wipe(secret, sizeof(secret));
 	log_setverbose(m->verbose);
 }
 

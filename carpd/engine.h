@@ -48,6 +48,7 @@ enum engine_counter {
 	COUNT_ONOMEM, COUNT_PREEMPT,
 	COUNT_REPLAY, COUNT_BADTRAILER, COUNT_NOTICES, COUNT_OERRORS,
 	COUNT_LATE, COUNT_TAKEN, COUNT_LOG_SUPPRESSED, COUNT_VRRP,
+	COUNT_NOAUTH, COUNT_KEYID, COUNT_UNPROVEN,
 	COUNT_MAX
 };
 extern const char *const engine_counter_names[];
@@ -73,6 +74,9 @@ struct peer {
 	struct autopsy	 why;
 	bool		 hears_us;	/* our node says whether it does */
 	monotime_t	 told;		/* when it said so; NEVER */
+	enum auth_verdict auth;
+	uint16_t	 keyid;
+	uint32_t	 sender;	/* node that its trailer names */
 	monotime_t	 heard;
 	uint64_t	 packets, dropped;
 };
@@ -259,6 +263,7 @@ struct engine {
 	bool			 allow;
 	uint32_t		 nodeid;
 	uint64_t		 epoch, seq;
+	struct auth		*auth;		/* since START */
 	monotime_t		 started;
 	uint64_t		 count[COUNT_MAX];
 	struct msg_parent_counters parent_count;
@@ -337,6 +342,10 @@ size_t		 node_gone_list(struct engine *e, size_t skip,
 void		 node_probe(struct node *n);
 /* Tell what is lost, from the skip'th on: advertisement if MASTER, notice. */
 void		 node_notice(struct node *n, size_t skip);
+/* With keys: let those who hear n meet this session, see auth.h. */
+void		 node_introduce(struct node *n);
+/* The keys have changed. */
+void		 node_rekeyed(struct node *n);
 
 /* Our node has lost the vhost of that id: tell those here that are it. */
 void		 node_hear_gone(struct engine *e, const uint8_t *id,

@@ -28,7 +28,7 @@ struct msg_text {		/* variable: 1..MSG_TEXT_MAX bytes, no NUL */
 };
 
 struct msg_start {		/* parent -> engine, once */
-	uint64_t	 epoch;		/* ms since 1970, of this start */
+	uint64_t	 epoch;		/* of this start, see epoch.h */
 	uint32_t	 node;		/* node id, not 0 */
 	int32_t		 verbose;
 };
@@ -268,7 +268,8 @@ struct ctl_peer {
 	uint8_t		 balancing;	/* of its interface, by its word */
 	uint8_t		 nvhids;	/* ..., 0: not told */
 	uint8_t		 unlike;	/* ... is not as here */
-	uint8_t		 pad[3];
+	uint8_t		 auth;		/* enum auth_verdict of its trailers */
+	uint16_t	 keyid;		/* that it uses */
 	uint8_t		 vhid;
 	uint8_t		 advbase, advskew, demote;
 	uint8_t		 ours;		/* its trailer verified */
@@ -324,6 +325,7 @@ struct ctl_unlike {
 	X(CTL_SOCKET,	MSG_FROM_PARENT, struct msg_none, 1, 0)		\
 	X(KIF_SOCKET,	MSG_FROM_PARENT, struct msg_none, 1, 0)		\
 	X(CONF_BEGIN,	MSG_FROM_PARENT, struct config_global, 0, 0)	\
+	X(CONF_AUTH,	MSG_FROM_PARENT, struct auth_conf, 0, 0)	\
 	X(CONF_IFACE,	MSG_FROM_PARENT, struct config_iface, 0, 0)	\
 	X(CONF_GROUP,	MSG_FROM_PARENT, struct config_group, 0, 0)	\
 	X(CONF_END,	MSG_FROM_PARENT, struct msg_none, 0, 0)		\

@@ -174,6 +174,7 @@ build_frame(struct node *n, const struct ipaddr *dst, struct advert_out *o,
 	o->node = n->eng->nodeid;
 	o->epoch = n->eng->epoch;
 	o->group = &n->vif->group.own;
+	o->now = monotime_now();
 	plen = advert_build(&n->av, o, payload, sizeof(payload));
 	if (plen == 0)
 		return (0);
@@ -339,6 +340,16 @@ node_notice(struct node *n, size_t skip)
 	o.demote = (uint8_t)n->v.demotion;
 	o.notice = n->v.state != VHOST_MASTER;
 	send_advert(n, &o, skip);
+}
+
+/*
+ * So that others ask, and find that this session lives, before it matters.
+ */
+void
+node_introduce(struct node *n)
+{
+	if (n->running && n->eng->auth != NULL && auth_keyed(n->eng->auth))
+		node_notice(n, 0);
 }
 
 /* ---- carrying out actions ---- */
@@ -625,6 +636,7 @@ node_eval(struct node *n)
 		node_deposit(n);
 		node_simple_event(n, VHOST_EV_RUN, n->v.cause == VHOST_CAUSE_LINK ?
 		    VHOST_CAUSE_LINK : VHOST_CAUSE_STARTUP);
+		node_introduce(n);
 		return;
 	}
 	if (n->v.state == VHOST_MASTER && cause != VHOST_CAUSE_OPERATOR &&
@@ -767,6 +779,28 @@ node_variant(struct node *n)
 		node_deposit(n);
 }
 
+static void
+make_cookie(const struct vif *f, uint8_t cookie[CARP_COUNTER_LEN])
+{
+	hmac_random(cookie, CARP_COUNTER_LEN);
+	cookie[0] |= 1;		/* never zero */
+	advert_cookie(f->c.pass, f->c.passlen, f->eng->auth != NULL &&
+	    auth_keyed(f->eng->auth), cookie);
+}
+
+void
+node_rekeyed(struct node *n)
+{
+	uint8_t cookie[CARP_COUNTER_LEN];
+
+	make_cookie(n->vif, cookie);
+	advert_vhost_cookie(&n->av, cookie);
+	if (!n->running)
+		return;
+	node_deposit(n);
+	node_introduce(n);
+}
+
 void
 node_new(struct vif *f, const struct config_vhid *cv)
 {
@@ -785,13 +819,12 @@ node_new(struct vif *f, const struct config_vhid *cv)
 	node_conf(n, cv);
 	node_families(n);
 	node_variant(n);
-	hmac_random(cookie, sizeof(cookie));
-	cookie[0] |= 1;		/* never zero */
-	advert_cookie(f->c.pass, f->c.passlen, cookie);
+	make_cookie(f, cookie);
 	n->av_set = advert_vhost_init(&n->av, cv->vhid, f->c.pass,
 	    f->c.passlen, f->c.addrs, f->c.naddrs, cookie);
 	if (!n->av_set)
 		fatalx("%s: cannot prepare the digest", f->c.name);
+	n->av.auth = f->eng->auth;
 	for (i = 0; i < VHOST_TIMERS; i++) {
 		n->timer[i].node = n;
 		n->timer[i].which = (enum vhost_timer)i;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "../common/authconf.h"
 #include "../common/config.h"
 
 /* Which words are possible where; for "did you mean". */
@@ -47,6 +48,12 @@ void	 config_log(struct config_run *r, const struct config_tok *key,
 	    const struct config_tok *val);
 void	 config_sync_wait(struct config_run *r, const struct config_tok *key,
 	    const struct config_tok *val);
+
+void	 config_auth(struct config_run *r, const struct config_tok *key,
+	    const struct config_tok *val);
+/* id and active NULL: not said. */
+void	 config_key(struct config_run *r, const struct authconf_key *k,
+	    const struct config_tok *id, const struct config_tok *active);
 
 void	 config_group_begin(struct config_run *r,
 	    const struct config_tok *name);

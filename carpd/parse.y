@@ -25,13 +25,15 @@ static void	 yyerror(const char *msg);
 
 %union {
 	struct config_tok	 t;
+	struct authconf_key	 k;
 }
 
-%token	<t> ADDRESS ALLOW ADVBASE ADVSKEW BALANCING DEMOTE DEMOTESTYLE DIGEST
-%token	<t> FILENAME GROUP LOG ON PASS PEER PREEMPT SYNC VHID WAIT
+%token	<t> ACTIVE ADDRESS ALLOW ADVBASE ADVSKEW AUTH BALANCING DEMOTE
+%token	<t> DEMOTESTYLE DIGEST FILENAME GROUP ID KEY LOG ON PASS PEER PREEMPT SYNC VHID WAIT
 %token	<t> NUMBER STRING WORD BAD
 %token	<t> '\n' '{' '}'
 %type	<t> arg junk misplaced word
+%type	<k> keyhead
 
 /* vhid N without a block: a { after it is the block. */
 %nonassoc NOBLOCK
@@ -46,11 +48,13 @@ conf	: /* empty */
 		config_expected(run, "the end of the line");
 		yyerrok;
 	}
+	| conf keyline			{ yyerrok; }
 	| conf wrong			{ yyerrok; }
 	;
 
 stmt	: PREEMPT arg		{ config_preempt(run, &$1, &$2); }
 	| ALLOW arg		{ config_allow(run, &$1, &$2); }
+	| AUTH arg		{ config_auth(run, &$1, &$2); }
 	| LOG NUMBER		{ config_log(run, &$1, &$2); }
 	| SYNC WAIT NUMBER	{ config_sync_wait(run, &$1, &$3); }
 	| GROUP word '{' { config_group_begin(run, &$2); } groupopts '}' {
@@ -61,11 +65,60 @@ stmt	: PREEMPT arg		{ config_preempt(run, &$1, &$2); }
 	  ifopts '}'		{ config_iface_end(run); }
 	;
 
+/*
+ * With the end of the line in the rule, so that byacc and bison find a mistake
+ * at the same place.
+ */
+keyline	: keyhead '\n'		{ config_key(run, &$1, NULL, NULL); }
+	| keyhead ACTIVE '\n'	{ config_key(run, &$1, NULL, &$2); }
+	| keyhead ID NUMBER '\n' { config_key(run, &$1, &$3, NULL); }
+	| keyhead ID NUMBER ACTIVE '\n' {
+		config_key(run, &$1, &$3, &$4);
+	}
+	| keyhead error '\n' {
+		config_expected(run, "id N, active or the end of the line");
+	}
+	| keyhead ID error '\n' {
+		config_expected(run, "id N, 1 to 65535");
+	}
+	| keyhead ID NUMBER error '\n' {
+		config_expected(run, "active or the end of the line");
+	}
+	| keyhead ACTIVE error '\n' {
+		config_expected(run, "the end of the line");
+	}
+	| keyhead ID NUMBER ACTIVE error '\n' {
+		config_expected(run, "the end of the line");
+	}
+	;
+
+keyhead	: KEY arg {
+		$$.key = $1;
+		$$.val = $2;
+		$$.file = false;
+	}
+	| KEY FILENAME arg {
+		$$.key = $1;
+		$$.val = $3;
+		$$.file = true;
+	}
+	;
+
 wrong	: PREEMPT error '\n' {
 		config_expected(run, "preempt yes or preempt no");
 	}
 	| ALLOW error '\n' {
 		config_expected(run, "allow yes or allow no");
+	}
+	| AUTH error '\n' {
+		config_expected(run, "auth off, permissive or strict");
+	}
+	| KEY error '\n' {
+		config_expected(run, "key \"64 HEX DIGITS\" or "
+		    "key file \"PATH\"");
+	}
+	| KEY FILENAME error '\n' {
+		config_expected(run, "key file \"PATH\"");
 	}
 	| LOG error '\n' {
 		config_expected(run, "log 0 to log 7");
@@ -198,12 +251,16 @@ vhid	: VHID NUMBER		{ config_vhid(run, &$1, &$2); }
  * (not bison, which reduces without looking) would find the mistake one token
  * later, behind an unknown word.
  */
-misplaced : ADVBASE
+misplaced : ACTIVE
+	| ADVBASE
 	| ADVSKEW
 	| ALLOW
+	| AUTH
 	| BAD
 	| DEMOTE
 	| FILENAME
+	| ID
+	| KEY
 	| LOG
 	| NUMBER
 	| PREEMPT
@@ -249,16 +306,20 @@ braces	: /* empty */
 %%
 
 static const struct lex_keyword keywords[] = {
+	{ "active", ACTIVE },
 	{ "address", ADDRESS },
 	{ "advbase", ADVBASE },
 	{ "advskew", ADVSKEW },
 	{ "allow", ALLOW },
+	{ "auth", AUTH },
 	{ "balancing", BALANCING },
 	{ "demote", DEMOTE },
 	{ "demote-style", DEMOTESTYLE },
 	{ "digest", DIGEST },
 	{ "file", FILENAME },
 	{ "group", GROUP },
+	{ "id", ID },
+	{ "key", KEY },
 	{ "log", LOG },
 	{ "on", ON },
 	{ "pass", PASS },
@@ -281,7 +342,7 @@ yylex(void)
 {
 	static const struct config_tokens	 tokens = { .word = WORD,
 		.string = STRING, .number = NUMBER, .bad = BAD,
-		.secret = PASS };
+		.secret = { PASS, KEY } };
 	int					 token;
 
 	token = config_next(run, &tokens);

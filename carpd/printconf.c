@@ -74,6 +74,7 @@ config_print(const struct config *c, bool secrets, FILE *f)
 	fprintf(f, "allow %s\n", c->g.allow ? "yes" : "no");
 	fprintf(f, "log %u\n", c->g.log);
 	fprintf(f, "sync wait %u\n", c->g.sync_wait);
+	authconf_print(&c->auth, secrets, f);
 	for (n = 0; n < c->nifaces; n++)
 		print_iface(&c->ifaces[n], secrets, f);
 	for (n = 0; n < c->ngroups; n++)

@@ -47,6 +47,12 @@ static const struct {
 	    "replayed advertisement" },
 	[ADVERT_DROP_TRAILER] = { COUNT_BADTRAILER, LOG_WARNING,
 	    "incorrect trailer" },
+	[ADVERT_DROP_NOAUTH] = { COUNT_NOAUTH, LOG_WARNING,
+	    "no trailer of a configured key" },
+	[ADVERT_DROP_KEYID] = { COUNT_KEYID, LOG_WARNING,
+	    "trailer of a key that is not configured" },
+	[ADVERT_DROP_UNPROVEN] = { COUNT_UNPROVEN, LOG_INFO,
+	    "sender not proven to be live" },
 };
 
 /* Once a minute for each reason and sender, and no more of them than that. */
@@ -295,7 +301,8 @@ note_claim(struct node *n, const struct frame_ip *f, enum advert_drop drop)
  * carpdev.  What is too short, or for a vhid that does not run, tells nothing.
  */
 static void
-note_drop(struct dev *d, const struct frame_ip *f, enum advert_drop drop)
+note_drop(struct dev *d, const struct frame_ip *f, enum advert_drop drop,
+    const struct advert_in *in)
 {
 	struct carp_header h;
 	struct peer_sign s;
@@ -313,6 +320,9 @@ note_drop(struct dev *d, const struct frame_ip *f, enum advert_drop drop)
 	p->packets++;
 	p->dropped++;
 	p->drop = drop;
+	p->auth = in != NULL ? in->auth : AUTH_NONE;
+	p->keyid = in != NULL ? in->keyid : 0;
+	p->sender = in != NULL ? in->sender : 0;
 	p->verified = false;
 	p->advbase = h.advbase;
 	p->advskew = h.advskew;
@@ -327,15 +337,16 @@ note_drop(struct dev *d, const struct frame_ip *f, enum advert_drop drop)
 		note_unlike(n, p);
 }
 
+/* n NULL: nobody's; in NULL: nobody has looked at its trailer. */
 static void
 reject(struct dev *d, const struct frame_ip *f, enum advert_drop drop,
-    struct node *n)
+    struct node *n, const struct advert_in *in)
 {
 	d->eng->count[drops[drop].count]++;
 	if (note_vrrp(d, f))		/* which is told by itself */
 		return;
 	log_drop(d->eng, d, &f->src, drop, n);
-	note_drop(d, f, drop);
+	note_drop(d, f, drop, in);
 	note_claim(n, f, drop);
 }
 
@@ -387,6 +398,9 @@ note_peer(struct node *n, const struct frame_ip *f,
 	p->packets++;
 	p->verified = true;
 	p->drop = ADVERT_ACCEPT;
+	p->auth = in->auth;
+	p->keyid = in->keyid;
+	p->sender = in->sender;
 	p->ours = in->ours;
 	p->node = in->node;
 	p->variant = (uint8_t)in->variant;
@@ -498,6 +512,7 @@ receive(struct dev *d, const uint8_t *frame, size_t len)
 	struct frame_ip f;
 	enum advert_drop drop;
 	struct node *n;
+	monotime_t now;
 
 	switch (frame_peel(frame, len, &f)) {
 	case FRAME_OK:
@@ -519,25 +534,28 @@ receive(struct dev *d, const uint8_t *frame, size_t len)
 	if (!e->allow)
 		return;
 	if (!f.multicast && f.src.af == AF_INET6 && !dev_has_peers6(d)) {
-		reject(d, &f, ADVERT_DROP_BADIF, NULL);
+		reject(d, &f, ADVERT_DROP_BADIF, NULL, NULL);
 		return;
 	}
 	if ((drop = advert_check(&f, &h)) != ADVERT_ACCEPT) {
-		reject(d, &f, drop, NULL);
+		reject(d, &f, drop, NULL, NULL);
 		return;
 	}
 	n = d->byvhid[advert_vhid(&f, &h)];
 	if (!listens(n, &f)) {
-		reject(d, &f, ADVERT_DROP_BADVHID, NULL);
+		reject(d, &f, ADVERT_DROP_BADVHID, NULL, NULL);
 		return;
 	}
-	drop = advert_verify(&n->av, &f, &h, monotime_now(),
-	    vhost_masterdown(&n->conf), &in);
-	if (drop != ADVERT_ACCEPT) {
-		reject(d, &f, drop, n);
-		return;
-	}
-	hear(n, &f, &h, &in);
+	now = monotime_now();
+	drop = advert_verify(&n->av, &f, &h, now, vhost_masterdown(&n->conf),
+	    &in);
+	if (drop == ADVERT_ACCEPT)
+		hear(n, &f, &h, &in);
+	else
+		reject(d, &f, drop, n, &in);
+	/* it asks, or is to be asked */
+	if (n->running && e->auth != NULL && auth_urgent(e->auth, now))
+		node_notice(n, 0);
 }
 
 /* Up to `rounds` batches; false: there may be more. */

@@ -491,6 +491,24 @@ apply_groups(struct engine *e, const struct config *c)
 		    "group", (int)e->groups[i].demote, 0);
 }
 
+/*
+ * Other keys: what was made with the old ones is made anew, and who has not
+ * met us by these may.
+ */
+static void
+apply_auth(struct engine *e, const struct auth_conf *c)
+{
+	struct vif *f;
+	size_t i;
+
+	if (e->auth == NULL || !auth_changed(e->auth, c))
+		return;
+	auth_conf(e->auth, c);
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		for (i = 0; i < f->nnodes; i++)
+			node_rekeyed(f->nodes[i]);
+}
+
 static void
 apply_global(struct engine *e, const struct config_global *g)
 {
@@ -513,6 +531,7 @@ vif_apply(struct engine *e, const struct config *c)
 	size_t i;
 
 	apply_global(e, &c->g);
+	apply_auth(e, &c->auth);
 	apply_removals(e, c);
 	for (i = 0; i < c->nifaces; i++)
 		apply_iface(e, &c->ifaces[i]);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "hmac.h"
 #include "log.h"
 
 #define END_OF_FILE	"the end of the file"
@@ -223,7 +224,8 @@ config_next(struct config_run *r, const struct config_tokens *tokens)
 		r->last_what = "the end of the line";
 		return ('\n');
 	case LEX_KEYWORD:
-		if (t.token == tokens->secret)
+		if (t.token == tokens->secret[0] ||
+		    t.token == tokens->secret[1])
 			r->secret_line = r->last;
 		return (t.token);
 	case LEX_WORD:
@@ -576,6 +578,7 @@ config_run_free(struct config_run *r)
 	}
 	lex_free(r->lex);
 	free(r);
+	hmac_wipe_stack();
 }
 
 bool

@@ -131,7 +131,8 @@ void		 config_run_free(struct config_run *r);
 struct config_tokens {
 	int		 word, string, number;
 	int		 bad;		/* anything that fits nowhere */
-	int		 secret;	/* keyword: its line is not shown */
+	int		 secret[2];	/* keywords: their lines are not shown;
+					   0: none */
 };
 
 /* The next token for yylex(); it is r->last. */

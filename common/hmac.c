@@ -242,6 +242,14 @@ hmac_wipe(void *p, size_t len)
 		explicit_bzero(p, len);
 }
 
+void __attribute__((noinline))
+hmac_wipe_stack(void)
+{
+	uint8_t	 below[32768];
+
+	explicit_bzero(below, sizeof(below));
+}
+
 /* getentropy(3) is the getrandom system call on Linux: no file, no fd. */
 void
 hmac_random(void *p, size_t len)

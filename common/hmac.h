@@ -40,6 +40,11 @@ void		 hmac_sha256_once(const void *data, size_t len, uint8_t *out);
 bool		 hmac_equal(const void *a, const void *b, size_t len);
 /* Overwrite; not removed by the optimiser. */
 void		 hmac_wipe(void *p, size_t len);
+/*
+ * What functions that have returned left below us on the stack: copies in
+ * registers that the dynamic linker saves when it resolves a symbol, for one.
+ */
+void		 hmac_wipe_stack(void);
 /* len random bytes from the kernel; works inside chroot and sandbox. */
 void		 hmac_random(void *p, size_t len);
 

@@ -26,9 +26,6 @@
 #define MAXSTATES_MAX	100000000
 #define EVENTBUF_MAX	1073741823	/* half of what an int of the kernel's
 					   socket buffer size can be */
-#define KEYID_MAX	UINT16_MAX
-#define KEY_LEN		sizeof(((struct config *)0)->key)
-#define KEY_DIGITS	(2 * KEY_LEN)
 #define CARPD_DEFAULT	"/run/carpd.sock"
 
 /* What may be sent today; the others are decoded. */
@@ -113,14 +110,12 @@ config_diff(const struct config *a, const struct config *b)
 	    memcmp(&a->syncpeer, &b->syncpeer, sizeof(a->syncpeer)) != 0)
 		d |= CONFIG_DIFF_SOCKETS;
 	if (a->maxupd != b->maxupd || a->refresh != b->refresh ||
-	    a->nnosync != b->nnosync ||
-	    memcmp(a->nosync, b->nosync, sizeof(a->nosync)) != 0)
+	    a->encrypt != b->encrypt || a->nnosync != b->nnosync ||
+	    memcmp(a->nosync, b->nosync, sizeof(a->nosync)) != 0 ||
+	    memcmp(&a->auth, &b->auth, sizeof(a->auth)) != 0)
 		d |= CONFIG_DIFF_LIVE;
-	if (a->dialects != b->dialects || a->has_key != b->has_key ||
-	    a->keyid != b->keyid ||
-	    memcmp(a->key, b->key, sizeof(a->key)) != 0 ||
-	    a->eventbuf != b->eventbuf || a->maxstates != b->maxstates ||
-	    a->defer != b->defer)
+	if (a->dialects != b->dialects || a->eventbuf != b->eventbuf ||
+	    a->maxstates != b->maxstates || a->defer != b->defer)
 		d |= CONFIG_DIFF_RESTART;
 	if (strcmp(a->carpd, b->carpd) != 0)
 		d |= CONFIG_DIFF_CARPD;
@@ -208,7 +203,9 @@ config_ok(const struct config *c)
 	if (!config_has_end(c->syncdev, sizeof(c->syncdev)) ||
 	    !config_ifname_ok(c->syncdev))
 		return (false);
-	if (c->has_peer > 1 || c->defer > 1 || c->has_key > 1)
+	if (c->has_peer > 1 || c->defer > 1 || c->encrypt > 1 ||
+	    !auth_conf_ok(&c->auth) ||
+	    (c->encrypt && c->auth.policy == AUTH_OFF))
 		return (false);
 	if (c->has_peer && (!addr_ok(&c->syncpeer) ||
 	    c->syncpeer.plen != ipaddr_len(c->syncpeer.af) * 8 ||
@@ -235,13 +232,14 @@ config_ok(const struct config *c)
 
 /* Statements that may be written once. */
 enum once { ONCE_SYNCDEV, ONCE_SYNCPEER, ONCE_MAXUPD, ONCE_DEFER,
-	    ONCE_DIALECT, ONCE_CARPD, ONCE_KEY, ONCE_REFRESH, ONCE_MAXSTATES,
+	    ONCE_DIALECT, ONCE_CARPD, ONCE_AUTH, ONCE_ENCRYPT, ONCE_REFRESH, ONCE_MAXSTATES,
 	    ONCE_EVENTBUF, ONCE_NOSYNC, ONCES };
 
 /* What is noted during a run. */
 struct config_own {
 	struct config_tok rules[CONFIG_NOSYNC_MAX];	/* where they are */
 	bool		 skip;		/* of a statement that was refused */
+	struct authconf	 auth;
 };
 
 /* words and what was meant by them */
@@ -253,7 +251,9 @@ static const struct config_word words[] = {
 	{ "defer", CONFIG_CTX_TOP },
 	{ "dialect", CONFIG_CTX_TOP },
 	{ "carpd", CONFIG_CTX_TOP },
+	{ "auth", CONFIG_CTX_TOP },
 	{ "key", CONFIG_CTX_TOP },
+	{ "encrypt", CONFIG_CTX_TOP },
 	{ "refresh", CONFIG_CTX_TOP },
 	{ "maxstates", CONFIG_CTX_TOP },
 	{ "eventbuf", CONFIG_CTX_TOP },
@@ -269,8 +269,8 @@ static const struct config_word words[] = {
 
 static const struct config_place places[] = {
 	[CONFIG_CTX_TOP] = { "outside of all braces",
-	    "syncdev, syncpeer, maxupd, defer, dialect, carpd, key, refresh, "
-	    "maxstates, eventbuf, no-sync { ... }, include or "
+	    "syncdev, syncpeer, maxupd, defer, dialect, carpd, auth, key, "
+	    "encrypt, refresh, maxstates, eventbuf, no-sync { ... }, include or "
 	    "NAME = \"VALUE\"" },
 	[CONFIG_CTX_NOSYNC] = { "between the braces of no-sync { ... }",
 	    "proto, self, from, to, on, mark or }" },
@@ -295,13 +295,6 @@ static const struct config_habit habits[] = {
 };
 
 /* syntax errors */
-
-/* May be a key, or a good part of one, that slipped to another line. */
-static bool
-like_key(const char *word)
-{
-	return (strspn(word, "0123456789abcdefABCDEF") >= KEY_DIGITS / 4);
-}
 
 void
 config_unknown(struct config_run *r, const struct config_tok *t,
@@ -460,92 +453,32 @@ config_eventbuf(struct config_run *r, const struct config_tok *key,
 		r->c->eventbuf = (uint32_t)val->num;
 }
 
-/* the key */
+/* who may speak */
 
-static int
-hex_digit(char c)
+void
+config_auth(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
 {
-	if (c >= '0' && c <= '9')
-		return (c - '0');
-	if (c >= 'a' && c <= 'f')
-		return (c - 'a' + 10);
-	if (c >= 'A' && c <= 'F')
-		return (c - 'A' + 10);
-	return (-1);
-}
-
-/* len bytes at s, from the file or from a file of their own. */
-static void
-set_key(struct config_run *r, const struct config_tok *at, const char *s,
-    size_t len)
-{
-	struct config	*c = r->c;
-	size_t		 n;
-
-	for (n = 0; n < len; n++)
-		if (hex_digit(s[n]) == -1) {
-			config_fail(r, at, "the key holds something else than "
-			    "hexadecimal digits (character %zu)", n + 1);
-			return;
-		}
-	if (len != KEY_DIGITS) {
-		config_fail(r, at, "the key has %zu digits, it must have %zu; "
-		    "openssl rand -hex %zu makes one", len, KEY_DIGITS,
-		    KEY_LEN);
-		return;
-	}
-	for (n = 0; n < KEY_LEN; n++)
-		c->key[n] = (uint8_t)(hex_digit(s[2 * n]) << 4 |
-		    hex_digit(s[2 * n + 1]));
-	c->has_key = 1;
-}
-
-static void
-key_text(struct config_run *r, const struct config_tok *val)
-{
-	if (strcmp(val->text, CONFIG_MASKED) == 0) {
-		config_warn(r, val, "key \"%s\" is what pfsyncd -nn prints "
-		    "instead of a key; write the real one, no other node has "
-		    "this", CONFIG_MASKED);
-		/* Not one that everybody knows. */
-		hmac_random(r->c->key, sizeof(r->c->key));
-		r->c->has_key = 1;
-		return;
-	}
-	if (val->exposed != NULL)
-		config_fail(r, val, "a key in a file that is not secret: %s",
-		    val->exposed);
-	set_key(r, val, val->text, strlen(val->text));
-}
-
-static void
-key_file(struct config_run *r, const struct config_tok *val)
-{
-	/* room to see a line that is too long, and a second one */
-	char	 buf[256], most[32];
-	ssize_t	 n;
-
-	snprintf(most, sizeof(most), "%zu digits", KEY_DIGITS);
-	n = config_secret_file(r, val, "key file", most, buf, sizeof(buf));
-	if (n != -1)
-		set_key(r, val, buf, (size_t)n);
-	explicit_bzero(buf, sizeof(buf));
+	authconf_policy(r, &r->own->auth, &r->c->auth, ONCE_AUTH, key, val);
 }
 
 void
-config_key(struct config_run *r, const struct config_keyhead *head,
-    const struct config_tok *id)
+config_encrypt(struct config_run *r, const struct config_tok *key,
+    const struct config_tok *val)
 {
-	const struct config_tok	 name = { .text = "id" };
+	static const char *const no_yes[] = { "no", "yes", NULL };
+	int	 v;
 
-	if (!config_once(r, ONCE_KEY, &head->key))
-		return;
-	if (id != NULL && config_in_range(r, &name, id, 0, KEYID_MAX))
-		r->c->keyid = (uint16_t)id->num;
-	if (head->file)
-		key_file(r, &head->val);
-	else
-		key_text(r, &head->val);
+	if (config_once(r, ONCE_ENCRYPT, key) &&
+	    (v = config_choose(r, key, val, no_yes, NULL)) != -1)
+		r->c->encrypt = (uint8_t)v;
+}
+
+void
+config_key(struct config_run *r, const struct authconf_key *k,
+    const struct config_tok *id, const struct config_tok *active)
+{
+	authconf_key(r, &r->own->auth, &r->c->auth, k, id, active, 0);
 }
 
 /* no-sync */
@@ -723,22 +656,41 @@ config_nosync(struct config_run *r, enum config_nosync_type type,
 
 /* the whole */
 
+static void
+check_encrypt(struct config_run *r)
+{
+	const struct config_tok	*at = &r->once[ONCE_ENCRYPT];
+
+	if (!r->c->encrypt)
+		return;
+	if (r->c->auth.policy == AUTH_OFF)
+		config_fail(r, at, "encrypt yes needs a key that is used; "
+		    "write key file \"PATH\" id N and auth strict");
+	else if ((r->c->dialects & 1U << DIALECT_NATIVE) == 0)
+		config_warn(r, at, "nothing is encrypted: only the dialect "
+		    "native is");
+	else if ((r->c->dialects & ~(1U << DIALECT_NATIVE)) != 0)
+		config_warn(r, at, "only the dialect native is encrypted: the "
+		    "same states leave readable for the other ones");
+}
+
 /* What is only known at the end. */
 static void
 run_end(struct config_run *r)
 {
-	const struct config_tok	*key = &r->once[ONCE_KEY];
-	struct config		*c = r->c;
+	struct config	*c = r->c;
 
 	if (r->once[ONCE_SYNCDEV].file == NULL)
 		lex_error(r->lex, "syncdev is missing; write syncdev "
 		    "INTERFACE, the one that the firewalls share for this");
 	if (lex_errors(r->lex) > 0)
 		return;
-	if (c->has_key && (c->dialects & ~(1U << DIALECT_NATIVE)) != 0)
-		config_warn(r, key, "with a key only packets with our trailer "
-		    "are accepted, and foreign peers send none: they hear us, "
-		    "and nothing of theirs is taken");
+	authconf_end(r, &r->own->auth, &c->auth);
+	check_encrypt(r);
+	if (c->auth.policy == AUTH_STRICT && (c->dialects & ~(1U << DIALECT_NATIVE)) != 0)
+		config_warn(r, &r->own->auth.at[0], "with auth strict only "
+		    "packets with our trailer are accepted, and foreign peers "
+		    "send none: they hear us, and nothing of theirs is taken");
 }
 
 static const struct config_lang lang = {
@@ -751,7 +703,7 @@ static const struct config_lang lang = {
 	.keywords = parse_keywords,
 	.parse = parse_run,
 	.end = run_end,
-	.secret = like_key,
+	.secret = authconf_like_key,
 };
 
 static struct config_run *

@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <sys/un.h>
 
-#include "../common/hmac.h"
+#include "../common/auth.h"
 #include "../common/ipaddr.h"
 
 #define CONFIG_NOSYNC_MAX	64	/* rules of the no-sync block */
@@ -52,7 +52,7 @@ struct config {
 	char		 syncdev[IF_NAMESIZE];
 	uint8_t		 has_peer;
 	uint8_t		 defer;		/* "defer yes" is refused today */
-	uint8_t		 has_key;	/* key was configured */
+	uint8_t		 encrypt;	/* native packets */
 	uint8_t		 pad;
 	struct ipaddr	 syncpeer;	/* has_peer */
 	uint32_t	 maxupd;	/* 0..255 */
@@ -60,9 +60,9 @@ struct config {
 	uint32_t	 dialects;	/* bits */
 	uint32_t	 maxstates;	/* at most, default 4000000 */
 	uint32_t	 eventbuf;	/* bytes of the event buffer, 0: default */
-	uint16_t	 keyid;
 	uint16_t	 nnosync;
-	uint8_t		 key[32];	/* from `key` or `key file` */
+	uint16_t	 pad2;
+	struct auth_conf auth;
 	char		 carpd[CONFIG_PATH_MAX];	/* "" : carpd no */
 	struct config_nosync nosync[CONFIG_NOSYNC_MAX];
 };
@@ -82,19 +82,19 @@ struct config	*config_load(const char *path, char *const *defines,
 struct config	*config_load_mem(const char *name, const char *text,
 		    size_t len, config_msg_cb err, config_msg_cb warn,
 		    void *arg);
-/* Wipes the key and frees; NULL is fine. */
+/* Wipes the keys and frees; NULL is fine. */
 void		 config_free(struct config *c);
 /* Which part differs: bits for the reload. */
 #define CONFIG_DIFF_SOCKETS	0x01	/* syncdev, syncpeer: sockets anew */
-#define CONFIG_DIFF_LIVE	0x02	/* maxupd, refresh, no-sync ... : live */
-#define CONFIG_DIFF_RESTART	0x04	/* dialect, key, eventbuf, maxstates:
-					   the protocol starts anew */
+#define CONFIG_DIFF_LIVE	0x02	/* auth, key, maxupd, no-sync ... : live */
+#define CONFIG_DIFF_RESTART	0x04	/* dialect, eventbuf, maxstates: the
+					   protocol starts anew */
 #define CONFIG_DIFF_CARPD	0x08	/* another carpd */
 unsigned int	 config_diff(const struct config *a, const struct config *b);
 /* Is a message from the parent well-formed (every count and string)? */
 bool		 config_ok(const struct config *c);
 /*
- * Print in the file's language, the key masked as key "***" unless secrets;
+ * Print in the file's language, keys masked as key "***" unless secrets;
  * what is printed parses to the same (a masked one to a warning).
  */
 void		 config_print(const struct config *c, bool secrets, FILE *f);

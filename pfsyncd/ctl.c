@@ -56,7 +56,8 @@ show_global(struct engine *e, struct control_client *cl, monotime_t now)
 	m.maxupd = e->conf.maxupd;
 	m.mtu = e->sock != NULL ? e->sock_info.mtu : 0;
 	m.link = e->link && e->sock != NULL;
-	m.authenticated = e->conf.has_key;
+	m.auth = e->conf.auth.policy;
+	m.keyid = auth_active(e->auth);
 	m.carp = e->carp;
 	m.masters = (uint8_t)e->masters;
 	m.holding = e->told.why != HOLD_NONE;
@@ -106,8 +107,9 @@ show_peers(struct engine *e, struct control_client *cl, monotime_t now)
 		m.in_sync = p.in_sync;
 		m.starting = p.starting;
 		m.master = p.master;
-		/* a trailer without a key shows no more than its checksum */
-		m.verified = e->conf.has_key;
+		m.auth = (uint8_t)(p.native ? p.auth : AUTH_NONE);
+		m.keyid = p.keyid;
+		m.sealed = p.sealed;
 		m.heard_ms = ms_since(p.heard, now);
 		m.carries = p.carries;
 		m.have = p.have;
@@ -182,6 +184,7 @@ show_counters(struct engine *e, struct control_client *cl, monotime_t now)
 		    (i == PFSYNC_C_BADVAL ? s.refused : 0));
 	counter(cl, "malformed", e->sock_bad);
 	counter(cl, "other_dialect", e->other_dialect);
+	counter(cl, "unproven", e->unproven);
 	counter(cl, "claims", s.claims);
 	counter(cl, "adopted", s.adopted);
 	counter(cl, "clashes", s.clashes);

@@ -22,7 +22,6 @@
 #include "../common/os/sandbox.h"
 #include "../common/wire/frame.h"
 #include "../common/wire/native.h"
-#include "../common/wire/trailer.h"
 #include "engine.h"
 #include "pfsyncd.h"
 
@@ -129,17 +128,42 @@ hook_asks(uint32_t i, void *arg)
 
 /* ---- sending ---- */
 
+/*
+ * Bytes of a packet that trailers may need: no more, also when encrypted, than
+ * REPL_MTU_MIN leaves.
+ */
 static size_t
-put_trailer(struct engine *e, uint8_t *pkt, size_t len, size_t size)
+trailer_room(const struct engine *e)
 {
+	return (TRAILER_FIXED + (auth_keyed(e->auth) ? AUTH_TLV_MAX : 0));
+}
+
+/* native: what `encrypt yes' is about. */
+static size_t
+put_trailer(struct engine *e, uint8_t *pkt, size_t len, size_t size,
+    bool native, monotime_t now)
+{
+	uint8_t tlv[AUTH_TLV_MAX], seal[CRYPT_TLV_LEN];
 	struct trailer t;
+	struct wbuf w;
 
 	memset(&t, 0, sizeof(t));
-	t.keyid = e->conf.keyid;
+	t.seq = ++e->seq;
+	if (auth_keyed(e->auth)) {
+		wbuf_init(&w, tlv, sizeof(tlv));
+		if (native && e->conf.encrypt) {
+			crypt_close(e->crypt, pkt, len, t.seq, seal);
+			wbuf_bytes(&w, seal, sizeof(seal));
+		}
+		auth_tlvs(e->auth, &w, now);
+		t.tlv = tlv;
+		t.tlvlen = wbuf_used(&w);
+		return (auth_sign(e->auth, &e->sock_info.src,
+		    &e->sock_info.dst, pkt, len, size, &t));
+	}
 	t.node = e->start.node;
 	t.epoch = e->start.epoch;
-	t.seq = ++e->seq;
-	return (trailer_write(TRAILER_PFSYNC, e->key, &e->sock_info.src,
+	return (trailer_write(TRAILER_PFSYNC, e->open, &e->sock_info.src,
 	    &e->sock_info.dst, pkt, len, size, &t));
 }
 
@@ -175,6 +199,25 @@ slot(struct engine *e)
 	return (syncsock_slot(e->sock));
 }
 
+/*
+ * Nothing but a trailer, behind a header that every receiver finds empty: a
+ * question, or an answer, that should not wait.
+ */
+static void
+send_hello(struct engine *e, monotime_t now)
+{
+	static const uint8_t empty[PFSYNC_HDR_LEN] = { PFSYNC_VERSION_OPENBSD, 0, 0,
+	    PFSYNC_HDR_LEN };
+	uint8_t *p;
+
+	if (!auth_urgent(e->auth, now) || (p = slot(e)) == NULL)
+		return;
+	memcpy(p, empty, sizeof(empty));
+	commit(e, sizeof(empty) + put_trailer(e, p, sizeof(empty),
+	    syncsock_room(e->sock), false, now));
+	(void)syncsock_flush(e->sock, &e->count[PFSYNC_C_OERRORS]);
+}
+
 /* Fill and send packets until nobody wants to say anything. */
 static void
 send_packets(struct engine *e, monotime_t now)
@@ -184,19 +227,19 @@ send_packets(struct engine *e, monotime_t now)
 	uint8_t *p;
 
 	for (n = 0; n < ENGINE_PACKETS && (p = slot(e)) != NULL; n++) {
-		wbuf_init(&w, p, size - TRAILER_FIXED);
+		wbuf_init(&w, p, size - trailer_room(e));
 		if ((len = repl_packet(e->repl, &w, e->seq + 1, now)) == 0)
 			break;
-		commit(e, len + put_trailer(e, p, len, size));
+		commit(e, len + put_trailer(e, p, len, size, true, now));
 	}
 	for (; e->pfdial != NULL && n < ENGINE_PACKETS &&
 	    (p = slot(e)) != NULL; n++) {
-		wbuf_init(&w, p, e->conf.has_key ? size - TRAILER_FIXED :
-		    size);
+		wbuf_init(&w, p, auth_keyed(e->auth) ? size -
+		    trailer_room(e) : size);
 		if ((len = pfdial_packet(e->pfdial, &w, now)) == 0)
 			break;
-		if (e->conf.has_key)
-			len += put_trailer(e, p, len, size);
+		if (auth_keyed(e->auth))
+			len += put_trailer(e, p, len, size, false, now);
 		commit(e, len);
 	}
 	if (n == 0)
@@ -341,6 +384,8 @@ engine_pump(struct engine *e)
 	send_let_go(e);
 	send_ops(e, now);
 	want_dump(e, now);
+	if (e->sock != NULL && e->link)
+		send_hello(e, now);
 	/* a packet that is not full may wait a moment for company */
 	uncork = monotime_add(e->sent_at, ENGINE_CORK);
 	corked = monotime_cmp(now, uncork) < 0 && !repl_hasty(e->repl) &&
@@ -402,59 +447,154 @@ stranger(struct engine *e, const struct ipaddr *addr, enum sync_why why,
 		    buf, sync_why_names[why], (unsigned long long)more);
 }
 
-/* The trailer at pkt[off]: right, and t is set; or counted. */
-static bool
-authentic(struct engine *e, const struct syncsock_pkt *p, size_t off,
-    struct trailer *t, monotime_t now)
+/* Why a packet of this verdict is not taken. */
+static enum sync_why
+why_not(const struct engine *e, enum auth_verdict v)
 {
-	enum sync_why why;
-
-	switch (trailer_parse(TRAILER_PFSYNC, p->data + off, p->len - off,
-	    t)) {
-	case TRAILER_OK:
-		if (t->tlvlen != 0)
-			why = SYNC_WHY_TRAILER;
-		else if (e->conf.has_key && t->keyid != e->conf.keyid)
-			why = SYNC_WHY_KEYID;
-		else if (trailer_verify(TRAILER_PFSYNC, e->key, &p->src,
-		    &p->dst, p->data, off, p->data + off))
-			return (true);
-		else
-			why = e->conf.has_key ? SYNC_WHY_KEY : SYNC_WHY_KEYED;
-		break;
-	case TRAILER_NONE:
-		why = e->conf.has_key ? SYNC_WHY_NONE : SYNC_WHY_TRAILER;
-		break;
+	switch (v) {
+	case AUTH_NONE:
+		return (SYNC_WHY_NONE);
+	case AUTH_OPEN:
+		return (SYNC_WHY_OPEN);
+	case AUTH_UNKNOWN:
+		return (SYNC_WHY_KEYID);
+	case AUTH_UNPROVEN:
+		return (SYNC_WHY_UNPROVEN);
+	case AUTH_BADMAC:
+		return (auth_keyed(e->auth) ? SYNC_WHY_KEY : SYNC_WHY_KEYED);
 	default:
-		why = SYNC_WHY_TRAILER;
-		break;
+		return (SYNC_WHY_TRAILER);
 	}
-	e->count[PFSYNC_C_BADAUTH]++;
-	stranger(e, &p->src, why, now);
-	return (false);
 }
 
+/* It is not taken: count it, and tell whoever can mend it. */
 static void
-rx_native(struct engine *e, const struct syncsock_pkt *p,
-    const struct repl_pkt *native, size_t off, monotime_t now)
+refuse(struct engine *e, const struct syncsock_pkt *p, enum auth_verdict v,
+    const struct trailer *t, monotime_t now)
 {
-	struct repl_pkt r = *native;
-	struct trailer t;
-
-	if (!authentic(e, p, off, &t, now))
+	switch (v) {
+	case AUTH_REPLAY:
+		e->count[PFSYNC_C_REPLAY]++;
 		return;
+	case AUTH_UNPROVEN:
+		e->unproven++;
+		if (!auth_overdue(e->auth, t->node, now))
+			return;
+		break;
+	default:
+		e->count[PFSYNC_C_BADAUTH]++;
+		break;
+	}
+	stranger(e, &p->src, why_not(e, v), now);
+}
+
+/* What the trailer at pkt[off] says; t is set where there is one. */
+static enum auth_verdict
+judge(struct engine *e, const struct syncsock_pkt *p, size_t off,
+    struct trailer *t, monotime_t now)
+{
+	enum auth_verdict v;
+
+	v = auth_rx(e->auth, &p->src, &p->dst, p->data, off, p->data + off,
+	    p->len - off, t, now);
+	if (v == AUTH_OPEN && !trailer_verify(TRAILER_PFSYNC, e->open, &p->src,
+	    &p->dst, p->data, off, p->data + off))
+		v = AUTH_BADMAC;
+	if (e->proofs != auth_proofs(e->auth))
+		repl_speak(e->repl, now);
+	e->proofs = auth_proofs(e->auth);
+	return (v);
+}
+
+/* A native packet that may be taken, of that trailer. */
+static void
+take_native(struct engine *e, const struct syncsock_pkt *p, struct repl_pkt *r,
+    const struct trailer *t, monotime_t now)
+{
 	if ((e->conf.dialects & (1U << DIALECT_NATIVE)) == 0) {
 		e->other_dialect++;
 		stranger(e, &p->src, SYNC_WHY_NATIVE, now);
 		return;
 	}
-	r.node = t.node;
-	r.addr = p->src;
-	r.epoch = t.epoch;
-	r.seq = t.seq;
+	if (r->auth != AUTH_PROVEN && auth_keyed(e->auth))
+		e->count[PFSYNC_C_UNAUTH]++;
+	r->node = t->node;
+	r->addr = p->src;
+	r->epoch = t->epoch;
+	r->seq = t->seq;
+	r->keyid = t->keyid;
 	reserve(e);
-	if (!repl_rx(e->repl, &r, now))
-		stranger(e, &p->src, SYNC_WHY_OLD, now);
+	repl_rx(e->repl, r, now);
+}
+
+static void
+rx_native(struct engine *e, const struct syncsock_pkt *p, struct repl_pkt *r,
+    size_t off, monotime_t now)
+{
+	struct trailer t;
+
+	r->auth = judge(e, p, off, &t, now);
+	if (r->auth == AUTH_NONE)	/* it has always one */
+		r->auth = AUTH_MALFORMED;
+	if (auth_takes(auth_policy(e->auth), r->auth))
+		take_native(e, p, r, &t, now);
+	else
+		refuse(e, p, r->auth, &t, now);
+}
+
+/* Encrypted: it says nothing to who has not its key, whatever the policy. */
+static void
+rx_sealed(struct engine *e, const struct syncsock_pkt *p, size_t off,
+    monotime_t now)
+{
+	static uint8_t buf[ENGINE_SEALED_MAX];
+	enum auth_verdict v;
+	struct repl_pkt r;
+	struct trailer t;
+
+	v = judge(e, p, off, &t, now);
+	if (v == AUTH_PROVEN && off <= sizeof(buf)) {
+		memcpy(buf, p->data, off);
+		memset(&r, 0, sizeof(r));
+		if (crypt_open(e->crypt, buf, off, &t) && native_parse(buf,
+		    off, &r.hdr, &r.tlv, &r.tlvlen, &off)) {
+			r.auth = v;
+			r.sealed = true;
+			take_native(e, p, &r, &t, now);
+			return;
+		}
+	}
+	refuse(e, p, v == AUTH_NONE || v == AUTH_PROVEN ? AUTH_MALFORMED : v,
+	    &t, now);
+}
+
+static void
+rx_pfsync(struct engine *e, const struct syncsock_pkt *p,
+    const struct pfsync_hdr *h, monotime_t now)
+{
+	enum auth_verdict v;
+	struct trailer t;
+
+	v = judge(e, p, h->len, &t, now);
+	if (auth_policy(e->auth) != AUTH_OFF &&
+	    !auth_takes(auth_policy(e->auth), v)) {
+		refuse(e, p, v, &t, now);
+		return;
+	}
+	/* what came for the sake of its trailer only */
+	if (h->len == PFSYNC_HDR_LEN && v != AUTH_NONE)
+		return;
+	if (e->pfdial == NULL) {
+		e->other_dialect++;
+		stranger(e, &p->src, SYNC_WHY_PFSYNC, now);
+		return;
+	}
+	if (repl_native_at(e->repl, &p->src))
+		return;		/* for others: to us it speaks native */
+	if (v != AUTH_PROVEN)
+		e->count[PFSYNC_C_UNAUTH]++;
+	reserve(e);
+	pfdial_rx(e->pfdial, p->data, p->len, e->count, now);
 }
 
 static void
@@ -463,7 +603,6 @@ rx_packet(struct engine *e, const struct syncsock_pkt *p, monotime_t now)
 	enum pfsync_counter bad;
 	struct repl_pkt r;
 	struct pfsync_hdr h;
-	struct trailer t;
 	size_t off;
 
 	e->count[p->src.af == AF_INET ? PFSYNC_C_IPACKETS :
@@ -484,23 +623,13 @@ rx_packet(struct engine *e, const struct syncsock_pkt *p, monotime_t now)
 		return;
 	}
 	memset(&r, 0, sizeof(r));
-	if (native_parse(p->data, p->len, &r.hdr, &r.tlv, &r.tlvlen, &off)) {
+	if (native_sealed(p->data, p->len, &off))
+		rx_sealed(e, p, off, now);
+	else if (native_parse(p->data, p->len, &r.hdr, &r.tlv, &r.tlvlen,
+	    &off))
 		rx_native(e, p, &r, off, now);
-		return;
-	}
-	if (e->conf.has_key && !authentic(e, p, h.len, &t, now))
-		return;
-	if (e->pfdial == NULL) {
-		e->other_dialect++;
-		stranger(e, &p->src, SYNC_WHY_PFSYNC, now);
-		return;
-	}
-	if (repl_native_at(e->repl, &p->src))
-		return;		/* for others: to us it speaks native */
-	if (!e->conf.has_key)
-		e->count[PFSYNC_C_UNAUTH]++;
-	reserve(e);
-	pfdial_rx(e->pfdial, p->data, p->len, e->count, now);
+	else
+		rx_pfsync(e, p, &h, now);
 }
 
 static void
@@ -769,27 +898,50 @@ kif_event(const struct kif_event *k, void *arg)
 	}
 }
 
+/*
+ * Flows are named by a hash (flow_hash()) that all nodes must agree on, also
+ * while one has a key that the others do not have yet: so it has none of the
+ * configured ones.
+ */
 static void
-make_keys(struct engine *e, uint8_t idkey[16])
+make_idkey(const uint8_t key[HMAC_SHA256_LEN], uint8_t idkey[16])
 {
 	static const char label[] = "pfsyncd-flow";
-	uint8_t key[HMAC_SHA256_LEN], mix[sizeof(label) + sizeof(key)];
-	uint8_t sum[HMAC_SHA256_LEN];
+	uint8_t mix[sizeof(label) + HMAC_SHA256_LEN], sum[HMAC_SHA256_LEN];
 
-	if (e->conf.has_key)
-		memcpy(key, e->conf.key, sizeof(key));
-	else
-		trailer_derive(TRAILER_PFSYNC, "", 0, key);
-	hmac_free(e->key);
-	e->key = hmac_new(HMAC_ALG_SHA256, key, sizeof(key));
 	memcpy(mix, label, sizeof(label));
-	memcpy(mix + sizeof(label), key, sizeof(key));
+	memcpy(mix + sizeof(label), key, HMAC_SHA256_LEN);
 	hmac_sha256_once(mix, sizeof(mix), sum);
 	memcpy(idkey, sum, 16);
+}
+
+/* Keys of the configuration into their contexts, and out of it. */
+static void
+take_keys(struct engine *e)
+{
+	uint8_t salt[CRYPT_SALT_LEN];
+	size_t i;
+
+	auth_conf(e->auth, &e->conf.auth);
+	hmac_random(salt, sizeof(salt));
+	crypt_rekey(e->crypt, salt);
+	for (i = 0; i < AUTH_KEYS_MAX; i++)
+		hmac_wipe(e->conf.auth.keys[i].key, AUTH_KEY_LEN);
+}
+
+static void
+start_auth(struct engine *e, uint8_t idkey[16])
+{
+	uint8_t key[HMAC_SHA256_LEN];
+
+	trailer_derive(TRAILER_PFSYNC, "", 0, key);
+	e->open = hmac_new(HMAC_ALG_SHA256, key, sizeof(key));
+	make_idkey(key, idkey);
+	hmac_random(key, sizeof(key));
+	e->auth = auth_new(TRAILER_PFSYNC, e->start.node, e->start.epoch, key);
+	e->crypt = crypt_new(e->auth, e->start.node, e->start.epoch, key);
 	hmac_wipe(key, sizeof(key));
-	hmac_wipe(mix, sizeof(mix));
-	hmac_wipe(sum, sizeof(sum));
-	hmac_wipe(e->conf.key, sizeof(e->conf.key));
+	take_keys(e);
 }
 
 /* What the last run knew: of nodes, and of flows as they are asked for. */
@@ -816,17 +968,16 @@ start_cores(struct engine *e)
 	struct repl_conf rc;
 	uint8_t key[16];
 
-	make_keys(e, key);
+	start_auth(e, key);
 	e->db = statedb_new(key);
 	statedb_limit(e->db, e->conf.maxstates);
 	memset(&rc, 0, sizeof(rc));
 	rc.node = e->start.node;
 	rc.boot = e->start.boot;
 	rc.epoch = e->start.epoch;
-	rc.clock = e->start.epoch * 1000;
+	rc.clock = e->start.clock;
 	rc.refresh = e->conf.refresh;
 	rc.native = (e->conf.dialects & (1U << DIALECT_NATIVE)) != 0;
-	rc.strict = e->conf.has_key;
 	e->hints = hints_new(e->hints_fd, e->start.boot, e->start.node);
 	e->repl = repl_new(&rc, e->db, &hooks, now);
 	if (e->old_fd != -1 && (e->old = hints_load(e->old_fd, e->start.boot,
@@ -840,8 +991,18 @@ start_cores(struct engine *e)
 		pc.sends = (pf & (1U << DIALECT_OPENBSD)) != 0;
 		e->pfdial = pfdial_new(&pc, e->repl, now);
 	}
-	hmac_wipe(key, sizeof(key));
 	e->started_up = true;
+}
+
+/* How long packets may be, and what of that is not repl's. */
+static void
+tell_mtu_room(struct engine *e)
+{
+	if (e->sock != NULL)
+		repl_mtu(e->repl, e->sock_info.mtu,
+		    (uint32_t)trailer_room(e) +
+		    (e->sock_info.dst.af == AF_INET6 ? FRAME_IP6_LEN :
+		    FRAME_IP4_LEN));
 }
 
 static void
@@ -854,7 +1015,8 @@ got_conf(struct engine *e, const struct config *c)
 		nosync_init(&e->nosync, c);
 		start_cores(e);
 	} else {
-		hmac_wipe(e->conf.key, sizeof(e->conf.key));
+		take_keys(e);
+		tell_mtu_room(e);
 		nosync_rules(&e->nosync, c);
 		repl_conf(e->repl, c->refresh);
 		if (e->pfdial != NULL)
@@ -893,8 +1055,7 @@ got_socket(struct engine *e, const struct sync_socket *s, int fd)
 		return;
 	}
 	e->sock_ev = ev_fd_new(syncsock_fd(e->sock), EV_IN, sock_readable, e);
-	repl_mtu(e->repl, s->mtu, TRAILER_FIXED + (s->dst.af == AF_INET6 ?
-	    FRAME_IP6_LEN : FRAME_IP4_LEN));
+	tell_mtu_room(e);
 	link_changed(e);
 }
 
@@ -1132,6 +1293,7 @@ engine_main(int fd, const char *user, int verbose)
 	if ((pw = getpwnam(user)) == NULL)
 		fatalx("unknown user %s", user);
 	hmac_setup();
+	seal_setup();
 	tzset();
 	ev_init();
 	if ((e = calloc(1, sizeof(*e))) == NULL)

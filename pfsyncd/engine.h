@@ -7,6 +7,7 @@
 #ifndef PFSYNCD_ENGINE_H
 #define PFSYNCD_ENGINE_H
 
+#include "../common/auth.h"
 #include "../common/channel.h"
 #include "../common/control.h"
 #include "../common/ev.h"
@@ -14,6 +15,7 @@
 #include "../common/os/kif.h"
 #include "../common/wire/pfsync.h"
 #include "config.h"
+#include "crypt.h"
 #include "hints.h"
 #include "hold.h"
 #include "msgs.h"
@@ -32,6 +34,7 @@
 #define ENGINE_ASK	MONOTIME_SEC	/* for the table process to count */
 #define ENGINE_SENDERR_TIME (5 * MONOTIME_SEC)	/* it is told for so long */
 #define ENGINE_TABLE_MAX (512 * 1024)	/* bytes queued to the table process */
+#define ENGINE_SEALED_MAX 65536	/* bytes of a packet */
 #define ENGINE_PACKETS	256		/* sent in one go, then others' turn */
 
 /* Lines of one kind: so many in a time, the others are counted. */
@@ -68,7 +71,10 @@ struct engine {
 	struct syncsock	*sock;
 	struct sync_socket sock_info;
 	bool		 link, link_told;
-	struct hmac	*key;
+	struct auth	*auth;
+	struct crypt	*crypt;
+	struct hmac	*open;		/* the key of those who have none */
+	uint64_t	 proofs;	/* of auth, as repl was told */
 	uint64_t	 seq;		/* of the last trailer */
 	int		 senderr;	/* errno of the last failure */
 	monotime_t	 senderr_at;
@@ -82,7 +88,7 @@ struct engine {
 	bool		 watch_new;
 
 	uint64_t	 count[PFSYNC_C_MAX];
-	uint64_t	 sock_bad, other_dialect;
+	uint64_t	 sock_bad, other_dialect, unproven;
 	struct sync_stats stats;
 	struct log_limit refused, overruns, strange;
 	struct strangers strangers;

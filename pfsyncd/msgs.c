@@ -27,10 +27,12 @@ const char *const sync_why_names[SYNC_WHY_MAX] = {
 	[SYNC_WHY_KEY] = "wrong key",
 	[SYNC_WHY_KEYED] = "it has a key and we have none",
 	[SYNC_WHY_KEYID] = "another key id",
+	[SYNC_WHY_OPEN] = "it has no key and we have one",
 	[SYNC_WHY_NONE] = "no trailer although we have a key",
 	[SYNC_WHY_TRAILER] = "malformed trailer",
 	[SYNC_WHY_NATIVE] = "native dialect, not spoken here",
 	[SYNC_WHY_PFSYNC] = "pfsync(4), not spoken here",
 	[SYNC_WHY_VERSION] = "unknown pfsync version",
-	[SYNC_WHY_OLD] = "its clock was set back, or it is a recording"
+	[SYNC_WHY_UNPROVEN] = ("it does not prove to be live: a recording, or "
+	    "it does not hear us")
 };

@@ -31,7 +31,8 @@ struct sync_text {		/* variable: 1..SYNC_TEXT_MAX bytes, no NUL */
 	char		 text[SYNC_TEXT_MAX];
 };
 struct sync_start {		/* parent -> engine, once */
-	uint64_t	 epoch;		/* ms since 1970, of this start */
+	uint64_t	 epoch;		/* of this start, see epoch.h */
+	uint64_t	 clock;		/* microseconds since 1970 */
 	uint32_t	 node;		/* node id = creatorid, not 0 */
 	uint32_t	 boot;		/* changes when the kernel lost all */
 	int32_t		 verbose;
@@ -129,12 +130,12 @@ struct sync_show {		/* one answer to CTL_SHOW */
 	uint32_t	 mtu;		/* of syncdev, 0: not there */
 	uint32_t	 full;		/* the kernel's table is */
 	uint8_t		 link;		/* syncdev is there and running */
-	uint8_t		 authenticated;	/* a key is configured */
+	uint8_t		 auth;		/* enum auth_policy */
 	uint8_t		 carp;		/* connected to carpd */
 	uint8_t		 masters;
 	uint8_t		 holding;	/* demotes carpd */
 	uint8_t		 bulk;		/* enum sync_bulk */
-	uint8_t		 pad[2];
+	uint16_t	 keyid;		/* of what we send; auth off: 0 */
 	char		 hold_reason[32];
 	uint64_t	 states_local;	/* carried here */
 	uint64_t	 states_remote;	/* carried by others */
@@ -160,10 +161,12 @@ struct sync_peer_info {
 	uint8_t		 alive;
 	uint8_t		 in_sync;	/* sums are equal */
 	uint8_t		 starting;
-	uint8_t		 verified;	/* native: its trailers are right, which
-					   means something only with a key */
+	uint8_t		 auth;		/* enum auth_verdict of its packets */
+	uint8_t		 sealed;	/* which are encrypted */
 	uint8_t		 master;	/* native: of some vhid */
-	uint8_t		 pad[2];
+	uint8_t		 pad;
+	uint16_t	 keyid;		/* that it uses */
+	uint8_t		 pad2[2];
 	struct ipaddr	 addr;
 	uint64_t	 heard_ms;	/* milliseconds ago */
 	uint64_t	 carries;	/* flows it says it carries */
@@ -174,9 +177,9 @@ struct sync_peer_info {
 	uint64_t	 since_sync_ms;	/* since sums were last equal */
 };
 /* Why packets of a sender are not taken, as far as its operator can mend it. */
-enum sync_why { SYNC_WHY_KEY, SYNC_WHY_KEYED, SYNC_WHY_KEYID, SYNC_WHY_NONE,
-	    SYNC_WHY_TRAILER, SYNC_WHY_NATIVE, SYNC_WHY_PFSYNC,
-	    SYNC_WHY_VERSION, SYNC_WHY_OLD, SYNC_WHY_MAX };
+enum sync_why { SYNC_WHY_KEY, SYNC_WHY_KEYED, SYNC_WHY_KEYID, SYNC_WHY_OPEN,
+	    SYNC_WHY_NONE, SYNC_WHY_TRAILER, SYNC_WHY_NATIVE, SYNC_WHY_PFSYNC,
+	    SYNC_WHY_VERSION, SYNC_WHY_UNPROVEN, SYNC_WHY_MAX };
 extern const char *const sync_why_names[SYNC_WHY_MAX];
 
 struct sync_stranger {		/* a sender whose packets are not taken */

@@ -12,15 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "../common/authconf.h"
 #include "../common/config.h"
 #include "config.h"
-
-/* key "HEX", key file "PATH" */
-struct config_keyhead {
-	struct config_tok key;
-	struct config_tok val;
-	bool		 file;
-};
 
 /* Which words are possible where; for "did you mean". */
 enum config_ctx { CONFIG_CTX_TOP, CONFIG_CTX_NOSYNC };
@@ -60,9 +54,13 @@ void	 config_dialect(struct config_run *r, const struct config_tok *key,
 	    const struct config_tok *val, bool first);
 void	 config_carpd(struct config_run *r, const struct config_tok *key,
 	    const struct config_tok *val);
-/* id NULL: not said. */
-void	 config_key(struct config_run *r, const struct config_keyhead *head,
-	    const struct config_tok *id);
+void	 config_auth(struct config_run *r, const struct config_tok *key,
+	    const struct config_tok *val);
+void	 config_encrypt(struct config_run *r, const struct config_tok *key,
+	    const struct config_tok *val);
+/* id and active NULL: not said. */
+void	 config_key(struct config_run *r, const struct authconf_key *k,
+	    const struct config_tok *id, const struct config_tok *active);
 void	 config_refresh(struct config_run *r, const struct config_tok *key,
 	    const struct config_tok *val);
 void	 config_maxstates(struct config_run *r, const struct config_tok *key,

@@ -23,11 +23,11 @@ static void	 yyerror(const char *msg);
 
 %union {
 	struct config_tok	 t;
-	struct config_keyhead	 k;
+	struct authconf_key	 k;
 }
 
-%token	<t> CARPD DEFER DIALECT EVENTBUF FILENAME FROM ID KEY MARK MAXSTATES
-%token	<t> MAXUPD NOSYNC ON PROTO REFRESH SELF SYNCDEV SYNCPEER TO
+%token	<t> ACTIVE AUTH CARPD DEFER DIALECT ENCRYPT EVENTBUF FILENAME FROM ID
+%token	<t> KEY MARK MAXSTATES MAXUPD NOSYNC ON PROTO REFRESH SELF SYNCDEV SYNCPEER TO
 %token	<t> NUMBER STRING WORD BAD
 %token	<t> '\n' '{' '}'
 %type	<t> arg dialects misplaced word
@@ -51,6 +51,8 @@ stmt	: SYNCDEV arg		{ config_syncdev(run, &$1, &$2); }
 	| MAXUPD NUMBER		{ config_maxupd(run, &$1, &$2); }
 	| DEFER arg		{ config_defer(run, &$1, &$2); }
 	| CARPD arg		{ config_carpd(run, &$1, &$2); }
+	| AUTH arg		{ config_auth(run, &$1, &$2); }
+	| ENCRYPT arg		{ config_encrypt(run, &$1, &$2); }
 	| REFRESH NUMBER	{ config_refresh(run, &$1, &$2); }
 	| MAXSTATES NUMBER	{ config_maxstates(run, &$1, &$2); }
 	| EVENTBUF NUMBER	{ config_eventbuf(run, &$1, &$2); }
@@ -67,15 +69,25 @@ open	: dialects '\n'
 	| dialects error '\n' {
 		config_expected(run, "native, openbsd or the end of the line");
 	}
-	| keyhead '\n'		{ config_key(run, &$1, NULL); }
-	| keyhead ID NUMBER '\n' { config_key(run, &$1, &$3); }
+	| keyhead '\n'		{ config_key(run, &$1, NULL, NULL); }
+	| keyhead ACTIVE '\n'	{ config_key(run, &$1, NULL, &$2); }
+	| keyhead ID NUMBER '\n' { config_key(run, &$1, &$3, NULL); }
+	| keyhead ID NUMBER ACTIVE '\n' {
+		config_key(run, &$1, &$3, &$4);
+	}
 	| keyhead error '\n' {
-		config_expected(run, "id N or the end of the line");
+		config_expected(run, "id N, active or the end of the line");
 	}
 	| keyhead ID error '\n' {
 		config_expected(run, "id N, 0 to 65535");
 	}
 	| keyhead ID NUMBER error '\n' {
+		config_expected(run, "active or the end of the line");
+	}
+	| keyhead ACTIVE error '\n' {
+		config_expected(run, "the end of the line");
+	}
+	| keyhead ID NUMBER ACTIVE error '\n' {
 		config_expected(run, "the end of the line");
 	}
 	;
@@ -118,6 +130,12 @@ wrong	: SYNCDEV error '\n' {
 	}
 	| CARPD error '\n' {
 		config_expected(run, "carpd \"PATH\" or carpd no");
+	}
+	| AUTH error '\n' {
+		config_expected(run, "auth off, permissive or strict");
+	}
+	| ENCRYPT error '\n' {
+		config_expected(run, "encrypt yes or encrypt no");
 	}
 	| KEY error '\n' {
 		config_expected(run, "key \"64 HEX DIGITS\" or "
@@ -193,10 +211,13 @@ rulewrong : PROTO error {
  * reduces without looking) would find the mistake one token later, behind an
  * unknown word.
  */
-misplaced : BAD
+misplaced : ACTIVE
+	| AUTH
+	| BAD
 	| CARPD
 	| DEFER
 	| DIALECT
+	| ENCRYPT
 	| EVENTBUF
 	| FILENAME
 	| ID
@@ -229,9 +250,12 @@ braces	: /* empty */
 %%
 
 static const struct lex_keyword keywords[] = {
+	{ "active", ACTIVE },
+	{ "auth", AUTH },
 	{ "carpd", CARPD },
 	{ "defer", DEFER },
 	{ "dialect", DIALECT },
+	{ "encrypt", ENCRYPT },
 	{ "eventbuf", EVENTBUF },
 	{ "file", FILENAME },
 	{ "from", FROM },
@@ -262,7 +286,7 @@ yylex(void)
 {
 	static const struct config_tokens	 tokens = { .word = WORD,
 		.string = STRING, .number = NUMBER, .bad = BAD,
-		.secret = KEY };
+		.secret = { KEY, 0 } };
 	int					 token;
 
 	token = config_next(run, &tokens);

@@ -28,9 +28,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../common/authconf.h"
 #include "../common/channel.h"
 #include "../common/control.h"
 #include "../common/daemon.h"
+#include "../common/epoch.h"
 #include "../common/ev.h"
 #include "../common/hmac.h"
 #include "../common/log.h"
@@ -66,7 +68,7 @@ struct child {
 
 struct parent {
 	struct daemon	 daemon;
-	struct config	*conf;		/* in force; key: its digest */
+	struct config	*conf;		/* in force; keys: digests */
 	struct child	 engine, table;
 	struct kif	*kif;
 	int		 kif_fd;
@@ -307,37 +309,23 @@ hand_over_hints(struct parent *p)
 
 /* ---- configuration ---- */
 
-/* What we keep to compare with must not be the key. */
-static void
-hide_key(struct config *c)
-{
-	uint8_t sum[HMAC_SHA256_LEN];
-
-	_Static_assert(sizeof(sum) == sizeof(c->key), "a digest fits");
-	if (!c->has_key)
-		return;
-	hmac_sha256_once(c->key, sizeof(c->key), sum);
-	memcpy(c->key, sum, sizeof(sum));
-}
-
-/* The table process gets everything but the key. */
+/* The table process gets everything but the keys. */
 static void
 table_start(struct parent *p)
 {
 	struct config t = *p->conf;
 
-	hmac_wipe(t.key, sizeof(t.key));
-	t.has_key = 0;
-	t.keyid = 0;
+	hmac_wipe(&t.auth, sizeof(t.auth));
 	to_child(&p->table, PMSG_TABLE_START, -1, &t, sizeof(t));
 }
 
-/* The engine has the key from now on, and we no longer. */
+/* The engine has the keys from now on, and we no longer. */
 static void
 engine_conf(struct parent *p)
 {
 	to_engine(p, PMSG_CONF, -1, p->conf, sizeof(*p->conf));
-	hide_key(p->conf);
+	authconf_hide(&p->conf->auth);
+	hmac_wipe_stack();
 }
 
 /* How c differs from what is in force. */
@@ -347,7 +335,7 @@ conf_diff(const struct parent *p, const struct config *c)
 	struct config hidden = *c;
 	unsigned int diff;
 
-	hide_key(&hidden);
+	authconf_hide(&hidden.auth);
 	diff = config_diff(p->conf, &hidden);
 	hmac_wipe(&hidden, sizeof(hidden));
 	return (diff);
@@ -362,8 +350,8 @@ apply_config(struct parent *p, struct config *c)
 	int lock;
 
 	if (diff & CONFIG_DIFF_RESTART)
-		return ("dialect, key, maxstates, eventbuf and defer change "
-		    "only with a restart");
+		return ("dialect, maxstates, eventbuf and defer change only "
+		    "with a restart");
 	if (strcmp(p->conf->syncdev, c->syncdev) != 0) {
 		if ((why = lock_dev(c->syncdev, &lock)) != NULL)
 			return (why);
@@ -717,11 +705,14 @@ tell_start(struct parent *p)
 {
 	struct sync_start m;
 	struct timespec ts;
+	struct epoch e;
 	int fd;
 
 	memset(&m, 0, sizeof(m));
+	epoch_start(p->daemon.name, p->daemon.sock, NULL, &e);
+	m.epoch = e.epoch;
 	(void)clock_gettime(CLOCK_REALTIME, &ts);
-	m.epoch = (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	m.clock = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 	m.node = node_id(p);
 	m.boot = host_boot();
 	m.verbose = p->daemon.verbose;

@@ -32,20 +32,6 @@ print_name(const char *s, FILE *f)
 }
 
 static void
-print_key(const struct config *c, bool secrets, FILE *f)
-{
-	size_t	 n;
-
-	fputs("key \"", f);
-	if (secrets)
-		for (n = 0; n < sizeof(c->key); n++)
-			fprintf(f, "%02x", c->key[n]);
-	else
-		fputs("***", f);
-	fprintf(f, "\" id %u\n", c->keyid);
-}
-
-static void
 print_rule(const struct config_nosync *n, FILE *f)
 {
 	const char	*name;
@@ -101,8 +87,9 @@ config_print(const struct config *c, bool secrets, FILE *f)
 	else
 		fputs("no", f);
 	fputc('\n', f);
-	if (c->has_key)
-		print_key(c, secrets, f);
+	authconf_print(&c->auth, secrets, f);
+	if (c->auth.nkeys > 0)
+		fprintf(f, "encrypt %s\n", c->encrypt ? "yes" : "no");
 	fprintf(f, "refresh %u\n", c->refresh);
 	fprintf(f, "maxstates %u\n", c->maxstates);
 	fprintf(f, "eventbuf %u\n", c->eventbuf);

@@ -814,6 +814,9 @@ repl_peer(const struct repl *r, size_t k, struct repl_peer *p,
 		p->packets = n->packets;
 		p->lost = n->lost;
 		p->lag = n->lag;
+		p->auth = n->auth;
+		p->keyid = n->keyid;
+		p->sealed = n->sealed;
 		return (true);
 	}
 	return (false);

@@ -40,6 +40,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../common/auth.h"
 #include "../common/ibuf.h"
 #include "../common/ipaddr.h"
 #include "../common/monotime.h"
@@ -65,7 +66,6 @@ struct repl_conf {
 	uint64_t	 clock;		/* first stamp: microseconds since 1970 */
 	uint32_t	 refresh;	/* s between looks for traffic */
 	bool		 native;	/* our own dialect is spoken */
-	bool		 strict;	/* keyed: an older epoch is a replay */
 };
 
 /* The pf dialects listen here (pfdial.c). May be NULL. */
@@ -87,11 +87,14 @@ struct repl_hooks {
 	void *arg;
 };
 
-/* A packet whose trailer was right. */
+/* A packet that may be taken (auth.h). */
 struct repl_pkt {
 	uint32_t	 node;
 	struct ipaddr	 addr;		/* for show */
 	uint64_t	 epoch, seq;
+	enum auth_verdict auth;	/* proven: its epoch is the living one */
+	uint16_t	 keyid;
+	bool		 sealed;	/* was encrypted: for show */
 	struct native_hdr hdr;
 	const uint8_t	*tlv;
 	size_t		 tlvlen;
@@ -107,6 +110,9 @@ struct repl_peer {		/* for show */
 	uint64_t	 carries, have, mismatching;
 	uint64_t	 packets, lost;
 	int64_t		 lag;		/* ns */
+	enum auth_verdict auth;		/* of its last packet */
+	uint16_t	 keyid;
+	bool		 sealed;
 };
 
 struct repl_status {
@@ -181,12 +187,8 @@ void		 repl_dumped(struct repl *r, uint32_t dump, bool complete,
 		    monotime_t now);
 /* Events were lost: a complete dump is wanted. */
 void		 repl_overrun(struct repl *r, monotime_t now);
-/*
- * Of a peer, or of us: replays and what makes no sense are counted, no more.
- * false: it is of an older run than that one heard last, which is silent; so a
- * peer whose clock was set back is never listened to.
- */
-bool		 repl_rx(struct repl *r, const struct repl_pkt *p,
+/* Of a peer, or of us: replays and what makes no sense are counted, no more. */
+void		 repl_rx(struct repl *r, const struct repl_pkt *p,
 		    monotime_t now);
 /* How many vhids are MASTER here; connected: carpd is there. */
 void		 repl_carp(struct repl *r, unsigned int masters,
@@ -215,6 +217,8 @@ void		 repl_flush(struct repl *r, monotime_t now);
 void		 repl_refilter(struct repl *r, monotime_t now);
 /* Time goes on; call it when repl_next() says and after anything else. */
 void		 repl_tick(struct repl *r, monotime_t now);
+/* Somebody listens from now on: say hello. */
+void		 repl_speak(struct repl *r, monotime_t now);
 /* We stop: the next packet says so. */
 void		 repl_leave(struct repl *r, monotime_t now);
 

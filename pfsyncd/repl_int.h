@@ -90,6 +90,9 @@ struct node {
 	uint32_t	 mtu;			/* of its syncdev; 0 unknown */
 	uint32_t	 mtu_told;		/* the operator was told of it */
 	uint64_t	 epoch, seq;		/* highest heard */
+	enum auth_verdict auth;
+	uint16_t	 keyid;
+	bool		 sealed;
 	uint64_t	 window_bits;		/* of the 64 before seq */
 	monotime_t	 heard;
 	uint64_t	 sum;			/* what it says */

@@ -818,8 +818,8 @@ accept_packet(struct repl *r, int from, const struct repl_pkt *p,
 	int s;
 
 	*newest = true;
-	if (!n->native || p->epoch > n->epoch ||
-	    (p->epoch < n->epoch && !r->c.strict && !n->alive)) {
+	if (!n->native || p->epoch > n->epoch || (p->epoch < n->epoch &&
+	    (p->auth == AUTH_PROVEN || !n->alive))) {
 		peer_started(r, from, p, now);
 		return (true);
 	}
@@ -927,7 +927,7 @@ rx_master(struct repl *r, struct node *n, uint8_t flags)
 	n->turns = turns;
 }
 
-bool
+void
 repl_rx(struct repl *r, const struct repl_pkt *p, monotime_t now)
 {
 	bool newest, was_alive, leaves;
@@ -936,18 +936,21 @@ repl_rx(struct repl *r, const struct repl_pkt *p, monotime_t now)
 
 	if (p->node == r->c.node || !stamp_ok(r, p->hdr.clock, now)) {
 		r->count.refused++;
-		return (true);
+		return;
 	}
 	if ((from = repl_node(r, p->node, now)) <= SELF) {
 		r->count.refused++;
-		return (true);
+		return;
 	}
 	n = &r->nodes[from];
 	if (!accept_packet(r, from, p, &newest, now))
-		return (n->alive || p->epoch >= n->epoch);
+		return;
 	was_alive = n->alive;
 	n->heard = now;
 	n->addr = p->addr;
+	n->auth = p->auth;
+	n->keyid = p->keyid;
+	n->sealed = p->sealed;
 	n->packets++;
 	/* a late packet says nothing of now */
 	leaves = newest ? p->hdr.flags & NATIVE_F_LEAVING : !was_alive;
@@ -973,5 +976,10 @@ repl_rx(struct repl *r, const struct repl_pkt *p, monotime_t now)
 	if (newest)
 		compare(r, from, now);
 	n->alive = !leaves;
-	return (true);
+}
+
+void
+repl_speak(struct repl *r, monotime_t now)
+{
+	r->hello_due = now;
 }

@@ -261,7 +261,8 @@ namespaces() {
 }
 
 [ $# = 0 ] || units "$@"
-configs carpd tests/config 's/^\(	pass\) ".*"$/\1 "***"/'
+configs carpd tests/config \
+    's/^\(	pass\) ".*"$/\1 "***"/; s/^key "[^"]*"/key "***"/'
 configs pfsyncd tests/config/pfsyncd 's/^key "[^"]*"/key "***"/'
 quick=$(echo tests/shell/*.t | tr ' ' '\n' | grep -v -e mutants -e model)
 # these compute all the time, and the namespace tests hardly

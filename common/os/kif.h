@@ -67,6 +67,8 @@ int		 kif_open(bool tc);
  * put there or refreshed, only of their going, and all of them in a dump.
  */
 void		 kif_skip_ours(int fd);
+/* The MAC address that an interface has now.  false: there is none. */
+bool		 kif_mac(const char *ifname, uint8_t mac[6]);
 /* Takes over the fd. */
 struct kif	*kif_from_fd(int fd, kif_cb cb, void *arg);
 void		 kif_free(struct kif *k);

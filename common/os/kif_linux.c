@@ -13,9 +13,11 @@
  * rtnetlink(7), <linux/rtnetlink.h>.
  */
 #include <sys/param.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/tree.h>
 
+#include <net/if.h>
 #include <net/if_arp.h>
 
 #include <linux/filter.h>
@@ -675,4 +677,22 @@ kif_each_addr(struct kif *k, kif_cb cb, void *arg)
 		e.proto = t->proto;
 		cb(&e, arg);
 	}
+}
+
+bool
+kif_mac(const char *ifname, uint8_t mac[6])
+{
+	struct ifreq	 ifr;
+	int		 fd, r;
+
+	memset(&ifr, 0, sizeof(ifr));
+	(void)strlcpy(ifr.ifr_name, ifname, sizeof(ifr.ifr_name));
+	if ((fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) == -1)
+		return (false);
+	r = ioctl(fd, SIOCGIFHWADDR, &ifr);
+	close(fd);
+	if (r == -1 || ifr.ifr_hwaddr.sa_family != ARPHRD_ETHER)
+		return (false);
+	memcpy(mac, ifr.ifr_hwaddr.sa_data, 6);
+	return (true);
 }

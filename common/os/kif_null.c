@@ -78,3 +78,11 @@ kif_each_addr(struct kif *k, kif_cb cb, void *arg)
 	(void)cb;
 	(void)arg;
 }
+
+bool
+kif_mac(const char *ifname, uint8_t mac[6])
+{
+	(void)ifname;
+	(void)mac;
+	return (false);
+}

@@ -92,18 +92,43 @@ tlvs_ok(const uint8_t *tlv, size_t left)
 	return (true);
 }
 
-bool
-native_parse(const uint8_t *pkt, size_t len, struct native_hdr *hdr,
-    const uint8_t **tlv, size_t *tlvlen, size_t *trailer_off)
+/* The length from byte 20 on; 0: not ours, not of that version, or wrong. */
+static size_t
+body_of(const uint8_t *pkt, size_t len, uint8_t version)
 {
 	size_t	 body;
 
 	if (len < NATIVE_HDR || !pfsync_header_ok(pkt) ||
-	    get32(pkt + 20) != NATIVE_MAGIC || pkt[24] != NATIVE_VERSION)
-		return (false);
+	    get32(pkt + 20) != NATIVE_MAGIC || pkt[24] != version)
+		return (0);
 	body = get16(pkt + 26);
-	if (body % WORD != 0 || body < BODY_MIN || body > len - PFSYNC_LEN ||
-	    !tlvs_ok(pkt + NATIVE_HDR, body - BODY_MIN))
+	if (body % WORD != 0 || body < BODY_MIN || body > len - PFSYNC_LEN)
+		return (0);
+	return (body);
+}
+
+bool
+native_sealed(const uint8_t *pkt, size_t len, size_t *trailer_off)
+{
+	size_t	 body = body_of(pkt, len, NATIVE_VERSION | NATIVE_SEALED);
+
+	*trailer_off = PFSYNC_LEN + body;
+	return (body != 0);
+}
+
+void
+native_mark_sealed(uint8_t *pkt, bool sealed)
+{
+	pkt[24] = NATIVE_VERSION | (sealed ? NATIVE_SEALED : 0);
+}
+
+bool
+native_parse(const uint8_t *pkt, size_t len, struct native_hdr *hdr,
+    const uint8_t **tlv, size_t *tlvlen, size_t *trailer_off)
+{
+	size_t	 body = body_of(pkt, len, NATIVE_VERSION);
+
+	if (body == 0 || !tlvs_ok(pkt + NATIVE_HDR, body - BODY_MIN))
 		return (false);
 	hdr->flags = pkt[25];
 	hdr->boot = get32(pkt + 28);

@@ -34,6 +34,8 @@
 #define NATIVE_HDR		52	/* pfsync header and ours */
 #define NATIVE_MAGIC		0x7066734eU
 #define NATIVE_VERSION		1
+#define NATIVE_SEALED		0x80	/* bit of the version: the TLVs are
+					   encrypted (pfsyncd/crypt.h) */
 #define NATIVE_TLV		4	/* head of a TLV */
 
 #define NATIVE_F_STARTING	0x01	/* do not compare my sum yet */
@@ -127,6 +129,13 @@ struct native_flow {
 bool		 native_parse(const uint8_t *pkt, size_t len,
 		    struct native_hdr *hdr, const uint8_t **tlv,
 		    size_t *tlvlen, size_t *trailer_off);
+/*
+ * The same of one whose TLVs are encrypted, of which no more can be said;
+ * native_parse() does not take it until it is marked otherwise.
+ */
+bool		 native_sealed(const uint8_t *pkt, size_t len,
+		    size_t *trailer_off);
+void		 native_mark_sealed(uint8_t *pkt, bool sealed);
 /*
  * Iterate TLVs of a parsed packet; *off starts at 0.  true: type is set, and
  * val views the value.  NATIVE_PAD is passed over.

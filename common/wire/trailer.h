@@ -13,7 +13,7 @@
  *	  8    4  node id
  *	 12    2  length of the whole trailer: 64 + TLVs, a multiple of 4
  *	 14    2  flags, 0
- *	 16    8  epoch: milliseconds since 1970 at the sender's start
+ *	 16    8  epoch: one for each start of the sender (../epoch.h)
  *	 24    8  sequence, from 1, +1 a packet
  *	 32    n  TLVs: type 1, length 1 (of the value), value; type 0 = one
  *		  byte of padding.  Unknown types are skipped.
@@ -40,6 +40,11 @@
 #define TRAILER_MAX		(TRAILER_FIXED + TRAILER_TLV_MAX)
 #define TRAILER_VERSION		1
 #define TRAILER_ALG_SHA256	1
+
+/* TLVs of both uses, see ../auth.h; a use has its own from 1 on. */
+#define TRAILER_TLV_CHALLENGE	0xf0
+#define TRAILER_TLV_ECHO	0xf1
+#define TRAILER_TLV_SEALED	0xf2	/* pfsyncd/crypt.h */
 
 enum trailer_use { TRAILER_CARP, TRAILER_PFSYNC };
 

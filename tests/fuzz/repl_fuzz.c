@@ -8,7 +8,7 @@
  * silent when it has said all, is not woken for nothing, and its invariants
  * hold.
  *
- *	head	flags: 1 no native dialect, 2 strict, 4 starting, 8 no carpd,
+ *	head	flags: 1 no native dialect, 2 proven, 4 starting, 8 no carpd,
  *		16 link down, 32 MASTER, 128 the rest is one raw packet
  *	step	what (% STEPS), then as each step says below
  *
@@ -37,6 +37,7 @@ struct fuzz {
 	struct statedb	*db;
 	monotime_t	 now;
 	uint64_t	 seq, peer_seq[8];
+	enum auth_verdict auth;		/* of all packets */
 	uint64_t	 out;		/* operations not done */
 	uint32_t	 dump;
 	uint32_t	 held;		/* packets that were held back */
@@ -137,8 +138,9 @@ rx(struct fuzz *z, struct repl_pkt *p, const uint8_t *tlv, size_t len)
 {
 	p->tlv = tlv;
 	p->tlvlen = len;
+	p->auth = z->auth;
 	(void)statedb_reserve(z->db);
-	(void)repl_rx(z->r, p, z->now);
+	repl_rx(z->r, p, z->now);
 }
 
 /* A hash that is a number: that flow's. */
@@ -450,7 +452,7 @@ begin(struct fuzz *z, uint8_t flags)
 	c.clock = STAMP;
 	c.refresh = 15;
 	c.native = !(flags & 1);
-	c.strict = flags & 2;
+	z->auth = flags & 2 ? AUTH_PROVEN : AUTH_OPEN;
 	z->now.ns = 1000 * MONOTIME_SEC;
 	z->db = statedb_new(key);
 	z->r = repl_new(&c, z->db, &hooks, z->now);

@@ -26,9 +26,10 @@ class Both:
 
     def __init__(self, lab):
         self.lab = lab
-        self.carpd = Daemon(lab, "fw1", config(0, base=0, password=PASS), "c")
+        self.carpd = Daemon(lab, "fw1", 'key "%s" id 1\n' % KEY +
+                            config(0, base=0, password=PASS), "c")
         self.pfsyncd = Sync(lab, "fw1", sync_config(
-            self.carpd.sock, 'key "%s"' % KEY), "p")
+            self.carpd.sock, 'key "%s"\nencrypt yes' % KEY), "p")
         for d in (self.carpd, self.pfsyncd):
             d.start(more=["-v"])
         self.carpd.wait_state("MASTER")

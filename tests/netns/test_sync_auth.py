@@ -121,16 +121,16 @@ def test_no_common_dialect(pair_of):
 
 
 def test_key_changed_at_a_reload(pair_of):
-    """Refused as a whole; both go on with the key that they have."""
+    """From the reload on it holds, and what speaks the old one is named."""
     p = pair_of(KEY, KEY)
     for d in (p.one, p.two):
         d.wait_in_step()
-    for d in (p.one, p.two):
-        d.write(sync_config(more='key "%s"' % OTHER))
-        d.proc.signal(1)
-    for d in (p.one, p.two):
-        wait_for(lambda: "change only with a restart" in d.text(), 10,
-                 lambda: d.text())
+    p.one.write(sync_config(more='key "%s"' % OTHER))
+    p.one.proc.signal(1)
+    wait_for(lambda: [s["why"] for s in p.one.show()["not_taken"]] ==
+             ["wrong key"], 10, lambda: p.one.show()["not_taken"])
+    p.two.write(sync_config(more='key "%s"' % OTHER))
+    p.two.proc.signal(1)
     make(p.lab, "fw1", 20, "--snat")
     wait_same(p.lab, 20, least=20)
     for d in (p.one, p.two):
@@ -180,12 +180,12 @@ def test_ttl_and_replay(pair_of):
         wait_for(lambda: dropped(p.one, [reason]) >= before + len(frames), 5,
                  lambda: "%d packets %s: %s" % (len(frames), reason,
                                                 p.one.counters()), 0.05)
-    # of an older run: that may be a clock that was set back, so it is said
+    # of an older run: it is asked whether it lives, and after a while said
     p.two.start()
     for d in (p.one, p.two):
         d.wait_in_step()
     p.two.stop()
-    why = "its clock was set back, or it is a recording"
+    why = "it does not prove to be live: a recording, or it does not hear us"
     assert why not in [s["why"] for s in p.one.show()["not_taken"]]
 
     def told():

@@ -87,6 +87,27 @@ sends() {
 	says 1 "carpctl: $text" -s "$sock" "$@"
 }
 
+# a key: 64 digits, another one each time, into a new file of its owner
+key1=$("$ctl" keygen) key2=$("$ctl" keygen -)
+ok=0
+echo "$key1 $key2" | grep -Eqx '[0-9a-f]{64} [0-9a-f]{64}' || ok=1
+[ "$key1" != "$key2" ] || ok=1
+echo "not two keys" >"$tmp/diag"
+report $ok "carpctl keygen"
+says 0 "" keygen "$tmp/key"
+ok=0
+key1=$(cat "$tmp/key")
+echo "$key1" | grep -Eqx '[0-9a-f]{64}' || ok=1
+[ "$(stat -c %a "$tmp/key")" = 600 ] || ok=1
+ls -l "$tmp/key" >"$tmp/diag"
+report $ok "carpctl keygen file: 0600"
+says 1 "File exists" keygen "$tmp/key"
+ok=0
+[ "$key1" = "$(cat "$tmp/key")" ] || ok=1
+report $ok "which is not written over"
+says 1 "No such file" keygen "$tmp/no/key"
+says 2 "unknown argument: -x" keygen -x
+
 scene many
 golden show.txt show
 golden show.json show -j

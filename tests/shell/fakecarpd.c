@@ -209,6 +209,7 @@ show_peers(struct imsgbuf *b)
 	struct ctl_peer	 p[] = {
 		{ .name = "carp0", .vhid = 1, .advbase = 1, .advskew = 100,
 		  .kind = PEER_CARPD, .carpdev = "eth0", .ours = 1, .verified = 1, .node = 0xdeadbeef,
+		  .auth = AUTH_PROVEN, .keyid = 2,
 		  .addr = addr("172.16.0.101"), .heard_ms = 7503210,
 		  .packets = 1234, .balancing = BALANCE_ARP, .nvhids = 2,
 		  .vhids = { 1, 200 }, .unlike = 1,
@@ -219,6 +220,7 @@ show_peers(struct imsgbuf *b)
 		  .addr = addr("fe80::2"), .heard_ms = 750,
 		  .packets = 99999, .dropped = 2, .told_ms = UINT64_MAX },
 		{ .name = "carp0", .vhid = 1, .advbase = 1, .demote = 1,
+		  .auth = AUTH_UNKNOWN, .keyid = 65535,
 		  .drop = ADVERT_DROP_BADAUTH, .addr = addr("172.16.0.66"),
 		  .heard_ms = 250, .packets = 17, .dropped = 17,
 		  .fault = AUTOPSY_ADDRS, .here = addr("192.0.2.1"),

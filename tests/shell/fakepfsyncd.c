@@ -39,7 +39,7 @@ self(void)
 		.syncdev = "eth2", .syncpeer = addr("224.0.0.240"),
 		.now = NOW, .uptime_ms = 93784005, .node = 0x1a2b3c4d,
 		.dialects = 1u << DIALECT_NATIVE, .maxupd = 128, .link = 1, .mtu = 1500,
-		.authenticated = 1, .carp = 1, .masters = 2,
+		.auth = AUTH_STRICT, .keyid = 2, .carp = 1, .masters = 2,
 		.bulk = SYNC_BULK_DONE, .states_local = 12345,
 		.states_remote = 6789, .states_young = 12, .memory = 2411724,
 		.tx_queue = 3, .lag_us = 1234, .lag_max_us = 5678,
@@ -55,7 +55,7 @@ minnie(void)
 {
 	struct sync_peer_info	 p = {
 		.node = 0xdeadbeef, .dialect = DIALECT_NATIVE, .mtu = 1500, .alive = 1,
-		.in_sync = 1, .verified = 1, .addr = addr("192.168.2.201"),
+		.in_sync = 1, .auth = AUTH_PROVEN, .keyid = 2, .addr = addr("192.168.2.201"),
 		.heard_ms = 250, .carries = 6789, .have = 6789,
 		.packets = 99999, .lost = 2, .lag_us = 1234,
 		.since_sync_ms = 40
@@ -85,7 +85,7 @@ show_bulk(struct imsgbuf *b)
 	size_t			 i;
 
 	s.dialects |= 1u << DIALECT_OPENBSD | 1u << DIALECT_FREEBSD_1500;
-	s.authenticated = 0;
+	s.auth = AUTH_PERMISSIVE;
 	s.bulk = SYNC_BULK_RUNNING;
 	s.bulk_have = 4500;
 	s.bulk_want = 10000;
@@ -112,7 +112,9 @@ show_bulk(struct imsgbuf *b)
 	p[3].heard_ms = p[3].since_sync_ms = UINT64_MAX;
 	memset(&p[3].addr, 0, sizeof(p[3].addr));
 	p[4].dialect = DIALECT_OPENBSD;
-	p[4].verified = p[4].in_sync = 0;
+	p[1].auth = AUTH_UNPROVEN;
+	p[2].auth = AUTH_UNKNOWN;
+	p[4].auth = p[4].in_sync = 0;
 	reply(b, PMSG_CTL_SYNC, &s, sizeof(s));
 	for (i = 0; i < NELEMS(p); i++)
 		reply(b, PMSG_CTL_PEER, &p[i], sizeof(p[i]));

@@ -655,7 +655,7 @@ receive(int i, struct packet *p)
 	r.epoch = p->epoch;
 	r.seq = p->seq;
 	must(statedb_reserve(w.node[i].db) == 0);
-	(void)repl_rx(w.node[i].r, &r, now());
+	repl_rx(w.node[i].r, &r, now());
 }
 
 static void

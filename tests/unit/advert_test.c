@@ -861,22 +861,31 @@ START_TEST(heard)
 }
 END_TEST
 
+/* Instead of what v was, one of n addresses. */
+static void
+many_addrs(struct advert_vhost *v, size_t n, const uint8_t *cookie)
+{
+	struct ipaddr	 a[ADVERT_LISTS_MAX / 4 + 1];
+	size_t		 i;
+
+	for (i = 0; i < n; i++) {
+		a[i] = addr("10.0.0.1");
+		a[i].bytes[2] = (uint8_t)i;
+	}
+	advert_vhost_clear(v);
+	ck_assert(advert_vhost_init(v, VHID, PASS, strlen(PASS), a, n,
+	    cookie));
+}
+
 /* All that an advertisement can hold, and lists that it cannot. */
 START_TEST(lists_that_fit)
 {
 	static const char *const none[] = { NULL };
 	const struct advert_group g = { .n = BALANCE_NODES };
 	uint8_t		 ids[ADVERT_GONE_MAX][ADVERT_ID_LEN] = { { 0 } };
-	struct ipaddr	 a[ADVERT_LISTS_MAX / 4 + 1];
 	size_t		 i, n;
 
-	for (i = 0; i < ADVERT_LISTS_MAX / 4 + 1; i++) {
-		a[i] = addr("10.0.0.1");
-		a[i].bytes[2] = (uint8_t)i;
-	}
-	advert_vhost_clear(&tx);
-	ck_assert(advert_vhost_init(&tx, VHID, PASS, strlen(PASS), a,
-	    ADVERT_LISTS_MAX / 4 + (size_t)_i, cookie_tx));
+	many_addrs(&tx, ADVERT_LISTS_MAX / 4 + (size_t)_i, cookie_tx);
 	for (i = 0; i < ADVERT_PEERS_MAX; i++)
 		tx.peers[i].node = NODE;
 	out.gone = (const uint8_t (*)[ADVERT_ID_LEN])ids;
@@ -1139,10 +1148,227 @@ START_TEST(node_and_keyid)
 	build();
 	set_trailer(0, 0, "");
 	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_DROP_TRAILER);
+	/* a key that we do not have: nothing of it counts */
 	set_trailer(NODE, 1, "");
-	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_DROP_TRAILER);
+	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_ACCEPT);
+	ck_assert(!in.ours);
+	ck_assert_int_eq(in.auth, AUTH_UNKNOWN);
+	ck_assert_uint_eq(in.node, 0);
+	out.notice = true;
+	build();
+	set_trailer(NODE, 1, "030107");
+	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_DROP_KEYID);
+	out.notice = false;
+	build();
 	set_trailer(NODE, 0, "");
 	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_ACCEPT);
+	ck_assert_int_eq(in.auth, AUTH_OPEN);
+}
+END_TEST
+
+/* --- keys --------------------------------------------------------------- */
+
+static struct auth	*auth_tx, *auth_rx_;
+
+static struct auth *
+auth_of(uint32_t node, enum auth_policy policy)
+{
+	struct auth_conf	 c;
+	uint8_t			 secret[HMAC_SHA256_LEN];
+	struct auth		*a;
+
+	memset(&c, 0, sizeof(c));
+	c.policy = (uint8_t)policy;
+	c.nkeys = 1;
+	c.keys[0].id = 5;
+	c.keys[0].active = 1;
+	memset(secret, (int)node & 0xff, sizeof(secret));
+	a = auth_new(TRAILER_CARP, node, EPOCH, secret);
+	auth_conf(a, &c);
+	return (a);
+}
+
+static void
+keyed(enum auth_policy policy)
+{
+	tx.auth = auth_tx = auth_of(NODE, AUTH_STRICT);
+	rx.auth = auth_rx_ = auth_of(NODE + 1, policy);
+}
+
+static void
+unkeyed(void)
+{
+	tx.auth = rx.auth = NULL;
+	auth_free(auth_tx);
+	auth_free(auth_rx_);
+}
+
+/* The other way, as a notice: rx asks, tx hears it. */
+static void
+ask_back(monotime_t now)
+{
+	struct advert_out	 o = out;
+	struct advert_in	 back;
+	struct carp_header	 h;
+	uint8_t			 buf[ADVERT_MAX];
+
+	o.node = NODE + 1;
+	o.notice = true;
+	o.now = now;
+	o.seq = out.seq;
+	f.payload = buf;
+	f.len = advert_build(&rx, &o, buf, sizeof(buf));
+	ck_assert_int_eq(advert_check(&f, &h), ADVERT_ACCEPT);
+	(void)advert_verify(&tx, &f, &h, now, DEAD, &back);
+	f.payload = pkt;
+}
+
+static enum advert_drop
+next(int64_t sec)
+{
+	out.now = at(sec);
+	out.seq++;
+	build();
+	return (judge(&rx, at(sec)));
+}
+
+/* Nothing is taken in strict before its sender has answered. */
+START_TEST(strict)
+{
+	keyed(AUTH_STRICT);
+	ck_assert_int_eq(next(1), ADVERT_DROP_UNPROVEN);
+	ck_assert_uint_eq(in.keyid, 5);
+	ck_assert(auth_urgent(auth_rx_, at(1)));
+	ask_back(at(1));
+	ck_assert(auth_urgent(auth_tx, at(1)));
+	ck_assert_int_eq(next(1), ADVERT_ACCEPT);
+	ck_assert(in.ours);
+	ck_assert_uint_eq(in.node, NODE);
+	ck_assert_int_eq(in.auth, AUTH_PROVEN);
+	ck_assert_int_eq(judge(&rx, at(2)), ADVERT_DROP_REPLAY);
+	/* the last word of that session, over either family */
+	out.seq = AUTH_SEQ_LAST;
+	build();
+	ck_assert_int_eq(judge(&rx, at(3)), ADVERT_ACCEPT);
+	unkeyed();
+}
+END_TEST
+
+START_TEST(not_strict_enough)
+{
+	static const struct {
+		enum auth_policy	 policy;
+		enum advert_drop	 plain, pass, unknown;
+	} t[] = {
+		{ AUTH_OFF, ADVERT_ACCEPT, ADVERT_ACCEPT, ADVERT_ACCEPT },
+		{ AUTH_PERMISSIVE, ADVERT_ACCEPT, ADVERT_ACCEPT,
+		    ADVERT_ACCEPT },
+		{ AUTH_STRICT, ADVERT_DROP_NOAUTH, ADVERT_DROP_NOAUTH,
+		    ADVERT_DROP_KEYID },
+	};
+	static const uint8_t	 cookie[CARP_COUNTER_LEN] = { 1, 8, 8 };
+
+	keyed(t[_i].policy);
+	tx.auth = NULL;
+	build();
+	f.len = CARP_LEN;
+	ck_assert_int_eq(judge(&rx, at(1)), t[_i].plain);
+	build();
+	ck_assert_int_eq(judge(&rx, at(1)), t[_i].pass);
+	ck_assert_int_eq(in.auth, AUTH_OPEN);
+	/* what is new, not made of what was verified before */
+	advert_vhost_cookie(&tx, cookie);
+	build();
+	set_trailer(NODE, 6, "");
+	ck_assert_int_eq(judge(&rx, at(1)), t[_i].unknown);
+	/* forged is forged, under every policy that has the key */
+	set_trailer(NODE, 5, "");
+	ck_assert_int_eq(judge(&rx, at(1)), t[_i].policy == AUTH_OFF ?
+	    ADVERT_ACCEPT : ADVERT_DROP_TRAILER);
+	unkeyed();
+}
+END_TEST
+
+/*
+ * Who has no key takes what is made with one, but no recording of what was made
+ * with the pass, with whatever trailer: the cookie says which it must be.
+ */
+START_TEST(new_key_new_cookie)
+{
+	uint8_t	 cookie[CARP_COUNTER_LEN] = { 1, 9, 9 };
+
+	advert_cookie(PASS, strlen(PASS), false, cookie);
+	advert_vhost_cookie(&tx, cookie);
+	ck_assert_int_eq(say(EPOCH, 1, at(1)), ADVERT_ACCEPT);
+	ck_assert(in.ours);
+	tx.auth = auth_tx = auth_of(NODE, AUTH_STRICT);
+	ck_assert_int_eq(next(2), ADVERT_DROP_TRAILER);
+	advert_cookie(PASS, strlen(PASS), true, cookie);
+	advert_vhost_cookie(&tx, cookie);
+	ck_assert_int_eq(next(3), ADVERT_ACCEPT);
+	ck_assert(!in.ours);
+	f.len = CARP_LEN;
+	ck_assert_int_eq(judge(&rx, at(3)), ADVERT_DROP_TRAILER);
+	tx.auth = NULL;
+	auth_free(auth_tx);
+}
+END_TEST
+
+/*
+ * All that there is to say, and questions and answers: what is for people only
+ * stands back, and the trailer is whole.
+ */
+START_TEST(lists_and_questions)
+{
+	static uint8_t		 ids[ADVERT_GONE_MAX][ADVERT_ID_LEN];
+	struct advert_group	 g = { .n = BALANCE_NODES };
+	size_t			 i, bare;
+
+	many_addrs(&tx, ADVERT_LISTS_MAX / 4, cookie_tx);
+	many_addrs(&rx, ADVERT_LISTS_MAX / 4, cookie_rx);
+	keyed(AUTH_STRICT);
+	for (i = 0; i < BALANCE_NODES; i++)
+		g.vhids[i] = (uint8_t)(i + 1);
+	(void)next(1);
+	ask_back(at(1));
+	for (i = 0; i < ADVERT_PEERS_MAX; i++)
+		tx.peers[i].node = NODE + 1;
+	out.tell = true;
+	ck_assert_int_eq(next(1), ADVERT_ACCEPT);
+	ck_assert_uint_ge(f.len, CARP_LEN + TRAILER_FIXED + ADVERT_LISTS_MAX +
+	    ADVERT_HEARD_MAX * 4);
+	out.gone = (const uint8_t (*)[ADVERT_ID_LEN])ids;
+	out.ngone = ADVERT_GONE_MAX;
+	out.group = &g;
+	out.reason = ADVERT_REASON_SHUTDOWN;
+	out.notice = true;
+	out.tell = false;
+	ck_assert_int_eq(next(1), ADVERT_ACCEPT);
+	bare = f.len;
+	out.tell = true;
+	ck_assert_int_eq(next(1), ADVERT_ACCEPT);
+	ck_assert_uint_eq(in.ngone, ADVERT_GONE_MAX);
+	ck_assert_uint_eq(in.nheard, ADVERT_HEARD_MAX);
+	ck_assert_uint_ge(f.len, bare + ADVERT_HEARD_MAX * 4);
+	unkeyed();
+}
+END_TEST
+
+/* In a cluster on its way to strict all of it is taken, and what is not
+   proven yet, too. */
+START_TEST(permissive)
+{
+	keyed(AUTH_PERMISSIVE);
+	ck_assert_int_eq(next(1), ADVERT_ACCEPT);
+	ck_assert_int_eq(in.auth, AUTH_UNPROVEN);
+	ask_back(at(1));
+	ck_assert_int_eq(next(1), ADVERT_ACCEPT);
+	ck_assert_int_eq(in.auth, AUTH_PROVEN);
+	/* its next run has a lower epoch, and answers */
+	auth_free(auth_tx);
+	tx.auth = auth_tx = auth_of(NODE, AUTH_STRICT);
+	ck_assert_int_eq(next(2), ADVERT_ACCEPT);
+	unkeyed();
 }
 END_TEST
 
@@ -1334,7 +1560,7 @@ START_TEST(trailer_cut_off)
 	build();
 	f.len = CARP_LEN;
 	ck_assert_int_eq(judge(&rx, at(1)), ADVERT_ACCEPT);
-	advert_cookie(PASS, strlen(PASS), cookie);
+	advert_cookie(PASS, strlen(PASS), false, cookie);
 	ck_assert_mem_eq(cookie, "rand", 4);
 	memcpy(tx.cookie, cookie, sizeof(cookie));
 	for (var = 0; var < ADVERT_VARIANTS; var++)
@@ -1436,6 +1662,11 @@ add_trailer_tests(TCase *tc)
 	tcase_add_test(tc, group);
 	tcase_add_test(tc, why_badauth);
 	tcase_add_test(tc, node_and_keyid);
+	tcase_add_test(tc, new_key_new_cookie);
+	tcase_add_test(tc, lists_and_questions);
+	tcase_add_test(tc, strict);
+	tcase_add_loop_test(tc, not_strict_enough, 0, 3);
+	tcase_add_test(tc, permissive);
 	tcase_add_test(tc, notice);
 	tcase_add_test(tc, notice_is_no_advert);
 	tcase_add_test(tc, notice_needs_a_trailer);

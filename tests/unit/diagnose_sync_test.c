@@ -86,12 +86,13 @@ static void	link_down(void) { alone(); a.s.link = 0; }
 static void	key(void) { strange(SYNC_WHY_KEY); }
 static void	keyed(void) { strange(SYNC_WHY_KEYED); }
 static void	keyid(void) { strange(SYNC_WHY_KEYID); }
+static void	open_key(void) { strange(SYNC_WHY_OPEN); }
 static void	none(void) { strange(SYNC_WHY_NONE); }
 static void	trailer(void) { strange(SYNC_WHY_TRAILER); }
 static void	native(void) { strange(SYNC_WHY_NATIVE); }
 static void	pfsync(void) { strange(SYNC_WHY_PFSYNC); }
 static void	version(void) { strange(SYNC_WHY_VERSION); }
-static void	clock_back(void) { strange(SYNC_WHY_OLD); }
+static void	unproven(void) { strange(SYNC_WHY_UNPROVEN); }
 static void	future(void) { strange(SYNC_WHY_MAX); heard = NULL; }
 static void	long_ago(void) { key(); x->heard_ms = 5001; heard = NULL; }
 static void	peer_too(void) { pfsync(); p->alive = 1; x->addr = p->addr; }
@@ -115,12 +116,13 @@ static const struct {
 	{ key, FINDING_SYNC_KEY, "192.0.2.8 has another key" },
 	{ keyed, FINDING_SYNC_UNAUTH, "we have no key" },
 	{ keyid, FINDING_SYNC_KEY, "another key id" },
+	{ open_key, FINDING_SYNC_UNAUTH, "192.0.2.8 has no key" },
 	{ none, FINDING_SYNC_UNAUTH, "does not authenticate" },
 	{ trailer, FINDING_SYNC_PACKET, "malformed" },
 	{ native, FINDING_SYNC_DIALECT, "192.0.2.8 speaks the native" },
 	{ pfsync, FINDING_SYNC_DIALECT, "192.0.2.8 speaks pfsync(4)" },
 	{ version, FINDING_SYNC_DIALECT, "version" },
-	{ clock_back, FINDING_SYNC_CLOCK, "older" },
+	{ unproven, FINDING_SYNC_UNPROVEN, "live" },
 	{ future, NOTHING, NULL },
 	{ long_ago, NOTHING, NULL },
 	{ peer_too, NOTHING, NULL },

@@ -137,11 +137,12 @@ assert_round_trip(const struct config *c)
 	ck_assert_msg(back != NULL, "%s%s", masked, said.err);
 	again = print(back, false);
 	ck_assert_str_eq(masked, again);
-	if (c->has_key) {
+	if (c->auth.nkeys > 0) {
 		ck_assert_ptr_nonnull(strstr(masked, "key \"***\" id "));
-		ck_assert_ptr_nonnull(strstr(said.warn, "pfsyncd -nn"));
+		ck_assert_ptr_nonnull(strstr(said.warn, "what -nn prints"));
 		/* not to be used by mistake: nobody has this key */
-		ck_assert_mem_ne(back->key, c->key, sizeof(c->key));
+		ck_assert_mem_ne(back->auth.keys[0].key, c->auth.keys[0].key,
+		    AUTH_KEY_LEN);
 	}
 	config_free(back);
 	free(again);
@@ -254,7 +255,8 @@ START_TEST(defaults)
 	ck_assert_str_eq(c->syncdev, "eth2");
 	ck_assert_uint_eq(c->has_peer, 0);
 	ck_assert_uint_eq(c->defer, 0);
-	ck_assert_uint_eq(c->has_key, 0);
+	ck_assert_uint_eq(c->auth.policy, AUTH_OFF);
+	ck_assert_uint_eq(c->auth.nkeys, 0);
 	ck_assert_uint_eq(c->maxupd, 128);
 	ck_assert_uint_eq(c->refresh, 15);
 	ck_assert_uint_eq(c->dialects, 1U << DIALECT_NATIVE);
@@ -298,9 +300,11 @@ START_TEST(values)
 	ck_assert_uint_eq(c->refresh, 3);
 	ck_assert_uint_eq(c->maxstates, 5);
 	ck_assert_uint_eq(c->eventbuf, 9);
-	ck_assert_uint_eq(c->has_key, 1);
-	ck_assert_uint_eq(c->keyid, 258);
-	ck_assert_mem_eq(c->key, key, sizeof(key));
+	ck_assert_uint_eq(c->auth.nkeys, 1);
+	ck_assert_uint_eq(c->auth.policy, AUTH_STRICT);
+	ck_assert_uint_eq(c->auth.keys[0].id, 258);
+	ck_assert_uint_eq(c->auth.keys[0].active, 1);
+	ck_assert_mem_eq(c->auth.keys[0].key, key, sizeof(key));
 	ck_assert_uint_eq(c->nnosync, 3);
 	ck_assert_uint_eq(c->nosync[0].type, NOSYNC_TO);
 	ck_assert_uint_eq(c->nosync[0].addr.plen, 24);
@@ -348,10 +352,19 @@ START_TEST(refused)
 		{ "key " KEY " id", "the end of the line found, expected id "
 		    "N, 0 to 65535" },
 		{ "key " KEY " id one", "another word found, expected id N" },
-		{ "key " KEY " " KEY, "another word found, expected id N or "
+		{ "key " KEY " " KEY, "another word found, expected id N, active or "
 		    "the end of the line" },
-		{ "key " KEY " id 1 2", "another word found, expected the end "
-		    "of the line" },
+		{ "key " KEY " id 1 2", "another word found, expected active "
+		    "or the end of the line" },
+		{ "key " KEY " active id 1", "found, expected the end of the "
+		    "line" },
+		{ "key " KEY " id 1 active 2", "another word found, expected "
+		    "the end of the line" },
+		{ "auth strict", "auth strict needs a key" },
+		{ "auth", "expected auth off, permissive or strict" },
+		{ "encrypt", "expected encrypt yes or encrypt no" },
+		{ "encrypt aes", "unknown encrypt \"aes\"" },
+		{ "encrypt yes", "encrypt yes needs a key that is used" },
 		{ "dialect native {", "\"{\" found, expected native, openbsd "
 		    "or the end of the line" },
 		{ "dialect native mark", "\"mark\" found, expected native" },
@@ -373,6 +386,66 @@ START_TEST(refused)
 		ck_assert_msg(strchr(said.err, '\n')[1] == '\0',
 		    "%s: more than one message: %s", t[i].text, said.err);
 	}
+}
+END_TEST
+
+/* What only several lines can get wrong. */
+START_TEST(keyring)
+{
+	static const struct {
+		const char	*text;
+		const char	*err;
+	} t[] = {
+		{ "key " KEY "\nkey " KEY, "key id 0 is already at line 2" },
+		{ "key " KEY " id 1\nkey " KEY " id 2",
+		    "several keys, and none is active" },
+		{ "key " KEY " id 1 active\nkey " KEY " id 2 active",
+		    "the key at line 2 is active already" },
+		{ "auth yes\nkey " KEY, "unknown auth \"yes\"" },
+		{ "auth off\nauth off", "auth is already set at line 2" },
+		{ "auth permissive\nkey " KEY, "a key needs an id of 1" },
+		{ "key " KEY " id 1\nkey " KEY " id 2\nkey " KEY " id 3\n"
+		    "key " KEY " id 4\nkey " KEY " id 5\nkey " KEY " id 6\n"
+		    "key " KEY " id 7\nkey " KEY " id 8\nkey " KEY " id 9",
+		    "more than 8 keys" },
+	};
+	struct config	*c;
+	size_t		 i;
+
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		ck_assert_msg(lines(t[i].text) == NULL, "%s", t[i].text);
+		ck_assert_msg(strstr(said.err, t[i].err) != NULL,
+		    "%s: not \"%s\" in: %s", t[i].text, t[i].err, said.err);
+		ck_assert_msg(strchr(said.err, '\n')[1] == '\0',
+		    "%s: more than one message: %s", t[i].text, said.err);
+		ck_assert_ptr_null(strstr(said.err, "001122"));
+	}
+	c = good("key " KEY " id 7\nauth permissive\nkey " KEY
+	    " id 3 active");
+	ck_assert_uint_eq(c->auth.policy, AUTH_PERMISSIVE);
+	ck_assert_uint_eq(c->auth.nkeys, 2);
+	ck_assert_uint_eq(c->auth.keys[0].id, 3);
+	ck_assert_uint_eq(c->auth.keys[0].active, 1);
+	ck_assert_uint_eq(c->auth.keys[1].id, 7);
+	ck_assert_uint_eq(c->auth.keys[1].active, 0);
+	assert_round_trip(c);
+	config_free(c);
+	c = good("key " KEY " id 7\nencrypt yes");
+	ck_assert_uint_eq(c->encrypt, 1);
+	assert_round_trip(c);
+	config_free(c);
+	c = parse("f", "syncdev eth2\nkey " KEY "\nencrypt yes\n"
+	    "auth permissive\ndialect native openbsd");
+	ck_assert_ptr_null(c);
+	c = parse("f", "syncdev eth2\nkey " KEY " id 1\nencrypt yes\n"
+	    "auth permissive\ndialect native openbsd");
+	ck_assert_ptr_nonnull(strstr(said.warn, "f:3: only the dialect native "
+	    "is encrypted"));
+	config_free(c);
+	c = parse("f", "syncdev eth2\nauth off\nkey " KEY);
+	ck_assert_ptr_nonnull(c);
+	ck_assert_str_eq(said.warn, "f:2: auth off: the keys are not used\n");
+	config_free(c);
 }
 END_TEST
 
@@ -471,9 +544,12 @@ START_TEST(diff)
 		{ "", "no-sync { }", CONFIG_DIFF_LIVE },
 		{ "no-sync { from 10.0.0.0/8 }", "no-sync { to 10.0.0.0/8 }",
 		    CONFIG_DIFF_LIVE },
+		{ "key " KEY, "key " KEY "\nencrypt yes", CONFIG_DIFF_LIVE },
 		{ "", "dialect openbsd", CONFIG_DIFF_RESTART },
-		{ "", "key " KEY, CONFIG_DIFF_RESTART },
-		{ "key " KEY, "key " KEY " id 1", CONFIG_DIFF_RESTART },
+		{ "", "key " KEY, CONFIG_DIFF_LIVE },
+		{ "key " KEY, "key " KEY " id 1", CONFIG_DIFF_LIVE },
+		{ "key " KEY " id 1", "auth permissive\nkey " KEY " id 1",
+		    CONFIG_DIFF_LIVE },
 		{ "", "maxstates 1", CONFIG_DIFF_RESTART },
 		{ "", "eventbuf 1", CONFIG_DIFF_RESTART },
 		{ "", "defer yes", CONFIG_DIFF_RESTART },
@@ -520,7 +596,9 @@ hostile(struct config *c, int what)
 	case 8: c->syncpeer.bytes[15] = 1; break;
 	case 9: c->syncpeer.bytes[0] = 224; break;
 	case 10: c->defer = 2; break;
-	case 11: c->has_key = 2; break;
+	case 11: c->auth.policy = AUTH_STRICT; break;
+	case 38: c->encrypt = 1; break;
+	case 39: c->encrypt = 2; break;
 	case 12: c->maxupd = 256; break;
 	case 13: c->refresh = 0; break;
 	case 14: c->refresh = 3601; break;
@@ -550,7 +628,7 @@ hostile(struct config *c, int what)
 	default: ck_abort();
 	}
 }
-#define HOSTILE	38
+#define HOSTILE	40
 
 START_TEST(ok)
 {
@@ -665,9 +743,9 @@ START_TEST(key_file)
 		}
 		c = load(NULL);
 		ck_assert_msg(c != NULL, "%s", said.err);
-		ck_assert_uint_eq(c->has_key, 1);
-		ck_assert_uint_eq(c->keyid, 3);
-		ck_assert_mem_eq(c->key, key, sizeof(key));
+		ck_assert_uint_eq(c->auth.nkeys, 1);
+		ck_assert_uint_eq(c->auth.keys[0].id, 3);
+		ck_assert_mem_eq(c->auth.keys[0].key, key, sizeof(key));
 		assert_round_trip(c);
 		config_free(c);
 	}
@@ -713,6 +791,7 @@ main(void)
 	tcase_add_test(tc, defaults);
 	tcase_add_test(tc, values);
 	tcase_add_test(tc, refused);
+	tcase_add_test(tc, keyring);
 	tcase_add_test(tc, no_leak);
 	tcase_add_test(tc, many_rules);
 	tcase_add_test(tc, deep_braces);

@@ -259,7 +259,8 @@ START_TEST(test_usage)
 		"% enable\n", "% disable\n", "% reload\n",
 		"% log verbose|brief\n", "% monitor\n",
 		"% sync now|flush\n", "% doctor [-j]\n",
-		"% import [-f] [-o directory] file ...\n"
+		"% import [-f] [-o directory] file ...\n",
+		"% keygen [file]\n"
 	};
 	char	*text = NULL;
 	size_t	 i, len;

@@ -772,11 +772,13 @@ end_flow(uint32_t i)
 static void
 live(uint32_t i)
 {
-	struct simnode *s = &w.node[place(i)];
 	struct wish *f = &w.wish[i];
+	int at = place(i);
+	struct simnode *s;
 
-	if (place(i) == -1 || !s->booted || f->held)
+	if (at == -1 || !w.node[at].booted || f->held)
 		return;
+	s = &w.node[at];
 	if (!f->alive) {
 		f->alive = true;
 		f->ended = 0;

@@ -17,7 +17,8 @@ import stage  # noqa: E402
 from active import LAN, PASS, Flock, config  # noqa: E402
 from lab import (CARPD, PFSYNCD, STREAM, Timeout, now_ns,  # noqa: E402
                  wait_for)
-from sync import Conn, Sync, compare, same, sync_config  # noqa: E402
+from sync import (Conn, Sync, compare, entries, same,  # noqa: E402
+                  sync_config)
 
 PICTURE = """
    four clients 172.16.0.10 - .13     each sends UDP to both servers, a packet
@@ -117,6 +118,11 @@ class Demo:
                                    interval_us=10000))
         for c in self.conns:
             c.wait_flow()
+        # to the kernel a UDP stream is one after two seconds, and Daisy's
+        # shall not notice that while Donald is away
+        wait_for(lambda: all("ASSURED" in e for h in self.flock.hosts
+                             for e in entries(self.lab, h)), 15,
+                 "both know the streams for what they are")
         say("Eight UDP streams and four TCP connections flow.\n")
 
     def wait(self, owners):

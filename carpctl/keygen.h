@@ -10,8 +10,8 @@
 
 /*
  * 256 random bits as hexadecimal digits and a newline into a new file that
- * nobody else may read, or to stdout (NULL, "-").  0, or the exit code after a line
- * on stderr; a file that exists is never touched.
+ * nobody else may read, or to stdout (NULL, "-").  0, or the exit code after a
+ * line on stderr; a file that exists is never touched.
  */
 int		 keygen_command(const char *path);
 

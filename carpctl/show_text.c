@@ -89,7 +89,8 @@ print_head(const struct text *t, const struct show_iface *i)
 
 	fprintf(t->f, "%s: carpdev %s%s demotion %d\n", i->i.name,
 	    carpdev(i), i->i.carpdev[0] == '\0' ? "" :
-	    !i->i.present ? " (missing)" : !i->i.link ? " (no link)" : "", i->i.demotion);
+	    !i->i.present ? " (missing)" : !i->i.link ? " (no link)" : "",
+	    i->i.demotion);
 	if (i->nvhids != 0)
 		fprintf(t->f, "\tlladdr %s\n",
 		    show_mac(i->vhids[0].lladdr, mac));

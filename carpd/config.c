@@ -735,23 +735,24 @@ check_complete(struct config_run *r)
 static void
 check_peers(struct config_run *r)
 {
-	const struct ipaddr	*a = r->own->i.addrs, *p;
+	const struct config_iface *i = &r->own->i;
+	const struct ipaddr	*a, *p;
 	char			 buf[IPADDR_STRLEN];
 	bool			 family;
 
-	for (p = r->own->i.peers; p < r->own->i.peers + r->own->i.npeers; p++) {
+	for (p = i->peers; p < i->peers + i->npeers; p++) {
 		family = false;
-		for (a = r->own->i.addrs; a < r->own->i.addrs + r->own->i.naddrs; a++) {
+		for (a = i->addrs; a < i->addrs + i->naddrs; a++) {
 			family |= a->af == p->af;
 			if (ipaddr_cmp(a, p) == 0)
-				config_fail(r, &r->name, "peer %s of %.40s is its "
-				    "virtual address; write the own address "
+				config_fail(r, &r->name, "peer %s of %.40s is "
+				    "its virtual address; write the own address "
 				    "of the other host", ipaddr_print(p, buf,
 				    sizeof(buf)), r->name.text);
 		}
-		if (!family && r->own->i.naddrs != 0)
-			config_warn(r, &r->name, "peer %s of %.40s hears nothing: "
-			    "there is no %s address to advertise",
+		if (!family && i->naddrs != 0)
+			config_warn(r, &r->name, "peer %s of %.40s hears "
+			    "nothing: there is no %s address to advertise",
 			    ipaddr_print(p, buf, sizeof(buf)), r->name.text,
 			    p->af == AF_INET ? "IPv4" : "IPv6");
 	}
@@ -1126,13 +1127,13 @@ config_peer(struct config_run *r, const struct config_tok *val)
 	}
 	for (n = 0; n < i->npeers; n++)
 		if (ipaddr_cmp(&i->peers[n], &a) == 0) {
-			config_fail(r, val, "%.40s has peer %s already", r->name.text,
-			    val->text);
+			config_fail(r, val, "%.40s has peer %s already",
+			    r->name.text, val->text);
 			return;
 		}
 	if (i->npeers == CONFIG_PEERS_MAX)
-		config_fail(r, val, "more than %d peers in %.40s", CONFIG_PEERS_MAX,
-		    r->name.text);
+		config_fail(r, val, "more than %d peers in %.40s",
+		    CONFIG_PEERS_MAX, r->name.text);
 	else
 		i->peers[i->npeers++] = a;
 }

@@ -634,8 +634,9 @@ node_eval(struct node *n)
 	n->running = running;
 	if (running) {
 		node_deposit(n);
-		node_simple_event(n, VHOST_EV_RUN, n->v.cause == VHOST_CAUSE_LINK ?
-		    VHOST_CAUSE_LINK : VHOST_CAUSE_STARTUP);
+		node_simple_event(n, VHOST_EV_RUN,
+		    n->v.cause == VHOST_CAUSE_LINK ? VHOST_CAUSE_LINK :
+		    VHOST_CAUSE_STARTUP);
 		node_introduce(n);
 		return;
 	}

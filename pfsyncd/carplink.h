@@ -2,9 +2,9 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * The parent's connection to carpd's control socket: who is MASTER here, whether
- * interfaces balance and which addresses are virtual comes in, our entry in
- * carpd's demotion ledger goes out.  A file of its own, because carpd's
+ * The parent's connection to carpd's control socket: who is MASTER here,
+ * whether interfaces balance and which addresses are virtual comes in, our entry
+ * in carpd's demotion ledger goes out.  A file of its own, because carpd's
  * messages and ours cannot be included in one.  carpd may be absent, come and
  * go: it is looked for once a second, and told again what it has to know.
  */

@@ -232,8 +232,8 @@ config_ok(const struct config *c)
 
 /* Statements that may be written once. */
 enum once { ONCE_SYNCDEV, ONCE_SYNCPEER, ONCE_MAXUPD, ONCE_DEFER,
-	    ONCE_DIALECT, ONCE_CARPD, ONCE_AUTH, ONCE_ENCRYPT, ONCE_REFRESH, ONCE_MAXSTATES,
-	    ONCE_EVENTBUF, ONCE_NOSYNC, ONCES };
+	    ONCE_DIALECT, ONCE_CARPD, ONCE_AUTH, ONCE_ENCRYPT,
+	    ONCE_REFRESH, ONCE_MAXSTATES, ONCE_EVENTBUF, ONCE_NOSYNC, ONCES };
 
 /* What is noted during a run. */
 struct config_own {
@@ -687,7 +687,8 @@ run_end(struct config_run *r)
 		return;
 	authconf_end(r, &r->own->auth, &c->auth);
 	check_encrypt(r);
-	if (c->auth.policy == AUTH_STRICT && (c->dialects & ~(1U << DIALECT_NATIVE)) != 0)
+	if (c->auth.policy == AUTH_STRICT &&
+	    (c->dialects & ~(1U << DIALECT_NATIVE)) != 0)
 		config_warn(r, &r->own->auth.at[0], "with auth strict only "
 		    "packets with our trailer are accepted, and foreign peers "
 		    "send none: they hear us, and nothing of theirs is taken");

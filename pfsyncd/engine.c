@@ -206,8 +206,8 @@ slot(struct engine *e)
 static void
 send_hello(struct engine *e, monotime_t now)
 {
-	static const uint8_t empty[PFSYNC_HDR_LEN] = { PFSYNC_VERSION_OPENBSD, 0, 0,
-	    PFSYNC_HDR_LEN };
+	static const uint8_t empty[PFSYNC_HDR_LEN] = {
+	    PFSYNC_VERSION_OPENBSD, 0, 0, PFSYNC_HDR_LEN };
 	uint8_t *p;
 
 	if (!auth_urgent(e->auth, now) || (p = slot(e)) == NULL)
@@ -745,8 +745,8 @@ got_results(struct engine *e, const struct imsg *im)
 		    flow_check(&r[i].other, true) != NULL)
 			continue;
 		/* of a full one tell_full() tells */
-		if (r[i].error != STATETBL_FULL && may_say(&e->refused, "the kernel did not take a flow",
-		    now))
+		if (r[i].error != STATETBL_FULL && may_say(&e->refused,
+		    "the kernel did not take a flow", now))
 			log_warnx("the kernel did not take %s: %s",
 			    flow_print(&r[i].f, buf, sizeof(buf)),
 			    why_refused(&r[i]));

@@ -49,7 +49,8 @@ int		 vaddr_mac(struct vaddr *v, const uint8_t mac[6], bool add);
  * host itself has it on carpdev, it is its own: it is put aside now with the
  * routes that hang on it (recorded) and comes and goes with MASTER from here
  * on; vaddr_close() restores it.  Addresses that came to carpdev after
- * vaddr_open() have been told to vaddr_note().  0; 1: it was the host's own; -1 and errno.
+ * vaddr_open() have been told to vaddr_note().  0; 1: it was the host's
+ * own; -1 and errno.
  */
 int		 vaddr_declare(struct vaddr *v, const struct ipaddr *a);
 void		 vaddr_undeclare(struct vaddr *v, const struct ipaddr *a);

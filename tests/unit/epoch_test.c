@@ -17,21 +17,18 @@
 
 #include "../../common/epoch.h"
 #include "../../common/log.h"
+#include "files.h"
 
 #define NOW	UINT64_C(1763620945920)
 
-static char	 dir[PATH_MAX / 2], sock[PATH_MAX], file[PATH_MAX];
+static char	 sock[PATH_MAX], file[PATH_MAX];
 
 static void
 setup(void)
 {
-	const char	*tmp = getenv("TMPDIR");
-
-	snprintf(dir, sizeof(dir), "%s/epoch_test.XXXXXX",
-	    tmp != NULL ? tmp : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(sock, sizeof(sock), "%s/fw1.sock", dir);
-	snprintf(file, sizeof(file), "%s/fw1.epoch", dir);
+	make_dir();
+	(void)strlcpy(sock, path("fw1.sock"), sizeof(sock));
+	(void)strlcpy(file, path("fw1.epoch"), sizeof(file));
 }
 
 static void
@@ -168,7 +165,7 @@ START_TEST(strangers)
 	char		 other[PATH_MAX];
 	struct stat	 st;
 
-	snprintf(other, sizeof(other), "%s/other", dir);
+	(void)strlcpy(other, path("other"), sizeof(other));
 	ck_assert_int_eq(symlink("/dev/null", file), 0);
 	refused();
 	unlink(file);
@@ -184,7 +181,7 @@ START_TEST(strangers)
 	refused();
 	ck_assert_int_eq(stat(file, &st), 0);
 	ck_assert_int_eq(st.st_size, 0);
-	snprintf(sock, sizeof(sock), "%s/no/such/dir/fw1.sock", dir);
+	(void)strlcpy(sock, path("no/such/dir/fw1.sock"), sizeof(sock));
 	refused();
 }
 END_TEST

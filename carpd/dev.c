@@ -107,6 +107,7 @@ dev_get(struct engine *e, const char *name)
 	d->eng = e;
 	d->fd = d->ip[0] = d->ip[1] = -1;
 	d->pause = ev_timer_new(rx_resume, d);
+	d->object = ev_timer_new(rx_object, d);
 	(void)strlcpy(d->name, name, sizeof(d->name));
 	TAILQ_INSERT_TAIL(&e->devs, d, entry);
 	return (d);
@@ -120,6 +121,8 @@ dev_close(struct dev *d)
 	ev_fd_free(d->ev);
 	d->ev = NULL;
 	ev_timer_stop(d->pause);
+	ev_timer_stop(d->object);
+	d->objecting = d->claimed = false;
 	if (d->fd != -1)
 		close(d->fd);
 	for (i = 0; i < 2; i++)
@@ -209,6 +212,7 @@ dev_gone(struct engine *e, const struct msg_name *m)
 	if (!dev_used(d)) {		/* left by a reload */
 		dev_close(d);
 		ev_timer_free(d->pause);
+		ev_timer_free(d->object);
 		TAILQ_REMOVE(&e->devs, d, entry);
 		free(d);
 		return;

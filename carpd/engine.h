@@ -143,6 +143,8 @@ struct dev {
 	int			 ip[2];		/* to peers: IPv4, IPv6 */
 	struct ev_fd		*ev;
 	struct ev_timer		*pause;		/* see rx_ready() */
+	struct ev_timer		*object;	/* see rx_object() */
+	bool			 objecting, claimed;
 	monotime_t		 read_at;
 	struct steer_slots	*slots;
 	struct node		*byvhid[256];
@@ -347,6 +349,9 @@ void		 node_introduce(struct node *n);
 /* The keys have changed. */
 void		 node_rekeyed(struct node *n);
 
+/* Renew the lease if we are MASTER and somebody has claimed it. */
+void		 node_object(struct node *n);
+
 /* Our node has lost the vhost of that id: tell those here that are it. */
 void		 node_hear_gone(struct engine *e, const uint8_t *id,
 		    uint32_t from);
@@ -433,6 +438,8 @@ void		 rx_ready(int fd, int what, void *dev);
 void		 rx_drain(struct dev *d);
 /* Timer callback: the end of a pause, see rx_ready(). */
 void		 rx_resume(void *dev);
+/* Timer callback: claims heard on that carpdev are answered. */
+void		 rx_object(void *dev);
 
 /* -- dev.c: carpdevs -- */
 

@@ -531,6 +531,17 @@ node_taken(const struct node *n, const struct vhost_event *ev)
 }
 
 void
+node_object(struct node *n)
+{
+	const struct steer_slots *s = n->vif->dev->slots;
+
+	if (n->v.state == VHOST_MASTER && s != NULL &&
+	    steer_slot_contested(s, n->conf.vhid) &&
+	    steer_slot_get(s, n->conf.vhid) == STEER_STATE_ON)
+		set_slot(n, STEER_STATE_ON);
+}
+
+void
 node_event(struct node *n, const struct vhost_event *ev)
 {
 	tx_open(n->eng);

@@ -19,6 +19,8 @@
 #define RX_ROUNDS	4	/* of those before others' turn */
 #define RX_DRAIN	128	/* of those when nothing may be left unheard */
 #define RX_PAUSE	(300 * MONOTIME_USEC)
+/* a quarter of the time that the kernel waits for an objection */
+#define RX_OBJECT	(25 * MONOTIME_MSEC)
 #define DROP_LOG_QUIET	(60 * MONOTIME_SEC)
 #define DROP_LOG_VRRP	ADVERT_DROPS	/* no reason of advert.h */
 #define DROP_LOG_UNLIKE	(ADVERT_DROPS + 1)
@@ -501,6 +503,37 @@ dev_has_peers6(const struct dev *d)
 	return (false);
 }
 
+/*
+ * Somebody may have claimed a vhid of ours, or more frames came than we could
+ * read.  The kernel notes a claim, on another CPU maybe after we read it, and
+ * lets the MASTER be dead if it does not object.
+ */
+static void
+claim(struct dev *d)
+{
+	if (d->objecting) {
+		d->claimed = true;
+		return;
+	}
+	d->objecting = true;
+	ev_timer_at(d->object, monotime_add(monotime_now(), RX_OBJECT));
+}
+
+void
+rx_object(void *arg)
+{
+	struct dev *d = arg;
+	size_t vhid;
+
+	for (vhid = 1; vhid < sizeof(d->byvhid) / sizeof(d->byvhid[0]); vhid++)
+		if (d->byvhid[vhid] != NULL)
+			node_object(d->byvhid[vhid]);
+	d->objecting = false;
+	if (d->claimed)
+		claim(d);
+	d->claimed = false;
+}
+
 /* The receive pipeline, in OpenBSD's order. */
 static void
 receive(struct dev *d, const uint8_t *frame, size_t len)
@@ -521,12 +554,16 @@ receive(struct dev *d, const uint8_t *frame, size_t len)
 		return;
 	case FRAME_SHORT:
 	case FRAME_BADSUM:
+		claim(d);
 		d->eng->count[COUNT_HDROPS]++;
 		log_drop(d->eng, d, &nobody, ADVERT_DROP_HDROPS, NULL);
 		return;
 	}
 	if (f.proto != CARP_PROTO)
 		return;
+	if (f.len > 1 && (n = d->byvhid[f.payload[1]]) != NULL &&
+	    n->v.state == VHOST_MASTER)
+		claim(d);
 	/* a NIC that takes all frames sees other hosts' as well */
 	if (!f.multicast && memcmp(f.eth_dst, d->mac, sizeof(d->mac)) != 0)
 		return;
@@ -568,8 +605,10 @@ take(struct dev *d, int rounds)
 	int fd = d->fd;
 
 	while (n == RX_BATCH) {
-		if (rounds-- == 0)
+		if (rounds-- == 0) {
+			claim(d);
 			return (false);
+		}
 		for (i = 0; i < RX_BATCH; i++)
 			v[i] = (struct frameio_vec){ bytes[i],
 			    sizeof(bytes[i]) };

@@ -256,12 +256,26 @@ leader_of(__u32 vhid)
 	return (v != NULL ? v->leader : 0);
 }
 
-/* STEER_ON, _DRAIN, or _OFF also when the lease has run out. */
+/* Has the engine not answered who claimed its vhid? */
+static __always_inline int
+lost(__u32 vhid, __u64 w, __u64 now)
+{
+	__u32		 index = STEER_CONTEST(vhid);
+	volatile __u64	*contest = bpf_map_lookup_elem(&slots, &index);
+	__u64		 c;
+
+	if (contest == NULL)
+		return (0);
+	c = *contest;
+	return (STEER_LOST(w, c, now));
+}
+
+/* STEER_ON, _DRAIN, or _OFF also when the lease has run out or is lost. */
 static __always_inline __u32
 state(__u32 vhid)
 {
 	volatile __u64	*s = bpf_map_lookup_elem(&slots, &vhid);
-	__u64		 w, lease;
+	__u64		 w, lease, now;
 
 	if (s == NULL)
 		return (STEER_OFF);
@@ -272,7 +286,9 @@ state(__u32 vhid)
 		lease = STEER_DRAIN_NS;
 	else
 		return (STEER_OFF);
-	if (STEER_PAST(w, lease, bpf_ktime_get_coarse_ns()))
+	now = bpf_ktime_get_coarse_ns();
+	if (STEER_PAST(w, lease, now) ||
+	    (STEER_STATE(w) == STEER_ON && lost(vhid, w, now)))
 		return (STEER_OFF);
 	return (STEER_STATE(w));
 }
@@ -326,8 +342,7 @@ static __always_inline void
 heard(const struct __sk_buff *skb, __u32 vhid)
 {
 	volatile __u64	*s = bpf_map_lookup_elem(&slots, &vhid);
-	__s64		 age;
-	__u64		 w;
+	__u64		 w, now;
 
 	if (s == NULL)
 		return;
@@ -335,8 +350,9 @@ heard(const struct __sk_buff *skb, __u32 vhid)
 	/* our own multicast, looped, has no Ethernet header */
 	if (STEER_STATE(w) != STEER_ON || skb->pkt_type == PACKET_LOOPBACK)
 		return;
-	age = (__s64)(bpf_ktime_get_ns() - STEER_TIME(w));
-	if (age <= (__s64)STEER_STALE(STEER_INTERVAL(w)))
+	now = bpf_ktime_get_ns();
+	if ((__s64)(now - STEER_TIME(w)) <=
+	    (__s64)STEER_STALE(STEER_INTERVAL(w)) && !lost(vhid, w, now))
 		return;
 	*s = STEER_OFF;
 	count(STEER_STAT_CLOSED);
@@ -356,6 +372,23 @@ succeeded(const struct __sk_buff *skb, __u32 vhid)
 		*s = STEER_OFF;
 }
 
+/* Somebody claims this vhid: the engine has so much time to object. */
+static __always_inline void
+claimed(const struct __sk_buff *skb, __u32 vhid)
+{
+	__u32		 index = STEER_CONTEST(vhid);
+	volatile __u64	*contest = bpf_map_lookup_elem(&slots, &index);
+	volatile __u64	*s = bpf_map_lookup_elem(&slots, &vhid);
+	__u64		 w, c;
+
+	if (s == NULL || contest == NULL || skb->pkt_type == PACKET_LOOPBACK)
+		return;
+	w = *s;
+	c = *contest;
+	if (STEER_STATE(w) == STEER_ON && !STEER_CONTESTED(w, c))
+		*contest = bpf_ktime_get_ns();
+}
+
 /* A CARP header: the same over IPv4 and IPv6. */
 static __always_inline void
 heard_carp(const struct __sk_buff *skb, __u32 off)
@@ -372,6 +405,7 @@ heard_carp(const struct __sk_buff *skb, __u32 off)
 	if (v == NULL || v->configured == STEER_UNUSED)
 		return;
 	heard(skb, vhid);
+	claimed(skb, vhid);
 	if (v->leader != 0)
 		succeeded(skb, vhid);
 }

@@ -20,6 +20,10 @@
  * until its successor speaks.  While it has not been renewed for one and a
  * half intervals (floor STEER_STALE_MIN) a frame received from the virtual
  * router closes it at once.  DRAIN expires STEER_DRAIN_NS after its store.
+ *
+ * Contest.  Before that, an advertisement of somebody else asks whether the
+ * engine lives: it renews then, or yields.  If it does neither in
+ * STEER_CONTEST_NS, ON is over too.
  */
 #ifndef CARPD_BPF_STEER_MAP_H
 #define CARPD_BPF_STEER_MAP_H
@@ -67,7 +71,16 @@
  */
 #define STEER_SEEN(leader)	(STEER_SLOTS + (leader))
 #define STEER_SEEN_NS	50000000ULL
-#define STEER_WORDS	(2 * STEER_SLOTS)	/* of the map "slots" */
+/*
+ * And when another's advertisement for that vhid came, CLOCK_MONOTONIC in ns:
+ * the first since the slot was renewed, but for what a word can tell of time.
+ */
+#define STEER_CONTEST(vhid)	(2 * STEER_SLOTS + (vhid))
+#define STEER_CONTEST_NS	100000000ULL
+#define STEER_CONTESTED(w, contest)	((contest) >= STEER_TIME(w) + (1 << 14))
+#define STEER_LOST(w, contest, now)	(STEER_CONTESTED(w, contest) &&	\
+	(long long)((now) - (contest)) > (long long)STEER_CONTEST_NS)
+#define STEER_WORDS	(3 * STEER_SLOTS)	/* of the map "slots" */
 #define STEER_ADDRS	4096	/* addresses of one carpdev, per family */
 #define STEER_MARK	0xca4b0070U	/* SO_MARK of the engine's sockets */
 #define STEER_RESTORE	16384	/* bytes of the restore record */

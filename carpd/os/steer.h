@@ -102,6 +102,12 @@ void		 steer_slot_set(struct steer_slots *s, uint8_t vhid,
 /* What the kernel left there: OFF when it has closed the slot. */
 enum steer_state steer_slot_get(const struct steer_slots *s, uint8_t vhid);
 /*
+ * Is it ON, and has somebody else claimed the vhid since it was renewed?  Then
+ * the kernel closes it 0.1 s after that, unless it is renewed again.
+ */
+bool		 steer_slot_contested(const struct steer_slots *s,
+		    uint8_t vhid);
+/*
  * When a frame for the one MAC of that leader's group came last, whoever it was
  * for (ip modes; to a tenth of a second); 0 ns: never.
  */

@@ -996,11 +996,14 @@ steer_slot_get(const struct steer_slots *s, uint8_t vhid)
 {
 	uint64_t	 word = __atomic_load_n(&s->word[vhid],
 			    __ATOMIC_ACQUIRE);
+	uint64_t	 contest = __atomic_load_n(
+			    &s->word[STEER_CONTEST(vhid)], __ATOMIC_RELAXED);
 	uint64_t	 now = (uint64_t)monotime_now().ns;
 
 	switch (STEER_STATE(word)) {
 	case STEER_ON:
-		if (!STEER_PAST(word, STEER_LEASE(STEER_INTERVAL(word)), now))
+		if (!STEER_PAST(word, STEER_LEASE(STEER_INTERVAL(word)), now) &&
+		    !STEER_LOST(word, contest, now))
 			return (STEER_STATE_ON);
 		break;
 	case STEER_DRAIN:
@@ -1009,6 +1012,18 @@ steer_slot_get(const struct steer_slots *s, uint8_t vhid)
 		break;
 	}
 	return (STEER_STATE_OFF);
+}
+
+bool
+steer_slot_contested(const struct steer_slots *s, uint8_t vhid)
+{
+	uint64_t	 word = __atomic_load_n(&s->word[vhid],
+			    __ATOMIC_RELAXED);
+	uint64_t	 contest = __atomic_load_n(
+			    &s->word[STEER_CONTEST(vhid)], __ATOMIC_RELAXED);
+
+	return (STEER_STATE(word) == STEER_ON &&
+	    STEER_CONTESTED(word, contest));
 }
 
 monotime_t

@@ -202,6 +202,14 @@ steer_slot_set(struct steer_slots *s, uint8_t vhid, enum steer_state st,
 	(void)now;
 }
 
+bool
+steer_slot_contested(const struct steer_slots *s, uint8_t vhid)
+{
+	(void)s;
+	(void)vhid;
+	return (false);
+}
+
 monotime_t
 steer_slot_seen(const struct steer_slots *s, uint8_t leader)
 {

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -302,6 +303,14 @@ class Lab:
 
     def spawn(self, host, *cmd, asks=False):
         return Process(self, host, list(cmd), asks)
+
+    def ask_gateway(self):
+        """The client asks for the gateway's MAC again and again."""
+        return self.spawn("client", "sh", "-c", """
+            while :; do
+                ip neigh del %s dev eth0 2>/dev/null
+                ping -nqc1 -W0.01 %s >/dev/null
+            done""" % (VIP_LAN, VIP_LAN))
 
     def unplug(self, host, net):
         self.topo("unplug", host, net)
@@ -812,6 +821,11 @@ def claims(frame, vips=(VIP_LAN, VIP_WAN)):
     return False
 
 
+def gateway_answer(frame):
+    return frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\2" and \
+        frame[28:32] == socket.inet_aton(VIP_LAN)
+
+
 class Owners:
     """Who claims to be the virtual router, as the switches' ports see it."""
 
@@ -825,6 +839,15 @@ class Owners:
         for c in self.captures.values():
             c.stop()
         return self
+
+    def answers(self, host, since=0):
+        """When it answered who asked for the gateway."""
+        return [t for t, f in self.captures[("lan", host)].frames()
+                if t > since and gateway_answer(f)]
+
+    def wait_answers(self, host, n, since=0):
+        return wait_for(lambda: len(self.answers(host, since)) > n, 8,
+                        "%s answers for the gateway" % host)
 
     def claims(self, net):
         """[(time, host)] of the claiming frames in a network, in order."""

@@ -9,7 +9,7 @@ which this machine stands still are a takeover.
 import time
 
 from fast import FastPair, gap, lull
-from lab import VIP_LAN, Owners, now_ns, wait_for
+from lab import Owners, now_ns, wait_for
 
 
 def test_no_false_takeover_under_load(lab):
@@ -21,30 +21,17 @@ def test_no_false_takeover_under_load(lab):
     assert sum(n for b, n in ads.items() if b != "max-us") > 50, ads
 
 
-def arp_reply(frame):
-    return frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\2" and \
-        frame[28:32] == bytes(int(x) for x in VIP_LAN.split("."))
-
-
 def test_dead_master_is_silent_at_once(lab):
     """Its processes are stopped; the kernel answers on, until the successor
     speaks, and from then on never, however fast that is."""
     pair = FastPair(lab).settle()
-    asker = lab.spawn("client", "sh", "-c", """
-        while :; do
-            ip neigh del %s dev eth0 2>/dev/null
-            ping -nqc1 -W0.01 %s >/dev/null
-        done""" % (VIP_LAN, VIP_LAN))
+    asker = lab.ask_gateway()
     owners = Owners(lab, nets=("lan",))
-    seen = owners.captures[("lan", "fw1")]
-    wait_for(lambda: sum(arp_reply(f) for _, f in seen.frames()) > 5, 5,
-             "Mickey answers for the gateway")
+    owners.wait_answers("fw1", 5)
     pair.mickey.freeze()
     frozen = time.time_ns()     # before, he may have been late and preempted
     pair.minnie.wait_state("MASTER")
-    other = owners.captures[("lan", "fw2")]
-    wait_for(lambda: sum(arp_reply(f) for _, f in other.frames()) > 5, 5,
-             "Minnie answers for the gateway")
+    owners.wait_answers("fw2", 5)
     asker.end()
     frames = {h: c.frames() for (_, h), c in owners.stop().captures.items()}
     taken = min(t for t, f in frames["fw2"] if t > frozen)

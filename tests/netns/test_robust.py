@@ -11,8 +11,8 @@ import time
 
 import pytest
 from advert import Advert, packet_socket, parse
-from lab import (CARPCTL, PASS, VIP_LAN, VIP_WAN, Capture, Daemon, Stream,
-                 config, difference, now_ns, snapshot, vmac, wait_for)
+from lab import (CARPCTL, PASS, VIP_LAN, VIP_WAN, Capture, Daemon, Owners,
+                 Stream, config, difference, now_ns, snapshot, vmac, wait_for)
 
 RESTORED_MS = 100       # the promise for an address that somebody removes
 MAC = "02:ca:fe:01:00:c8"
@@ -320,6 +320,47 @@ def test_replay_of_our_own_peer(lab):
         sock.send(frame)
         assert now_ns() - start < 20e9, "a replayed advert keeps it quiet"
         time.sleep(0.05)        # the rate of the replay: 20 a second
+
+
+def test_who_died_is_silent_although_he_has_just_spoken(lab):
+    """All his processes die as somebody takes over: his lease is fresh, but
+    nobody objects, and a tenth of a second later he answers nobody."""
+    mickey = Daemon(lab, "fw1", lan_only(base=3), "Mickey").start()
+    mickey.ok("state", "carp0", "master")
+    mickey.wait_state("MASTER", ["carp0"])
+    minnie = Daemon(lab, "fw2", lan_only(base=3, head="preempt no\nlog 7"),
+                    "Minnie").start()
+    minnie.wait_state("BACKUP", ["carp0"])
+    owners = Owners(lab, nets=("lan",))
+    lab.ask_gateway()
+    owners.wait_answers("fw1", 5)
+    seen = len(owners.claims("lan"))
+    wait_for(lambda: len(owners.claims("lan")) > seen, 8, "he speaks", 0.01)
+    mickey.kill_all()
+    minnie.ok("state", "carp0", "master")
+    minnie.wait_state("MASTER", ["carp0"])
+    taken = next(t for t, host in owners.claims("lan") if host == "fw2")
+    owners.wait_answers("fw2", 20, taken + 500_000_000)
+    assert [t - taken for t in owners.answers("fw1", taken + 200_000_000)] \
+        == [], "ns after the successor's first word"
+
+
+def test_claims_of_strangers_are_objected_to(lab):
+    """Who lives is not closed by adverts that he does not obey: neither by
+    those that follow each other closely nor by one alone."""
+    d = Daemon(lab, "fw1", lan_only(base=3), "Mickey").start()
+    d.ok("state", "carp0", "master")
+    d.wait_state("MASTER", ["carp0"])
+    owners = Owners(lab, nets=("lan",), hosts=("fw1",))
+    lab.ask_gateway()
+    sock = packet_socket(lab, "client", "eth0")
+    frame = Advert(1, "another", [VIP_LAN]).frame()
+    for times in (1, 50, 1):
+        assert inject(d, sock, frame, "badauth", times) >= times
+        start = time.time_ns()
+        owners.wait_answers("fw1", 20, start + 200_000_000)
+    assert len(d.transitions()) == 2, d.transitions()
+    assert d.counters()["successor"] == 0
 
 
 def test_good_advert_of_a_stranger_is_obeyed(lab):

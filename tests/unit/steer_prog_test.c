@@ -16,6 +16,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -298,6 +299,8 @@ set(enum steer_state state, int64_t age)
 #define ON()	set(STEER_STATE_ON, 0)
 #define DRAIN()	set(STEER_STATE_DRAIN, -(int64_t)SOON)
 #define OFF()	set(STEER_STATE_OFF, 0)
+/* so long ago that a slot's clock tells it from now */
+#define LIVE()	set(STEER_STATE_ON, MONOTIME_MSEC)
 #define STALE()	set(STEER_STATE_ON, 1600 * MONOTIME_MSEC)
 #define EXPIRED() set(STEER_STATE_ON, (int64_t)STEER_LEASE(IVAL) + \
 	20 * MONOTIME_MSEC)
@@ -545,6 +548,70 @@ START_TEST(in_closed_at_once)
 	ck_assert_int_eq(run(in, arp(vmac1, 1, vmac1, VIP, VIP)), SHOT);
 	STALE();
 	ck_assert_int_eq(run(in, udp4(vmac1, vmac1, HOST, PHYS)), SHOT);
+}
+END_TEST
+
+/* So long after a claim, and longer than the coarse clock may lag. */
+static void
+claim_passes(monotime_t since)
+{
+	while (monotime_sub(monotime_now(), since) <=
+	    (int64_t)STEER_CONTEST_NS + 20 * MONOTIME_MSEC)
+		(void)poll(NULL, 0, 1);
+}
+
+/* A claim that the engine does not answer ends the lease, one it does not. */
+START_TEST(in_contested)
+{
+	struct frame	 f[16], q = arp(peer, 1, peer, HOST, VIP);
+	size_t		 i, n = successors(f);
+	monotime_t	 since;
+
+	for (i = 0; i < n; i++) {
+		LIVE();
+		ck_assert(!steer_slot_contested(slots, 1));
+		since = monotime_now();
+		(void)run(in, f[i]);
+		if (f[i].b[23] != 112 && f[i].b[20] != 112) {
+			ck_assert_msg(!steer_slot_contested(slots, 1),
+			    "frame %zu", i);
+			continue;
+		}
+		ck_assert_msg(steer_slot_contested(slots, 1), "frame %zu", i);
+		ck_assert_int_eq(steer_slot_get(slots, 1), STEER_STATE_ON);
+		ck_assert_int_eq(run(in, q), PASS);
+		claim_passes(since);
+		ck_assert_int_eq(steer_slot_get(slots, 1), STEER_STATE_OFF);
+		ck_assert_int_eq(run(in, q), SHOT);
+	}
+	ck_assert_uint_eq(count_of(STEER_STAT_CLOSED), 0);
+	/* what comes after that makes it last: the clock may not go back */
+	(void)run(in, f[2]);
+	ck_assert_uint_eq(count_of(STEER_STAT_CLOSED), 1);
+	/* an engine that renews is none that lost */
+	LIVE();
+	since = monotime_now();
+	(void)run(in, f[1]);
+	ON();
+	ck_assert(!steer_slot_contested(slots, 1));
+	claim_passes(since);
+	ck_assert_int_eq(steer_slot_get(slots, 1), STEER_STATE_ON);
+	ck_assert_int_eq(run(in, q), PASS);
+	/* the first claim counts, not the last */
+	LIVE();
+	since = monotime_now();
+	while (monotime_sub(monotime_now(), since) <=
+	    (int64_t)STEER_CONTEST_NS + 20 * MONOTIME_MSEC)
+		(void)run(in, f[1]);
+	ck_assert_int_eq(steer_slot_get(slots, 1), STEER_STATE_OFF);
+	/* nobody else's slot, and none that is on its way out */
+	DRAIN();
+	(void)run(in, f[1]);
+	ck_assert(!steer_slot_contested(slots, 1));
+	LIVE();
+	(void)run(in, carp4(peer, 2, 255));
+	(void)run(in, carp4(peer, 1, 254));
+	ck_assert(!steer_slot_contested(slots, 1));
 }
 END_TEST
 
@@ -2260,6 +2327,7 @@ suite(bool measuring)
 	tcase_add_test(tc, in_closes);
 	tcase_add_test(tc, in_does_not_close);
 	tcase_add_test(tc, in_closed_at_once);
+	tcase_add_test(tc, in_contested);
 	tcase_add_test(tc, in_asked);
 	tcase_add_test(tc, short_frames);
 	tcase_add_test(tc, out_arp);

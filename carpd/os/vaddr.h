@@ -81,7 +81,8 @@ int		 vaddr_del(struct vaddr *v, const struct ipaddr *a);
  * Note what carpdev's other addresses are (from kif events), for the choice
  * of the prefix length.  When the last one within the prefix of an installed
  * virtual address is gone, that gets its configured length, and the network
- * its route, at once.  true: some did, vaddr_add() tells.
+ * its route, at once; when the first one comes, that of IPv4 gets both back.
+ * true: some did, vaddr_add() tells.
  */
 bool		 vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add);
 

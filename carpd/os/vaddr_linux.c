@@ -1274,7 +1274,7 @@ vaddr_del(struct vaddr *v, const struct ipaddr *a)
  * so that nothing that hangs on it is lost; IPv6 takes it only once.
  */
 static int
-vip_lengthen(struct vaddr *v, struct vip *p)
+vip_refit(struct vaddr *v, struct vip *p)
 {
 	struct nlmsghdr	*old = p->add;
 	bool		 v4 = p->addr.af == AF_INET;
@@ -1294,19 +1294,22 @@ vip_lengthen(struct vaddr *v, struct vip *p)
 	return (r);
 }
 
-/* Those that have become the only ones of their network. */
+/*
+ * Those that have become the only ones of their network; and those of IPv4 that
+ * are it no more: the host would go on speaking as the virtual address.
+ */
 static bool
-lengthen_lonely(struct vaddr *v)
+refit(struct vaddr *v)
 {
 	struct vip	*p;
 	bool		 changed = false;
 
 	TAILQ_FOREACH(p, &v->vips, entry) {
 		if (!p->installed || p->own || p->plen == vip_plen(v, p) ||
-		    p->plen == p->addr.plen)
+		    (p->addr.af == AF_INET6 && p->plen == p->addr.plen))
 			continue;
 		/* or carpdev is on its way out; the next refresh will tell */
-		if (vip_lengthen(v, p) == 0)
+		if (vip_refit(v, p) == 0)
 			changed = true;
 	}
 	return (changed);
@@ -1339,7 +1342,7 @@ vaddr_note(struct vaddr *v, const struct ipaddr *a, bool add)
 		if (!p->installed)
 			(void)vip_prepare(v, p);
 	}
-	return (!add && lengthen_lonely(v));
+	return (refit(v));
 }
 
 /* -- virtual MACs -- */

@@ -20,8 +20,8 @@ import threading
 
 import pytest
 from advert import CLONE_NEWNET
-from lab import (PASS, VIP6_LAN, VIP_LAN, Daemon, NeighMonitor, difference,
-                 now_ns, snapshot, vmac, wait_for)
+from lab import (CLIENT4, PASS, VIP6_LAN, VIP_LAN, Daemon, NeighMonitor,
+                 difference, now_ns, snapshot, vmac, wait_for)
 
 VMAC = vmac(1)
 V4, V6 = VIP_LAN + "/24", VIP6_LAN + "/64"
@@ -436,6 +436,9 @@ def test_loses_and_gains_addresses(lab):
     peers = json.dumps(pair.minnie.show("peers"))
     assert VIP_LAN in peers and OWN["fw1"][0] in peers
     own_addresses(lab, "fw1", "lan0")
+    wait_for(lambda: flags_of(lab, "fw1", VIP_LAN).get("prefixlen") == 32, 5,
+             "the network's route is the host's again")
+    assert "src " + OWN["fw1"][0] in lab.ip("fw1", "route", "get", CLIENT4)
     pair.serves("fw1")
     assert not pair.mickey.transitions(start)
     assert not pair.minnie.transitions(start)

@@ -376,10 +376,15 @@ START_TEST(prefix_length)
 	ck_assert(vaddr_note(va, &other, false));
 	ck_assert(there("192.0.2.1/24") && !there("192.0.2.1/32"));
 	ck_assert_int_eq(add("192.0.2.1"), 24);
-	/* with another one the route stays whose it is */
-	ck_assert(!vaddr_note(va, &other, true));
-	ck_assert_int_eq(add("192.0.2.1"), 24);
-	ck_assert(!vaddr_note(va, &other, false));
+	/* the first other one of the network brings it, and is its source */
+	NETNS_RUN("ip addr add 192.0.2.200/24 dev v0");
+	ck_assert(vaddr_note(va, &other, true));
+	ck_assert(there("192.0.2.1/32") && !there("192.0.2.1/24"));
+	ck_assert(netns_try("ip route get 192.0.2.7 | grep -q "
+	    "'src 192.0.2.200'"));
+	ck_assert_int_eq(add("192.0.2.1"), 32);
+	NETNS_RUN("ip addr del 192.0.2.200/24 dev v0");
+	ck_assert(vaddr_note(va, &other, false));
 	/* another virtual address is no other address */
 	other = addr("192.0.2.1/32");
 	ck_assert(!vaddr_note(va, &other, true));
@@ -408,6 +413,14 @@ START_TEST(prefix_length6)
 	ck_assert(there("2001:db8::1/64") && !there("2001:db8::1/128"));
 	ck_assert(netns_try("ip -6 route show dev v0 | grep -q "
 	    "2001:db8::/64"));
+	/* both have the route, and it is not removed for a moment */
+	NETNS_RUN("ip addr add 2001:db8::200/64 dev v0 nodad");
+	ck_assert(!vaddr_note(va, &other, true));
+	ck_assert(there("2001:db8::1/64"));
+	ck_assert(netns_try("ip route get 2001:db8::7 | grep -q "
+	    "'src 2001:db8::200'"));
+	NETNS_RUN("ip addr del 2001:db8::200/64 dev v0");
+	ck_assert(!vaddr_note(va, &other, false));
 	ck_assert_int_eq(del("2001:db8::1"), 0);
 	ck_assert(!netns_try("ip -6 route show dev v0 | grep -q "
 	    "2001:db8::/64"));

@@ -98,7 +98,7 @@ def disk_full(chaos, node, chance):
     forgets = chance.random() < 0.5
     did = kill_some(chaos, node, chance)
     if forgets:
-        Path(node.pfsyncd.sock).with_suffix(".states").unlink()
+        Path(node.pfsyncd.sock).with_suffix(".states").unlink(missing_ok=True)
     with contextlib.suppress(OSError), open(filler, "wb", 0) as f:
         while True:
             f.write(bytes(4096))

@@ -180,7 +180,7 @@ void		 repl_defer(struct repl *r, const struct statetbl_event *e,
 /* An operation failed: the flow is missing in the kernel, or clashes. */
 void		 repl_result(struct repl *r, const struct statetbl_result *res,
 		    monotime_t now);
-/* n operations of repl_ops() were done. */
+/* The next n operations of repl_ops() were done, if there are so many. */
 void		 repl_done(struct repl *r, uint32_t n);
 /* The dump of repl_want_dump() ended; incomplete: another is wanted soon. */
 void		 repl_dumped(struct repl *r, uint32_t dump, bool complete,
@@ -296,8 +296,10 @@ void		 repl_foreign_acked(struct repl *r, uint32_t i,
 		    unsigned int half);
 /* Is the first packet of entry i held back? */
 bool		 repl_is_held(const struct repl *r, uint32_t i);
-/* Operations queued so far, and done so far: an op is done when done >= the
-   queued count right after it was queued. */
+/*
+ * Operations queued so far, and done so far, in this order: one is in the
+ * kernel, or needless, when done >= the queued count right after it was queued.
+ */
 uint64_t	 repl_ops_queued(const struct repl *r);
 uint64_t	 repl_ops_done(const struct repl *r);
 /* The id of node number n, 0 when there is none. */

@@ -47,6 +47,7 @@
 #define YOUNG_RATE	2000	/* unreplied flows told a second */
 #define HASTE_RATE	20000	/* the same where nodes share an interface */
 #define DYING_MAX	65536	/* deletions on their way to the kernel */
+#define SKIPS		64	/* runs of needless operations */
 #define WANT_MAX	8192	/* hashes of flows that we ask for */
 #define OWE_ACKS	1024	/* flows whose carriers hold a packet back */
 #define HELD_FREE	512	/* all held, and a batch of new ones */
@@ -150,6 +151,12 @@ struct dying {
 	uint64_t	 op;		/* gone when so many are done */
 };
 
+/* Operations that were needless, one after the other. */
+struct skip {
+	uint64_t	 op;		/* done when so many are */
+	uint32_t	 n;
+};
+
 struct want {
 	uint64_t	 h;
 	uint8_t		 node;
@@ -197,9 +204,11 @@ struct repl {
 	struct fifo	 urgent, fresh, resend;	/* txnext */
 	struct fifo	 ops;			/* opnext */
 	uint64_t	 ops_queued, ops_sent, ops_done;
+	uint64_t	 told_table, done_table;	/* without the skipped */
+	struct skip	 skips[SKIPS];
+	uint32_t	 skips_head, skips_n;
 	struct dying	 dying[DYING_MAX];
 	uint32_t	 dying_head, dying_n;
-	uint64_t	 told_table, done_table;	/* without the skipped */
 	uint32_t	 put_sec, puts, puts_before;	/* insertions a second */
 	bool		 filling;		/* many of them */
 	monotime_t	 queued_since;		/* something waits to be told */

@@ -752,6 +752,38 @@ dying(struct repl *r, uint32_t i)
 	repl_at(r, i)->flags |= F_DYING;
 }
 
+/*
+ * One is needless.  It is done with those before it; of too many runs the last
+ * waits for those between as well.
+ */
+static void
+skip(struct repl *r)
+{
+	struct skip *s = &r->skips[(r->skips_head + r->skips_n - 1) % SKIPS];
+
+	if (r->skips_n == 0 || (s->op != r->told_table && r->skips_n < SKIPS)) {
+		s = &r->skips[(r->skips_head + r->skips_n++) % SKIPS];
+		s->n = 0;
+	}
+	s->op = r->told_table;
+	s->n++;
+}
+
+static void
+skips_done(struct repl *r)
+{
+	struct skip *s;
+
+	while (r->skips_n > 0) {
+		s = &r->skips[r->skips_head];
+		if (s->op > r->done_table)
+			break;
+		r->ops_done += s->n;
+		r->skips_head = (r->skips_head + 1) % SKIPS;
+		r->skips_n--;
+	}
+}
+
 size_t
 repl_ops(struct repl *r, struct statetbl_op *op, size_t max, monotime_t now)
 {
@@ -779,10 +811,11 @@ repl_ops(struct repl *r, struct statetbl_op *op, size_t max, monotime_t now)
 			if (e->flags & F_GONE)
 				dying(r, i);
 		} else
-			r->ops_done++;
+			skip(r);
 		e->ops = 0;
 		repl_reap(r, i);
 	}
+	skips_done(r);
 	return (n);
 }
 
@@ -791,10 +824,11 @@ repl_done(struct repl *r, uint32_t n)
 {
 	struct dying *d;
 
-	r->ops_done += n;
-	if (r->ops_done > r->ops_sent)
-		r->ops_done = r->ops_sent;
+	if (n > r->told_table - r->done_table)
+		n = (uint32_t)(r->told_table - r->done_table);
 	r->done_table += n;
+	r->ops_done += n;
+	skips_done(r);
 	while (r->dying_n > 0) {
 		d = &r->dying[r->dying_head];
 		if (d->op > r->done_table)

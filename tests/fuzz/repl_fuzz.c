@@ -113,10 +113,11 @@ pump(struct fuzz *z)
 	int n;
 
 	repl_tick(z->r, z->now);
-	while (repl_pending(z->r) > z->out)
+	while (repl_pending(z->r) > 0) {
 		take_ops(z, 32);
-	repl_done(z->r, (uint32_t)z->out);
-	z->out = 0;
+		repl_done(z->r, (uint32_t)z->out);
+		z->out = 0;
+	}
 	for (n = 0; say(z); n++)
 		assert(n < PACKETS_MAX);
 	if (z->dump != 0)

@@ -188,6 +188,12 @@ mutants() {
 	    "$(at repl_liberate 's/repl_push_op(r, i, OP_LIBERAL);/(void)0;/')"
 	mutant unit liberal-not-held repl \
 	    "$(at repl_hold 's/return (HOLD_LIBERAL);/;/')"
+	mutant unit needless-done-at-once repl_kernel \
+	    "$(at skips_done 's/s->op > r->done_table/false/')"
+	mutant unit needless-of-many-too-soon repl_kernel \
+	    "$(at skip 's/s->op = r/if (s->n == 0) s->op = r/')"
+	mutant unit more-done-than-told repl_kernel \
+	    "$(at repl_done 's/n > r->told_table - r->done_table/false/')"
 	mutant unit clash-both-stay repl_kernel \
 	    "$(at clash 's/w->kill = true/r->want_n--/')"
 	mutant unit clash-both-go repl_kernel \

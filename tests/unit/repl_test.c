@@ -1577,6 +1577,28 @@ START_TEST(liberal_on_leaving)
 }
 END_TEST
 
+/* What need not be done any more does not count for what must be. */
+START_TEST(liberal_and_needless)
+{
+	struct flow f = flow(1), g = flow(2);
+
+	meet(&peer, PEER);
+	repl_carp(box.r, 1, true, now());
+	own(&f);
+	no_op();
+	box.busy = true;
+	repl_carp(box.r, 0, true, now());
+	tell(&peer, &g, STAMP, 0);
+	event(STATETBL_UPDATE, &g);
+	ck_assert_uint_eq(carrier(&g), US);
+	one_op(STATETBL_LIBERAL, STATETBL_OP_LIBERAL, &f);
+	repl_tick(box.r, now());
+	ck_assert_int_eq(repl_hold(box.r), HOLD_LIBERAL);
+	repl_done(box.r, 1);
+	ck_assert_int_eq(repl_hold(box.r), HOLD_NONE);
+}
+END_TEST
+
 /*
  * Another one may have been MASTER while we did not hear it: liberal, but a
  * MASTER stays one meanwhile.
@@ -4424,6 +4446,77 @@ END_TEST
 
 /* ---- the pf dialects ---- */
 
+/* An operation for f is queued that turns out to be needless. */
+static void
+needless(const struct flow *f)
+{
+	ck_assert_uint_ne(repl_foreign_put(box.r, THIRD, f, true, now()),
+	    STATEDB_NONE);
+	event(STATETBL_UPDATE, f);
+	ck_assert_uint_eq(carrier(f), US);
+}
+
+static void
+needed(const struct flow *f)
+{
+	ck_assert_uint_ne(repl_foreign_put(box.r, THIRD, f, true, now()),
+	    STATEDB_NONE);
+}
+
+/* What is needless is done when all before it is, and not before. */
+START_TEST(done_in_order)
+{
+	struct flow before = flow(1), f = flow(2), g = flow(3), h = flow(4),
+	    behind = flow(5);
+
+	box.busy = true;
+	needless(&before);
+	needed(&f);
+	needless(&g);
+	needed(&h);
+	needless(&behind);
+	ck_assert_uint_eq(repl_ops_queued(box.r), 5);
+	ck_assert_uint_eq(repl_ops_done(box.r), 0);
+	ck_assert_uint_eq(ops(&box), 2);
+	ck_assert_uint_eq(repl_ops_done(box.r), 1);
+	repl_done(box.r, 1);
+	ck_assert_uint_eq(repl_ops_done(box.r), 3);
+	repl_done(box.r, 1);
+	ck_assert_uint_eq(repl_ops_done(box.r), 5);
+	ck_assert_uint_eq(repl_pending(box.r), 0);
+	/* of nothing there is no more to do */
+	repl_done(box.r, 7);
+	ck_assert_uint_eq(repl_ops_done(box.r), 5);
+}
+END_TEST
+
+/* The same of more than are remembered one by one: later, never sooner. */
+START_TEST(done_in_order_many)
+{
+	const uint32_t many = 3 * SKIPS;
+	struct flow f;
+	uint32_t i;
+
+	box.busy = true;
+	for (i = 0; i < many; i++) {
+		f = flow(2 * i + 1);
+		needed(&f);
+		f = flow(2 * i + 2);
+		needless(&f);
+	}
+	ck_assert_uint_eq(ops(&box), many);
+	for (i = 0; i < many; i++) {
+		ck_assert_uint_ge(repl_ops_done(box.r), i);
+		ck_assert_uint_le(repl_ops_done(box.r), 2 * i);
+		if (i < SKIPS)
+			ck_assert_uint_eq(repl_ops_done(box.r), 2 * i);
+		repl_done(box.r, 1);
+	}
+	ck_assert_uint_eq(repl_ops_done(box.r), 2 * many);
+	ck_assert_uint_eq(repl_pending(box.r), 0);
+}
+END_TEST
+
 START_TEST(foreign)
 {
 	struct flow f = flow(1), bad = flow(2), g = flow(3);
@@ -4953,8 +5046,8 @@ main(void)
 		del_of_carrier, del_at_master, del_of_another, del_of_dirty,
 		del_of_young,
 		del_and_late_answer, del_and_traffic,
-		liberal_on_leaving, liberal_at_master, liberal_at_start,
-		liberal_with_update,
+		liberal_on_leaving, liberal_and_needless, liberal_at_master,
+		liberal_at_start, liberal_with_update,
 		updates, tuple_again, newer_wins, master_keeps, orphans,
 		orphan_of_strangers, leaving_with_flows,
 		refresh_rule, refresh_touches, longest_timeout,
@@ -4975,7 +5068,8 @@ main(void)
 		end_told_at_return, end_told_in_vain, end_is_the_answer,
 		end_of_orphan, end_heard, end_not_seen, end_and_anew, end_dropped, ends_many,
 		end_and_lives, two_nodes_ended,
-		alone, bulk, bulk_fails, numbers, dumps, foreign,
+		alone, bulk, bulk_fails, numbers, dumps,
+		done_in_order, done_in_order_many, foreign,
 		foreign_native, native_at,
 	};
 	SRunner *sr;

@@ -43,7 +43,7 @@ COMMON_SRCS=	common/monotime.c common/ev.c common/log.c common/imsg.c \
 		common/ctlclient.c common/ibuf.c common/notify.c common/hmac.c \
 		common/ipaddr.c common/lex.c common/config.c common/daemon.c \
 		common/auth.c common/authconf.c common/epoch.c \
-		common/seal.c \
+		common/ownfile.c common/seal.c \
 		common/wire/cksum.c common/wire/carp.c common/wire/vrrp.c \
 		common/wire/frame.c \
 		common/wire/trailer.c common/wire/native.c \

@@ -18,6 +18,7 @@
 #include "epoch.h"
 #include "hmac.h"
 #include "log.h"
+#include "ownfile.h"
 
 #define EPOCH_MAGIC	UINT64_C(0x6361727065703031)	/* "carpep01" */
 #define RANDOM_BITS	22
@@ -46,18 +47,14 @@ epoch_next(uint64_t last, uint64_t now_ms, uint32_t random)
 bool
 epoch_path(const char *daemon, const char *sock, char *path, size_t len)
 {
-	static const char	 end[] = ".sock";
-	size_t			 n = strlen(sock);
-	int			 r;
+	int	 n = ownfile_stem(sock), r;
 
-	if (n > strlen(end) && strcmp(sock + n - strlen(end), end) == 0)
-		n -= strlen(end);
 	if (strncmp(sock, RUN_DIR, strlen(RUN_DIR)) == 0 &&
 	    strchr(sock + strlen(RUN_DIR), '/') == NULL)
 		r = snprintf(path, len, STATE_DIR "%s/%.*s.epoch", daemon,
-		    (int)(n - strlen(RUN_DIR)), sock + strlen(RUN_DIR));
+		    n - (int)strlen(RUN_DIR), sock + strlen(RUN_DIR));
 	else
-		r = snprintf(path, len, "%.*s.epoch", (int)n, sock);
+		r = snprintf(path, len, "%.*s.epoch", n, sock);
 	return (r > 0 && (size_t)r < len);
 }
 
@@ -72,40 +69,17 @@ record_check(const struct record *r)
 	return (v);
 }
 
-/* Nobody else's, and no device or link to something. */
-static bool
-is_ours(int fd)
-{
-	struct stat	 st;
-
-	if (fstat(fd, &st) == -1)
-		return (false);
-	if (S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-	    st.st_nlink == 1 && (st.st_mode & ALLPERMS) == 0600)
-		return (true);
-	errno = EPERM;
-	return (false);
-}
-
 static int
 open_file(const char *path)
 {
 	char	 dir[PATH_MAX], *slash;
-	int	 fd, saved;
 
 	(void)strlcpy(dir, path, sizeof(dir));
 	if ((slash = strrchr(dir, '/')) != NULL && slash != dir) {
 		*slash = '\0';
 		(void)mkdir(dir, 0700);
 	}
-	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
-	    O_NOCTTY | O_CLOEXEC, 0600);
-	if (fd == -1 || is_ours(fd))
-		return (fd);
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return (-1);
+	return (ownfile_open(path, O_RDWR | O_CREAT));
 }
 
 /* Zeros where there is nothing, or something that we did not write. */

@@ -11,7 +11,8 @@ CTL_LIBS!=	pkg-config --libs jansson 2>/dev/null || :
 TEST_LIBS!=	pkg-config --libs check jansson libpcap 2>/dev/null || :
 
 COMMON_OS_SRCS=	common/os/netlink.c common/os/kif_linux.c \
-		common/os/lock_linux.c common/os/sandbox_linux.c
+		common/os/lock_linux.c common/os/sandbox_linux.c \
+		common/os/boot_linux.c
 CARPD_OS_SRCS=	carpd/os/steer_linux.c carpd/os/vaddr_linux.c \
 		carpd/os/frameio_linux.c
 PFSYNCD_OS_SRCS= pfsyncd/os/statetbl_linux.c pfsyncd/os/ctattr_linux.c \

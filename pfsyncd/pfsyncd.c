@@ -37,6 +37,8 @@
 #include "../common/hmac.h"
 #include "../common/log.h"
 #include "../common/notify.h"
+#include "../common/ownfile.h"
+#include "../common/os/boot.h"
 #include "../common/os/kif.h"
 #include "../common/os/lock.h"
 #include "../common/os/sandbox.h"
@@ -239,25 +241,6 @@ carp_connect(struct parent *p)
 
 /* ---- what the last run knew ---- */
 
-static void
-hints_path(const char *sock, char *path, size_t len)
-{
-	static const char end[] = ".sock";
-	size_t n = strlen(sock);
-
-	if (n > strlen(end) && strcmp(sock + n - strlen(end), end) == 0)
-		n -= strlen(end);
-	(void)snprintf(path, len, "%.*s.states", (int)n, sock);
-}
-
-/* Only what we wrote ourselves: root's, a plain file, nobody else's. */
-static bool
-hints_ours(const struct stat *st)
-{
-	return (S_ISREG(st->st_mode) && st->st_uid == geteuid() &&
-	    st->st_nlink == 1 && (st->st_mode & ALLPERMS) == 0600);
-}
-
 /*
  * Read-only, and with its name removed.  -1 without errno ENOENT: there is
  * something that is not ours, and stays.
@@ -265,22 +248,10 @@ hints_ours(const struct stat *st)
 static int
 hints_old(const char *path)
 {
-	struct stat st;
-	int fd;
+	int fd = ownfile_open(path, O_RDONLY);
 
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
-	    O_CLOEXEC);
-	if (fd == -1)
-		return (-1);
-	if (fstat(fd, &st) == -1 || !hints_ours(&st)) {
-		close(fd);
-		errno = EPERM;
-		return (-1);
-	}
-	if (unlink(path) == -1) {
+	if (fd != -1 && unlink(path) == -1)
 		daemon_close(&fd);
-		return (-1);
-	}
 	return (fd);
 }
 
@@ -290,7 +261,8 @@ hand_over_hints(struct parent *p)
 	char path[PATH_MAX];
 	int fd;
 
-	hints_path(p->daemon.sock, path, sizeof(path));
+	(void)snprintf(path, sizeof(path), "%.*s.states",
+	    ownfile_stem(p->daemon.sock), p->daemon.sock);
 	if ((fd = hints_old(path)) != -1)
 		to_engine(p, PMSG_HINTS_OLD, fd, NULL, 0);
 	else if (errno != ENOENT) {
@@ -714,7 +686,7 @@ tell_start(struct parent *p)
 	(void)clock_gettime(CLOCK_REALTIME, &ts);
 	m.clock = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 	m.node = node_id(p);
-	m.boot = host_boot();
+	m.boot = boot_id();
 	m.verbose = p->daemon.verbose;
 	to_engine(p, PMSG_START, -1, &m, sizeof(m));
 	if ((fd = kif_open(false)) == -1)

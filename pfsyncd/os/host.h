@@ -2,9 +2,8 @@
  * Copyright (c) 2026 the carpd authors
  * SPDX-License-Identifier: ISC
  *
- * Contract: what the parent asks of the host: who it is, since when its kernel
- * knows anything, whether flows have events.  Linux, and null: nothing is
- * known.
+ * Contract: what the parent asks of the host: who it is, whether flows have
+ * events.  Linux, and null: nothing is known.
  */
 #ifndef PFSYNCD_OS_HOST_H
 #define PFSYNCD_OS_HOST_H
@@ -17,8 +16,6 @@
  * nor a MAC address (all zero) there.
  */
 uint32_t	 host_node(const char *syncdev, const uint8_t mac[6]);
-/* A number that is another one when the state table was begun anew. */
-uint32_t	 host_boot(void);
 /*
  * Does every flow get events?  The setting of this network namespace, -1 and
  * errno: there is none (yet).

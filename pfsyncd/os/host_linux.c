@@ -4,12 +4,8 @@
  *
  * Linux: see host.h.  machine-id(5),
  * Documentation/networking/nf_conntrack-sysctl.rst: nf_conntrack_events is 0
- * off, 1 on, 2 on for flows that were made while somebody listened.  A state
- * table is as old as its network namespace, and ends with the kernel.
+ * off, 1 on, 2 on for flows that were made while somebody listened.
  */
-#include <sys/socket.h>
-#include <sys/stat.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -21,8 +17,6 @@
 #include "host.h"
 
 #define MACHINE_ID	"/etc/machine-id"
-#define BOOT_ID		"/proc/sys/kernel/random/boot_id"
-#define NETNS		"/proc/self/ns/net"
 #define EVENTS		"/proc/sys/net/netfilter/nf_conntrack_events"
 
 /* The first line of a small file; its length, 0 when there is none. */
@@ -70,30 +64,6 @@ host_node(const char *syncdev, const uint8_t mac[6])
 	    mac[1], mac[2], mac[3], mac[4], mac[5]);
 	node = digest(text);
 	return (node == 0 ? 1 : node);
-}
-
-uint32_t
-host_boot(void)
-{
-	uint64_t cookie = 0;
-	char id[64], text[128];
-	socklen_t len = sizeof(cookie);
-	struct stat st;
-	int fd;
-
-	(void)read_line(BOOT_ID, id, sizeof(id));
-	if (stat(NETNS, &st) == -1)
-		st.st_ino = 0;
-	/* the number of an inode is used again, that of a namespace is not */
-	if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) != -1) {
-		if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie,
-		    &len) == -1)
-			cookie = 0;
-		close(fd);
-	}
-	(void)snprintf(text, sizeof(text), "%s %ju %ju", id,
-	    (uintmax_t)st.st_ino, (uintmax_t)cookie);
-	return (digest(text));
 }
 
 int

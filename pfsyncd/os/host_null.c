@@ -26,15 +26,6 @@ host_node(const char *syncdev, const uint8_t mac[6])
 	return (node == 0 ? 1 : node);
 }
 
-uint32_t
-host_boot(void)
-{
-	uint32_t boot;
-
-	hmac_random(&boot, sizeof(boot));
-	return (boot);
-}
-
 int
 host_events(void)
 {

@@ -59,6 +59,7 @@ CARPD_SRCS=	carpd/config.c carpd/printconf.c carpd/parse.c \
 		carpd/engine.c carpd/node.c carpd/timers.c carpd/tx.c \
 		carpd/alarm.c \
 		carpd/ledger.c carpd/rx.c carpd/dev.c carpd/vif.c carpd/ctl.c \
+		carpd/restore.c \
 		${CARPD_OS_SRCS}
 CARPD_OBJS=	${CARPD_SRCS:.c=.o}
 
@@ -112,7 +113,8 @@ UNIT_TESTS=	tests/unit/imsg_test.ut tests/unit/channel_test.ut \
 		tests/unit/vaddr_test.ut tests/unit/sandbox_test.ut \
 		tests/unit/frameio_test.ut tests/unit/steer_prog_test.ut \
 		tests/unit/reload_test.ut tests/unit/balance_test.ut \
-		tests/unit/choose_test.ut tests/unit/group_test.ut
+		tests/unit/choose_test.ut tests/unit/group_test.ut \
+		tests/unit/restore_test.ut
 SIM_TESTS=	tests/sim/sim_test.ut tests/sim/authsim_test.ut
 FUZZ_REPLAYS=	tests/fuzz/advert_fuzz.rp tests/fuzz/carp_fuzz.rp \
 		tests/fuzz/config_fuzz.rp tests/fuzz/frame_fuzz.rp \

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
@@ -32,6 +33,7 @@
 #include "../common/hmac.h"
 #include "../common/log.h"
 #include "../common/notify.h"
+#include "../common/ownfile.h"
 #include "../common/os/kif.h"
 #include "../common/os/lock.h"
 #include "../common/os/sandbox.h"
@@ -588,10 +590,20 @@ pdev_release(struct pdev *d, bool in_order)
 	daemon_close(&d->join[1]);
 }
 
+/* What is to be put back on it after a crash, if the classifier has gone. */
+static void
+restore_file(const struct parent *p, const struct pdev *d, char *path,
+    size_t len)
+{
+	(void)snprintf(path, len, "%.*s.restore-%d",
+	    ownfile_stem(p->daemon.sock), p->daemon.sock, d->ifindex);
+}
+
 static bool
-pdev_open(struct pdev *d, int *sock)
+pdev_open(const struct parent *p, struct pdev *d, int *sock)
 {
 	const char *why = NULL;
+	char file[PATH_MAX];
 
 	if ((d->sock = frameio_open_out(d->name, d->ifindex)) == -1 ||
 	    (*sock = frameio_open(d->name, d->ifindex)) == -1) {
@@ -606,7 +618,8 @@ pdev_open(struct pdev *d, int *sock)
 		return (false);
 	}
 	d->slots = steer_slots_map(steer_slots_fd(d->steer));
-	d->vaddr = vaddr_open(d->name, d->ifindex, d->steer);
+	restore_file(p, d, file, sizeof(file));
+	d->vaddr = vaddr_open(d->name, d->ifindex, d->mac, d->steer, file);
 	if (d->slots == NULL || d->vaddr == NULL) {
 		log_warn("%s: cannot prepare", d->name);
 		return (false);
@@ -635,7 +648,7 @@ pdev_attach(struct parent *p, struct pdev *d)
 	}
 	d->contested = false;
 	d->ifindex = d->present;
-	if (!pdev_open(d, &sock)) {
+	if (!pdev_open(p, d, &sock)) {
 		daemon_close(&sock);
 		pdev_release(d, true);
 		ev_timer_at(p->retry, monotime_add(monotime_now(),
@@ -808,8 +821,10 @@ link_event(struct parent *p, struct pdev *d, const struct kif_event *k)
 	d->mtu = k->mtu;
 	port_event(d, k);
 	pdev_ipv6(p, d);
-	if (d->ifindex != 0 && memcmp(d->mac, k->mac, sizeof(d->mac)) != 0)
+	if (d->ifindex != 0 && memcmp(d->mac, k->mac, sizeof(d->mac)) != 0) {
 		steer_set_mac(d->steer, k->mac);
+		vaddr_set_mac(d->vaddr, k->mac);
+	}
 	memcpy(d->mac, k->mac, sizeof(d->mac));
 	if (k->running && !d->running && d->ifindex != 0)
 		vaddr_carrier(d->vaddr);

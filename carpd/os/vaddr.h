@@ -6,7 +6,8 @@
  * whatever else of the system must be changed for that and put back.  Parent
  * only.  Everything it makes carries our mark (KIF_PROTO_CARPD on addresses)
  * or is in the restore record, so that the next start can undo what a dead
- * run left.
+ * run left.  The record is with the classifier (steer.h), and in a file
+ * (../restore.h), from which it is taken when the classifier has gone.
  */
 #ifndef CARPD_OS_VADDR_H
 #define CARPD_OS_VADDR_H
@@ -25,15 +26,19 @@ struct vaddr;
 /*
  * Undo the leftovers of a dead run on this carpdev (addresses with our mark,
  * filter entries of its virtual MACs, sysctls, own addresses and routes it
- * had put aside: all by s's restore record), then change the sysctls we need
+ * had put aside: all by the restore record), then change the sysctls we need
  * (send_redirects off, promote_secondaries on, arp_announce 2), saving the old
- * values in the record.  The caller holds the ownership lock.  NULL and errno.
+ * values in the record.  file is that of the record; mac is carpdev's own.
+ * The caller holds the ownership lock.  NULL and errno.
  */
-struct vaddr	*vaddr_open(const char *ifname, int ifindex, struct steer *s);
+struct vaddr	*vaddr_open(const char *ifname, int ifindex,
+		    const uint8_t mac[6], struct steer *s, const char *file);
 /* Remove all our addresses and MACs, put everything back, free. */
 void		 vaddr_close(struct vaddr *v);
 /* Free without touching the kernel (interface gone). */
 void		 vaddr_free(struct vaddr *v);
+/* carpdev has another MAC of its own now. */
+void		 vaddr_set_mac(struct vaddr *v, const uint8_t mac[6]);
 
 /* carpdev has another name now; what follows goes by that. */
 void		 vaddr_renamed(struct vaddr *v, const char *ifname);

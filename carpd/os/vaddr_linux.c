@@ -37,9 +37,11 @@
 #include <libmnl/libmnl.h>
 
 #include "../../common/log.h"
+#include "../../common/os/boot.h"
 #include "../../common/os/kif.h"
 #include "../../common/os/netlink.h"
 #include "../bpf/steer_map.h"
+#include "../restore.h"
 #include "vaddr.h"
 
 #define MSG_ROOM	128	/* what is appended to a copied message */
@@ -103,6 +105,9 @@ struct vaddr {
 	int		 ifindex;
 	struct steer	*steer;
 	struct netlink	*nl;
+	char		*file;		/* of the restore record */
+	struct restore_id id;
+	bool		 unkept;	/* the file cannot be written: said */
 	int		 orig[SYSCTLS];
 	struct viplist	 vips;
 	struct viptree	 index;		/* the same by address */
@@ -130,6 +135,7 @@ struct record {
 	uint32_t	 len;		/* all of it */
 	int32_t		 orig[SYSCTLS];
 };
+_Static_assert(STEER_RESTORE <= RESTORE_MAX, "a record fits into both");
 
 /* -- messages -- */
 
@@ -191,6 +197,24 @@ attr_is(const struct nlattr *attr, const struct ipaddr *a)
 	    mnl_attr_get_payload_len(attr) == ipaddr_len(a->af) &&
 	    memcmp(mnl_attr_get_payload(attr), a->bytes,
 	    ipaddr_len(a->af)) == 0);
+}
+
+static bool
+addr_of(const struct nlmsghdr *h, struct ipaddr *a)
+{
+	const struct ifaddrmsg	*ifa = payload(h);
+	const struct nlattr	*own = find_attr(h, IFA_LOCAL);
+
+	if (own == NULL)	/* without a peer this is it */
+		own = find_attr(h, IFA_ADDRESS);
+	memset(a, 0, sizeof(*a));
+	a->af = ifa->ifa_family;
+	a->plen = ifa->ifa_prefixlen;
+	if ((a->af != AF_INET && a->af != AF_INET6) || own == NULL ||
+	    mnl_attr_get_payload_len(own) != ipaddr_len(a->af))
+		return (false);
+	memcpy(a->bytes, mnl_attr_get_payload(own), ipaddr_len(a->af));
+	return (true);
 }
 
 static int
@@ -303,6 +327,18 @@ saved_first(const struct vaddr *v, const struct ipaddr *owner, uint16_t type)
 
 /* -- the restore record -- */
 
+/* The second place: without it we go on. */
+static void
+record_keep(struct vaddr *v, const void *buf, size_t len)
+{
+	bool	 failed = restore_write(v->file, &v->id, buf, len) == -1;
+
+	if (failed && !v->unkept)
+		log_warn("%s: cannot be written, and what is to be put back "
+		    "after a crash is with the classifier alone", v->file);
+	v->unkept = failed;
+}
+
 static int
 record_store(struct vaddr *v)
 {
@@ -334,7 +370,31 @@ record_store(struct vaddr *v)
 	buf.head.len = (uint32_t)len;
 	for (i = 0; i < SYSCTLS; i++)
 		buf.head.orig[i] = v->orig[i];
+	record_keep(v, buf.bytes, len);
 	return (steer_restore_put(v->steer, buf.bytes, len));
+}
+
+static void
+record_drop(struct vaddr *v)
+{
+	if (unlink(v->file) == -1 && errno != ENOENT)
+		log_warn("%s", v->file);
+	(void)steer_restore_put(v->steer, "", 0);
+}
+
+/* Is it something that we could have put aside on this interface? */
+static bool
+record_fits(const struct vaddr *v, const struct ipaddr *owner,
+    const struct nlmsghdr *msg)
+{
+	const struct ifaddrmsg	*ifa = payload(msg);
+	const struct rtmsg	*rtm = payload(msg);
+	struct ipaddr		 a;
+
+	if (msg->nlmsg_type == RTM_NEWROUTE)
+		return (rtm->rtm_family == owner->af);
+	return ((int)ifa->ifa_index == v->ifindex && addr_of(msg, &a) &&
+	    ipaddr_cmp(&a, owner) == 0);
 }
 
 /* One saved thing at p; bytes it takes, 0 if it is damaged. */
@@ -352,13 +412,17 @@ record_item(struct vaddr *v, const uint8_t *p, size_t left)
 	left -= sizeof(owner);
 	if ((owner.af != AF_INET && owner.af != AF_INET6) ||
 	    (h.nlmsg_type != RTM_NEWADDR && h.nlmsg_type != RTM_NEWROUTE) ||
-	    h.nlmsg_len > left ||
+	    h.nlmsg_len > left || MNL_ALIGN(h.nlmsg_len) > left ||
 	    h.nlmsg_len < sizeof(h) + fixed_len(h.nlmsg_type))
 		return (0);
 	len = MNL_ALIGN(h.nlmsg_len);
 	if ((msg = calloc(1, len + MSG_ROOM)) == NULL)
 		return (0);
 	memcpy(msg, p + sizeof(owner), h.nlmsg_len);
+	if (!record_fits(v, &owner, msg)) {
+		free(msg);
+		return (0);
+	}
 	if (saved_add(&v->saved, &owner, msg) == -1)
 		return (0);
 	TAILQ_LAST(&v->saved, savedlist)->fresh = false;
@@ -369,12 +433,14 @@ record_item(struct vaddr *v, const uint8_t *p, size_t left)
 static bool
 record_load(struct vaddr *v, int32_t orig[SYSCTLS])
 {
-	uint8_t		 buf[STEER_RESTORE];
+	uint8_t		 buf[RESTORE_MAX];
 	struct record	 head;
 	size_t		 len, off, n;
 	uint16_t	 i;
 
 	len = steer_restore_get(v->steer, buf, sizeof(buf));
+	if (len == 0)		/* or the classifier has gone */
+		len = restore_read(v->file, &v->id, buf);
 	if (len == 0)
 		return (false);
 	memset(&head, 0, sizeof(head));
@@ -596,24 +662,6 @@ delete_addr(struct vaddr *v, struct nlmsghdr *add)
 	    errno == ENXIO)
 		return (0);
 	return (-1);
-}
-
-static bool
-addr_of(const struct nlmsghdr *h, struct ipaddr *a)
-{
-	const struct ifaddrmsg	*ifa = payload(h);
-	const struct nlattr	*own = find_attr(h, IFA_LOCAL);
-
-	if (own == NULL)	/* without a peer this is it */
-		own = find_attr(h, IFA_ADDRESS);
-	memset(a, 0, sizeof(*a));
-	a->af = ifa->ifa_family;
-	a->plen = ifa->ifa_prefixlen;
-	if ((a->af != AF_INET && a->af != AF_INET6) || own == NULL ||
-	    mnl_attr_get_payload_len(own) != ipaddr_len(a->af))
-		return (false);
-	memcpy(a->bytes, mnl_attr_get_payload(own), ipaddr_len(a->af));
-	return (true);
 }
 
 static int
@@ -1541,18 +1589,51 @@ undo_leftovers(struct vaddr *v)
 	return (r);
 }
 
+/* It is no carpdev any more: what is not the interface's goes back. */
+static void
+unlist(struct vaddr *v)
+{
+	LIST_REMOVE(v, entry);
+	if (LIST_EMPTY(&vaddrs))
+		sysctl_restore(v, SYSCTL_ALL);
+}
+
+static void
+destroy(struct vaddr *v)
+{
+	struct vip	*p;
+
+	while ((p = TAILQ_FIRST(&v->vips)) != NULL)
+		vip_free(v, p);
+	saved_clear(&v->saved);
+	netlink_close(v->nl);
+	if (v->macfd != -1)
+		close(v->macfd);
+	free(v->notes);
+	free(v->macs);
+	free(v->file);
+	free(v);
+}
+
 struct vaddr *
-vaddr_open(const char *ifname, int ifindex, struct steer *s)
+vaddr_open(const char *ifname, int ifindex, const uint8_t mac[6],
+    struct steer *s, const char *file)
 {
 	struct vaddr	*v;
 	int32_t		 orig[SYSCTLS];
 	bool		 recorded;
 	int		 saved;
 
-	if ((v = calloc(1, sizeof(*v))) == NULL)
+	if ((v = calloc(1, sizeof(*v))) == NULL ||
+	    (v->file = strdup(file)) == NULL) {
+		free(v);
 		return (NULL);
+	}
 	strlcpy(v->ifname, ifname, sizeof(v->ifname));
 	v->ifindex = ifindex;
+	v->id.boot = boot_id();
+	v->id.ifindex = ifindex;
+	memcpy(v->id.mac, mac, sizeof(v->id.mac));
 	v->steer = s;
 	v->macfd = -1;
 	TAILQ_INIT(&v->vips);
@@ -1564,12 +1645,20 @@ vaddr_open(const char *ifname, int ifindex, struct steer *s)
 	if ((v->nl = netlink_open(NETLINK_ROUTE, 0)) == NULL ||
 	    record_store(v) == -1 || undo_leftovers(v) == -1) {
 		saved = errno;
-		vaddr_free(v);
+		unlist(v);
+		destroy(v);
 		errno = saved;
 		return (NULL);
 	}
 	sysctl_apply(v);
 	return (v);
+}
+
+void
+vaddr_set_mac(struct vaddr *v, const uint8_t mac[6])
+{
+	memcpy(v->id.mac, mac, sizeof(v->id.mac));
+	(void)record_store(v);
 }
 
 void
@@ -1581,23 +1670,11 @@ vaddr_renamed(struct vaddr *v, const char *ifname)
 void
 vaddr_free(struct vaddr *v)
 {
-	struct vip	*p;
-
 	if (v == NULL)
 		return;
-	LIST_REMOVE(v, entry);
-	/* not carpdev's: nobody else would put it back */
-	if (LIST_EMPTY(&vaddrs))
-		sysctl_restore(v, SYSCTL_ALL);
-	while ((p = TAILQ_FIRST(&v->vips)) != NULL)
-		vip_free(v, p);
-	saved_clear(&v->saved);
-	netlink_close(v->nl);
-	if (v->macfd != -1)
-		close(v->macfd);
-	free(v->notes);
-	free(v->macs);
-	free(v);
+	unlist(v);
+	record_drop(v);
+	destroy(v);
 }
 
 void
@@ -1613,8 +1690,5 @@ vaddr_close(struct vaddr *v)
 	sysctl_restore(v, SYSCTL_REDIRECTS);
 	sysctl_restore(v, SYSCTL_PROMOTE);
 	sysctl_restore(v, SYSCTL_ANNOUNCE);
-	if (LIST_NEXT(LIST_FIRST(&vaddrs), entry) == NULL)
-		sysctl_restore(v, SYSCTL_ALL);
-	(void)steer_restore_put(v->steer, "", 0);
 	vaddr_free(v);
 }

@@ -16,12 +16,15 @@ struct vaddr {
 };
 
 struct vaddr *
-vaddr_open(const char *ifname, int ifindex, struct steer *s)
+vaddr_open(const char *ifname, int ifindex, const uint8_t mac[6],
+    struct steer *s, const char *file)
 {
 	struct vaddr	*v;
 
 	(void)ifname;
 	(void)ifindex;
+	(void)mac;
+	(void)file;
 	if ((v = calloc(1, sizeof(*v))) != NULL)
 		v->steer = s;
 	return (v);
@@ -37,6 +40,13 @@ void
 vaddr_free(struct vaddr *v)
 {
 	free(v);
+}
+
+void
+vaddr_set_mac(struct vaddr *v, const uint8_t mac[6])
+{
+	(void)v;
+	(void)mac;
 }
 
 void

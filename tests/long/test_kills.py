@@ -83,9 +83,7 @@ def addresses_flushed(chaos, node, chance):
 
 
 def classifier_removed(chaos, node, chance):
-    """Not a dead one's, in which stands what the next start puts back."""
-    if "carpd" not in chaos.processes(node):
-        return kill_some(chaos, node, chance)
+    """Also a dead one's, in which stands what the next start puts back."""
     dev = chance.choice(("lan0", "wan0"))
     chaos.lab.tool("tc", node.host, "qdisc", "del", "dev", dev, "clsact",
                    check=False)     # it may be about to be put there

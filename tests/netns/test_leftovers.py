@@ -5,6 +5,7 @@ after its stop the machine is as it was before either."""
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from lab import (VIP_LAN, VIP_WAN, Daemon, Lab, children, config, difference,
@@ -66,6 +67,27 @@ def test_kill_at_any_moment(quiet, ms):
     d.start().wait_state("MASTER")
     d.stop()
     assert difference(before, snapshot(quiet)) == ""
+
+
+def kept(d):
+    """What is to be put back, for each carpdev."""
+    return list(Path(d.sock).parent.glob(Path(d.sock).stem + ".restore-*"))
+
+
+def test_killed_and_its_classifier_removed(quiet):
+    """With the classifier goes its record of what was there before; the one in
+    the file beside the control socket stays."""
+    before = snapshot(quiet)
+    d = Daemon(quiet, "fw1", config(0, base=0), "Mickey").start()
+    d.wait_state("MASTER")
+    assert [p.stat().st_mode & 0o7777 for p in kept(d)] == [0o600] * 2
+    d.kill_all()
+    for dev in ("lan0", "wan0"):
+        quiet.tool("tc", "fw1", "qdisc", "del", "dev", dev, "clsact")
+    d.start().wait_state("MASTER")
+    d.stop()
+    assert difference(before, snapshot(quiet)) == ""
+    assert not kept(d)
 
 
 def test_other_addresses_after_a_crash(quiet):

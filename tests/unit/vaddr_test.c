@@ -4,7 +4,8 @@
  *
  * carpd/os/vaddr: addresses, filter entries, sysctls and what is put aside,
  * in a network namespace, with a restore record of our own behind it that
- * outlives the process as the classifier's does.  Needs root.
+ * outlives the process as the classifier's does, or gets lost as that may.
+ * Needs root.
  */
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -24,6 +25,7 @@
 #include "../../common/log.h"
 #include "../../common/os/kif.h"
 #include "../../common/os/lock.h"
+#include "files.h"
 #include "netns.h"
 
 #define SNAP_MAX	65536
@@ -43,6 +45,7 @@ struct steer {
 	bool		 has_mac;
 };
 
+static const uint8_t	 own_mac[6] = { 2, 0, 0, 0, 0, 1 };
 static struct steer	*steers;	/* of v0, of v1 */
 static char		 before[SNAP_MAX], after[SNAP_MAX];
 static struct vaddr	*va;
@@ -135,6 +138,7 @@ static void
 setup(void)
 {
 	netns_enter();
+	make_dir();
 	steers = mmap(NULL, 2 * sizeof(*steers), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ck_assert(steers != MAP_FAILED);
@@ -150,13 +154,35 @@ setup(void)
 	await_addrs6(2, "scope link");	/* the kernel's own */
 }
 
+static void
+teardown(void)
+{
+	(void)unlink(path("v0"));
+	(void)unlink(path("v1"));
+	(void)rmdir(dir);
+}
+
+/* The record's second place. */
+static const char *
+file_of(const char *ifname)
+{
+	return (path(ifname));
+}
+
+/* Somebody removes what the classifier hung on, and its maps with it. */
+static void
+lose_classifier(void)
+{
+	memset(steers, 0, 2 * sizeof(*steers));
+}
+
 static struct vaddr *
 open_on(const char *ifname)
 {
 	struct vaddr	*v;
 
-	v = vaddr_open(ifname, (int)if_nametoindex(ifname),
-	    &steers[ifname[1] - '0']);
+	v = vaddr_open(ifname, (int)if_nametoindex(ifname), own_mac,
+	    &steers[ifname[1] - '0'], file_of(ifname));
 	ck_assert_msg(v != NULL, "vaddr_open: %s", strerror(errno));
 	return (v);
 }
@@ -555,6 +581,57 @@ START_TEST(sysctls_after_death)
 }
 END_TEST
 
+/* The classifier has gone as well: then the file has it, of this interface. */
+START_TEST(sysctls_without_classifier)
+{
+	static const uint8_t	 other[6] = { 2, 0, 0, 0, 0, 2 };
+	struct vaddr		*second;
+
+	snapshot(before);
+	DIES(open_on("v0"); open_on("v1"));
+	lose_classifier();
+	va = open_on("v0");
+	second = open_on("v1");
+	vaddr_close(second);
+	ck_assert_int_ne(access(file_of("v1"), F_OK), 0);
+	vaddr_close(va);
+	ck_assert_int_ne(access(file_of("v0"), F_OK), 0);
+	assert_unchanged();
+	/* its own MAC changed meanwhile, which we saw */
+	DIES(va = open_on("v0"); vaddr_set_mac(va, other));
+	lose_classifier();
+	va = vaddr_open("v0", (int)if_nametoindex("v0"), other, &steers[0],
+	    file_of("v0"));
+	vaddr_close(va);
+	assert_unchanged();
+	/* another card: what it has is taken for the host's */
+	DIES(open_on("v0"));
+	lose_classifier();
+	va = vaddr_open("v0", (int)if_nametoindex("v0"), other, &steers[0],
+	    file_of("v0"));
+	vaddr_close(va);
+	ck_assert_int_eq(sysctl("v0/send_redirects"), 0);
+}
+END_TEST
+
+/* No file can be made: as if there was none. */
+START_TEST(sysctls_without_file)
+{
+	snapshot(before);
+	log_set_sink(no_log, NULL);
+	ck_assert_int_eq(rmdir(dir), 0);
+	DIES(open_on("v0"));
+	va = open_on("v0");
+	vaddr_close(va);
+	assert_unchanged();
+	DIES(open_on("v0"));
+	lose_classifier();
+	va = open_on("v0");
+	vaddr_close(va);
+	ck_assert_int_eq(sysctl("v0/send_redirects"), 0);
+}
+END_TEST
+
 /* The first has no record of its own and takes the dead run's 0 as given. */
 START_TEST(sysctl_all_learnt_late)
 {
@@ -591,7 +668,9 @@ START_TEST(interface_gone)
 	NETNS_RUN("ip link del v0");
 	ck_assert_int_eq(add("192.0.2.1"), -1);
 	ck_assert_int_eq(del("192.0.2.1"), 0);
+	ck_assert_int_eq(access(file_of("v0"), F_OK), 0);
 	vaddr_free(va);
+	ck_assert_int_ne(access(file_of("v0"), F_OK), 0);
 	ck_assert_int_eq(sysctl("all/send_redirects"), 1);
 }
 END_TEST
@@ -779,7 +858,10 @@ START_TEST(own_undeclared)
 }
 END_TEST
 
-/* Killed as BACKUP or as MASTER, declared again by the next or not. */
+/*
+ * Killed as BACKUP or as MASTER, declared again by the next or not, which finds
+ * the classifier or not.
+ */
 START_TEST(own_after_death)
 {
 	bool	 master = (_i & 1) != 0, again = (_i & 2) != 0;
@@ -790,6 +872,8 @@ START_TEST(own_after_death)
 	    declare("2001:db8::1/64");
 	    if (master && (add("192.0.2.1") != 24 || add("2001:db8::1") != 64))
 		    _exit(1));
+	if (_i & 4)
+		lose_classifier();
 	va = open_on("v0");
 	ck_assert(!there("192.0.2.1/24") && !there("2001:db8::1/64"));
 	if (again) {
@@ -967,6 +1051,24 @@ START_TEST(record_damaged)
 }
 END_TEST
 
+/* Well-formed, but it says what this interface never had. */
+START_TEST(record_of_another)
+{
+	log_set_sink(no_log, NULL);
+	host_addresses();
+	DIES(va = open_on("v0"); declare("192.0.2.1/24"));
+	steers[1] = steers[0];
+	va = open_on("v1");
+	vaddr_settle(va);
+	ck_assert(!there("192.0.2.1/24"));
+	vaddr_close(va);
+	va = open_on("v0");
+	vaddr_settle(va);
+	ck_assert(there("192.0.2.1/24"));
+	vaddr_close(va);
+}
+END_TEST
+
 /* -- virtual MACs -- */
 
 static bool
@@ -1003,7 +1105,8 @@ START_TEST(mac_multicast)
 				    "01:00:5e:00:01:01";
 
 	snapshot(before);
-	va = vaddr_open(on[_i], (int)if_nametoindex(on[_i]), steers);
+	va = vaddr_open(on[_i], (int)if_nametoindex(on[_i]), own_mac, steers,
+	    file_of("v0"));
 	ck_assert_ptr_nonnull(va);
 	ck_assert_int_eq(vaddr_mac(va, mac, true), 0);
 	ck_assert(netns_try(show, on[_i]));
@@ -1039,7 +1142,8 @@ START_TEST(mac_by_membership)
 {
 	static const uint8_t	 mac[6] = { 0, 0, 0x5e, 0, 1, 1 };
 
-	va = vaddr_open("lo", (int)if_nametoindex("lo"), steers);
+	va = vaddr_open("lo", (int)if_nametoindex("lo"), own_mac, steers,
+	    file_of("v0"));
 	ck_assert_ptr_nonnull(va);
 	ck_assert_int_eq(vaddr_mac(va, mac, true), 0);
 	ck_assert(netns_try("ip -d link show lo | grep -q 'promiscuity 1'"));
@@ -1069,7 +1173,7 @@ vaddr_case(void)
 {
 	TCase	*tc = tcase_create("vaddr");
 
-	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, address4);
 	tcase_add_test(tc, address6);
@@ -1084,6 +1188,8 @@ vaddr_case(void)
 	tcase_add_test(tc, many);
 	tcase_add_test(tc, sysctls);
 	tcase_add_test(tc, sysctls_after_death);
+	tcase_add_test(tc, sysctls_without_classifier);
+	tcase_add_test(tc, sysctls_without_file);
 	tcase_add_test(tc, sysctl_all_learnt_late);
 	tcase_add_test(tc, sysctls_of_somebody_else);
 	tcase_add_test(tc, interface_gone);
@@ -1093,7 +1199,7 @@ vaddr_case(void)
 	tcase_add_test(tc, own6);
 	tcase_add_test(tc, own_closed_as_master);
 	tcase_add_test(tc, own_undeclared);
-	tcase_add_loop_test(tc, own_after_death, 0, 4);
+	tcase_add_loop_test(tc, own_after_death, 0, 6);
 	tcase_add_test(tc, route_learnt_as_master);
 	tcase_add_test(tc, own_beside_others);
 	tcase_add_test(tc, in_batches);
@@ -1101,6 +1207,7 @@ vaddr_case(void)
 	tcase_add_test(tc, own_later);
 	tcase_add_test(tc, record_is_full);
 	tcase_add_test(tc, record_damaged);
+	tcase_add_test(tc, record_of_another);
 	tcase_add_test(tc, macs);
 	tcase_add_loop_test(tc, mac_multicast, 0, 2);
 	tcase_add_test(tc, mac_of_a_bridge);

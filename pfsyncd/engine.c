@@ -766,6 +766,7 @@ static void
 table_msg(struct channel *c, struct imsg *im, void *arg)
 {
 	const struct sync_dump *d = im->data;
+	const struct sync_done *done = im->data;
 	struct engine *e = arg;
 	const char *bad;
 
@@ -787,7 +788,8 @@ table_msg(struct channel *c, struct imsg *im, void *arg)
 		got_held(e, im);
 		break;
 	case PMSG_DONE:
-		repl_done(e->repl, ((const struct sync_done *)im->data)->n);
+		if (!repl_done(e->repl, done->n))
+			fatalx("more done by the table process than was asked");
 		break;
 	case PMSG_DUMPED:
 		repl_dumped(e->repl, d->dump, d->complete != 0,

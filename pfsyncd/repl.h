@@ -166,7 +166,10 @@ void		 repl_hints(struct repl *r, repl_hint_fn fn, void *arg);
  */
 void		 repl_known(struct repl *r, uint32_t node, uint32_t boot,
 		    monotime_t now);
-/* Checked by flow_check(); now is when it was so: of a DUMP, by its `made`. */
+/*
+ * Checked by flow_check(); now is when it was so: of a DUMP, by its `made`, but
+ * not before repl_new().
+ */
 void		 repl_event(struct repl *r, const struct statetbl_event *e,
 		    monotime_t now);
 /*
@@ -180,8 +183,8 @@ void		 repl_defer(struct repl *r, const struct statetbl_event *e,
 /* An operation failed: the flow is missing in the kernel, or clashes. */
 void		 repl_result(struct repl *r, const struct statetbl_result *res,
 		    monotime_t now);
-/* The next n operations of repl_ops() were done, if there are so many. */
-void		 repl_done(struct repl *r, uint32_t n);
+/* The next n operations of repl_ops() were done; false: so many are not due. */
+bool		 repl_done(struct repl *r, uint32_t n);
 /* The dump of repl_want_dump() ended; incomplete: another is wanted soon. */
 void		 repl_dumped(struct repl *r, uint32_t dump, bool complete,
 		    monotime_t now);

@@ -514,6 +514,8 @@ repl_event(struct repl *r, const struct statetbl_event *ev, monotime_t now)
 	uint64_t h;
 	uint32_t i;
 
+	if (monotime_cmp(now, r->start) < 0)
+		now = r->start;
 	normalize(&f);
 	h = statedb_hash(r->db, &f);
 	i = statedb_find(r->db, &f, h);
@@ -819,13 +821,13 @@ repl_ops(struct repl *r, struct statetbl_op *op, size_t max, monotime_t now)
 	return (n);
 }
 
-void
+bool
 repl_done(struct repl *r, uint32_t n)
 {
 	struct dying *d;
 
 	if (n > r->told_table - r->done_table)
-		n = (uint32_t)(r->told_table - r->done_table);
+		return (false);
 	r->done_table += n;
 	r->ops_done += n;
 	skips_done(r);
@@ -838,6 +840,7 @@ repl_done(struct repl *r, uint32_t n)
 		repl_at(r, d->i)->flags &= (uint16_t)~F_DYING;
 		repl_reap(r, d->i);
 	}
+	return (true);
 }
 
 /* Two flows want one translated tuple: the lower identity stays. */

@@ -115,7 +115,7 @@ pump(struct fuzz *z)
 	repl_tick(z->r, z->now);
 	while (repl_pending(z->r) > 0) {
 		take_ops(z, 32);
-		repl_done(z->r, (uint32_t)z->out);
+		assert(repl_done(z->r, (uint32_t)z->out));
 		z->out = 0;
 	}
 	for (n = 0; say(z); n++)
@@ -391,8 +391,8 @@ step(struct fuzz *z, struct rbuf *in)
 		return;
 	case 5:
 		b = rbuf_u8(in);
-		repl_done(z->r, b);
-		z->out -= b < z->out ? b : z->out;
+		if (repl_done(z->r, b))
+			z->out -= b;
 		return;
 	case 6:
 		pump(z);

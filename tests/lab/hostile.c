@@ -40,6 +40,7 @@ order_read(void)
 		errx(1, "HOSTILE: %s", text == NULL ? "not set" : text);
 	o.wrong = strcmp(what, "wrong") == 0;
 	o.deaf = strcmp(what, "deaf") == 0;
+	o.endless = strcmp(what, "endless") == 0;
 	o.n = n;
 	seed += with;
 	return (o);
@@ -109,6 +110,15 @@ hear_until(struct speaker *s, bool (*done)(void))
 		(void)await(s, POLLIN);
 		hear(s);
 	}
+}
+
+void
+hear_now(struct speaker *s)
+{
+	struct pollfd	 pfd = { .fd = imsgbuf_fd(s->ib), .events = POLLIN };
+
+	while (!s->deaf && poll(&pfd, 1, 0) == 1)
+		hear(s);
 }
 
 static void

@@ -9,7 +9,8 @@
  * knows anything of this.
  *
  * In the environment: HOSTILE="storm N SEED" (N messages of the right form
- * with anything in them, all answers read), "deaf N SEED" (no answer is read)
+ * with anything in them, all answers read), "endless N SEED" (the same, but
+ * nothing that was asked for is ever done), "deaf N SEED" (no answer is read)
  * or "wrong WHICH" (one message that is none).
  */
 #ifndef LAB_HOSTILE_H
@@ -25,7 +26,7 @@
 #define NELEMS(a)	(sizeof(a) / sizeof((a)[0]))
 
 struct order {
-	bool		 wrong, deaf;
+	bool		 wrong, deaf, endless;
 	uint32_t	 n;		/* messages, or which wrong one */
 };
 
@@ -48,6 +49,8 @@ void		 rnd_fill(void *p, size_t len);
 
 /* Read until done() is true; the far side ends: so do we. */
 void		 hear_until(struct speaker *s, bool (*done)(void));
+/* What there is to read now; nothing where we are deaf. */
+void		 hear_now(struct speaker *s);
 /* Send at once, waiting for room, and hear meanwhile unless deaf. */
 void		 say(struct speaker *s, uint32_t type, uint32_t id,
 		    const void *data, size_t len);

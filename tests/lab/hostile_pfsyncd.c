@@ -4,10 +4,12 @@
  *
  * A child of pfsyncd that was taken over (hostile.h).  HOSTILE_AS says which:
  * "engine", which is wrong to the parent, "engine-table", the same but wrong
- * to the table process, or "table"; of the other child HOSTILE_REAL is the
- * program.  An engine makes and changes states of its own choice, well-formed
- * ones, for others end the table process.  When all is said it deletes what it
- * made, writes "hostile: N said" and waits for the parent to stop it.
+ * to the table process, "table", or "table-engine", wrong to the engine; of the
+ * other child HOSTILE_REAL is the program.  An engine makes and changes states
+ * of its own choice, well-formed ones, for others end the table process; a
+ * table process tells of such, of ends, dumps, held packets and failures that
+ * never were.  When all is said it takes back what it can, writes "hostile: N
+ * said" and waits for the parent to stop it.
  */
 #include <sys/socket.h>
 #include <netinet/in.h>
@@ -18,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/monotime.h"
 #include "hostile.h"
 #include "pfsyncd/msgs.h"
 
@@ -26,16 +29,17 @@
 #define GENERIC		13	/* of say_wrong() */
 
 static struct speaker	 parent = { .tab = pfsyncd_msgs, .ntab = PMSG_MAX };
-static struct speaker	 table = { .tab = pfsyncd_msgs, .ntab = PMSG_MAX,
-    .from = MSG_FROM_ENGINE };
+static struct speaker	 sibling = { .tab = pfsyncd_msgs, .ntab = PMSG_MAX };
 static bool		 started, stopping;
+static uint32_t		 asked;		/* operations of a real engine */
+static uint32_t		 dump;		/* that it asked for last */
 
 static void
 parent_said(struct speaker *s, const struct imsg *im)
 {
 	(void)s;
-	if (im->type == PMSG_TABLE_CHANNEL && parent.from == MSG_FROM_ENGINE)
-		table.ib = imsgbuf_new(im->fd);
+	if (im->type == PMSG_TABLE_CHANNEL)
+		sibling.ib = imsgbuf_new(im->fd);
 	else if (im->fd != -1)
 		close(im->fd);
 	if (im->type == PMSG_CONF || im->type == PMSG_TABLE_START)
@@ -44,11 +48,26 @@ parent_said(struct speaker *s, const struct imsg *im)
 		stopping = true;
 }
 
+static void
+engine_said(struct speaker *s, const struct imsg *im)
+{
+	(void)s;
+	if (im->type == PMSG_OPS)
+		asked += (uint32_t)(im->len / sizeof(struct statetbl_op));
+	if (im->type == PMSG_DUMP)
+		dump = ((const struct sync_dump *)im->data)->dump;
+}
+
 static bool
 is_started(void)
 {
-	return (started && (parent.from != MSG_FROM_ENGINE ||
-	    table.ib != NULL));
+	return (started && sibling.ib != NULL);
+}
+
+static bool
+is_asked(void)
+{
+	return (dump != 0);
 }
 
 static bool
@@ -174,7 +193,7 @@ say_ops(void)
 		n += rnd(SYNC_OPS_MAX);
 	for (i = 0; i < n; i++)
 		an_op(&op[i]);
-	say(&table, PMSG_OPS, rnd(UINT32_MAX), op, n * sizeof(op[0]));
+	say(&sibling, PMSG_OPS, rnd(UINT32_MAX), op, n * sizeof(op[0]));
 }
 
 static void
@@ -187,7 +206,7 @@ delete_all(void)
 		memset(&op, 0, sizeof(op));
 		op.type = STATETBL_DELETE;
 		pool_flow(&op.f, n);
-		say(&table, PMSG_OPS, 0, &op, sizeof(op));
+		say(&sibling, PMSG_OPS, 0, &op, sizeof(op));
 	}
 }
 
@@ -202,7 +221,7 @@ say_dump(void)
 	m.dump = 1 + rnd(UINT32_MAX - 1);
 	m.what = rnd(2) == 0 ? STATETBL_ALL : STATETBL_NOT_TCP;
 	m.complete = rnd(UINT32_MAX);
-	say(&table, PMSG_DUMP, 0, &m, sizeof(m));
+	say(&sibling, PMSG_DUMP, 0, &m, sizeof(m));
 }
 
 static void
@@ -210,7 +229,7 @@ say_watch(void)
 {
 	struct sync_flag	 m = { .on = rnd(3) };
 
-	say(&table, PMSG_WATCH_NEW, 0, &m, sizeof(m));
+	say(&sibling, PMSG_WATCH_NEW, 0, &m, sizeof(m));
 }
 
 static void
@@ -236,7 +255,7 @@ say_log(void)
 }
 
 static void
-say_something(void)
+engine_something(void)
 {
 	uint32_t	 r = rnd(1000);
 
@@ -245,11 +264,11 @@ say_something(void)
 	else if (r < 610)
 		say_watch();
 	else if (r < 650)
-		say(&table, PMSG_WANT_STATS, 0, NULL, 0);
+		say(&sibling, PMSG_WANT_STATS, 0, NULL, 0);
 	else if (r < 655)
 		say_dump();
 	else if (r < 660)
-		say_descriptors(&table, PMSG_WANT_STATS);
+		say_descriptors(&sibling, PMSG_WANT_STATS);
 	else if (r < 850)
 		say_hold();
 	else if (r < 950)
@@ -262,6 +281,158 @@ say_something(void)
 		say_log();
 	else
 		say(&parent, PMSG_RELOAD, rnd(UINT32_MAX), NULL, 0);
+}
+
+/* ---- a table process ---- */
+
+static void
+an_event(struct statetbl_event *ev)
+{
+	memset(ev, 0, sizeof(*ev));
+	ev->type = (uint8_t)rnd(STATETBL_EV_MAX);
+	ev->flags = (uint8_t)rnd(256);
+	ev->ctid = rnd(4);
+	ev->dump = rnd(4) == 0 ? rnd(UINT32_MAX) : rnd(2) == 0 ? dump : 0;
+	ev->made = rnd(2) == 0 ? rnd(UINT32_MAX) :
+	    (uint32_t)(monotime_now().ns / MONOTIME_MSEC) - rnd(700000);
+	pool_flow(&ev->f, rnd(POOL));
+	any_values(&ev->f);
+	if (rnd(16) == 0)
+		ev->f.timeout = 0;
+}
+
+/* How many records in a message. */
+static uint32_t
+many(uint32_t max)
+{
+	return (1 + (rnd(16) == 0 ? rnd(max) : 0));
+}
+
+/* Events of the pool; or of a flow that is gone again in the same message. */
+static void
+say_events(void)
+{
+	static struct statetbl_event	 ev[SYNC_EVENTS_MAX];
+	uint32_t			 i, n = many(SYNC_EVENTS_MAX);
+
+	for (i = 0; i < n; i++)
+		an_event(&ev[i]);
+	if (n > 1 && rnd(4) == 0) {
+		odd_flow(&ev[n - 2].f);
+		ev[n - 1] = ev[n - 2];
+		ev[n - 1].type = STATETBL_DESTROY;
+	}
+	say(&sibling, PMSG_EVENTS, rnd(UINT32_MAX), ev, n * sizeof(ev[0]));
+}
+
+static void
+say_results(void)
+{
+	static struct statetbl_result	 r[SYNC_RESULTS_MAX];
+	uint32_t			 i, n = many(SYNC_RESULTS_MAX);
+
+	for (i = 0; i < n; i++) {
+		rnd_fill(&r[i], sizeof(r[i]));
+		r[i].error = (uint8_t)rnd(STATETBL_ERROR_MAX);
+		pool_flow(&r[i].f, rnd(POOL));
+		if (rnd(4) != 0)
+			pool_flow(&r[i].other, rnd(POOL));
+	}
+	say(&sibling, PMSG_RESULTS, rnd(UINT32_MAX), r, n * sizeof(r[0]));
+}
+
+static void
+say_held(void)
+{
+	static struct pktq_packet	 p[SYNC_HELD_MAX];
+	uint32_t			 i, n = many(SYNC_HELD_MAX);
+
+	for (i = 0; i < n; i++) {
+		memset(&p[i], 0, sizeof(p[i]));
+		pool_flow(&p[i].f, rnd(POOL));
+		any_values(&p[i].f);
+		p[i].id = rnd(200);
+		p[i].ctid = rnd(4);
+	}
+	say(&sibling, PMSG_HELD, rnd(UINT32_MAX), p, n * sizeof(p[0]));
+}
+
+/* Any number of those that were asked for, before their results or after. */
+static void
+say_done(void)
+{
+	struct sync_done	 m = { .n = rnd(asked + 1) };
+
+	asked -= m.n;
+	say(&sibling, PMSG_DONE, 0, &m, sizeof(m));
+}
+
+static void
+say_dumped(void)
+{
+	struct sync_dump	 m;
+
+	rnd_fill(&m, sizeof(m));
+	if (rnd(2) == 0)
+		m.dump = dump;
+	if (rnd(2) == 0)
+		m.complete = 0;
+	say(&sibling, PMSG_DUMPED, 0, &m, sizeof(m));
+}
+
+static void
+say_stats(void)
+{
+	struct sync_stats	 m;
+
+	rnd_fill(&m, sizeof(m));
+	say(&sibling, PMSG_STATS, 0, &m, sizeof(m));
+}
+
+static void
+table_something(bool endless)
+{
+	uint32_t	 r = rnd(1000);
+
+	hear_now(&sibling);
+	if (r < 500)
+		say_events();
+	else if (r < 650)
+		say_results();
+	else if (r < 750)
+		say_held();
+	else if (r < 900 && !endless)
+		say_done();
+	else if (r < 920 && !endless)
+		say_dumped();
+	else if (r < 940)
+		say(&sibling, PMSG_OVERRUN, 0, NULL, 0);
+	else if (r < 970)
+		say_stats();
+	else if (r < 975)
+		say_descriptors(&sibling, PMSG_OVERRUN);
+	else if (r < 980)
+		say_descriptors(&parent, PMSG_READY);
+	else if (r < 990)
+		say(&parent, PMSG_READY, rnd(UINT32_MAX), NULL, 0);
+	else
+		say_log();
+}
+
+/* The kernel has none of them. */
+static void
+destroy_all(void)
+{
+	struct statetbl_event	 ev;
+	uint32_t		 n;
+
+	for (n = 0; n < POOL; n++) {
+		memset(&ev, 0, sizeof(ev));
+		ev.type = STATETBL_DESTROY;
+		ev.flags = STATETBL_EV_FOREIGN;
+		pool_flow(&ev.f, n);
+		say(&sibling, PMSG_EVENTS, 0, &ev, sizeof(ev));
+	}
 }
 
 /* ---- records that are none: a good one before it must not count either ---- */
@@ -304,35 +475,89 @@ say_bad_ops(uint32_t which)
 		op[i].f.tcp_state = FLOW_TCP_ESTABLISHED;
 	}
 	if (bad_op(&op[1], which))
-		say(&table, PMSG_OPS, 0, op, sizeof(op));
+		say(&sibling, PMSG_OPS, 0, op, sizeof(op));
 	else if (which == 14)
-		say(&table, PMSG_OPS, 0, op, sizeof(op) - 1);
+		say(&sibling, PMSG_OPS, 0, op, sizeof(op) - 1);
 	else if (which == 15)
-		say(&table, PMSG_OPS, 0, op, 0);
+		say(&sibling, PMSG_OPS, 0, op, 0);
 	else
 		return (false);
+	return (true);
+}
+
+/* What no table process says, though each record is well-formed or nearly. */
+static bool
+say_bad_answer(uint32_t which)
+{
+	struct statetbl_event	 ev[2];
+	struct statetbl_result	 r;
+	struct pktq_packet	 p;
+	struct sync_done	 done = { .n = asked + 1 };
+
+	an_event(&ev[0]);
+	an_event(&ev[1]);
+	memset(&r, 0, sizeof(r));
+	memset(&p, 0, sizeof(p));
+	pool_flow(&r.f, 0);
+	pool_flow(&p.f, 0);
+	p.f.timeout = 1;
+	switch (which) {
+	case 0: ev[1].type = STATETBL_EV_MAX; break;
+	case 1: ev[1].f.af = 5; break;
+	case 2: ev[1].f.tcp_state = FLOW_TCP_MAX + 1; break;
+	case 3: ev[1].f.pad[0] = 1; break;
+	case 4:
+		say(&sibling, PMSG_EVENTS, 0, ev, sizeof(ev) - 1);
+		return (true);
+	case 5: r.error = STATETBL_ERROR_MAX; break;
+	case 6: r.f.wscale[0] = 15; break;
+	case 7: p.f.timeout = 0; break;
+	case 8:
+		say(&sibling, PMSG_DONE, 0, &done, sizeof(done));
+		return (true);
+	case 9:
+		done.n = UINT32_MAX;
+		say(&sibling, PMSG_DONE, 0, &done, sizeof(done));
+		return (true);
+	default: return (false);
+	}
+	if (which < 5)
+		say(&sibling, PMSG_EVENTS, 0, ev, sizeof(ev));
+	else if (which < 7)
+		say(&sibling, PMSG_RESULTS, 0, &r, sizeof(r));
+	else
+		say(&sibling, PMSG_HELD, 0, &p, sizeof(p));
 	return (true);
 }
 
 static bool
 wrong(const char *as, uint32_t which)
 {
-	if (strcmp(as, "engine-table") != 0)
+	if (strchr(as, '-') == NULL)
 		return (say_wrong(&parent, which));
 	if (which < GENERIC)
-		return (say_wrong(&table, which));
-	return (say_bad_ops(which - GENERIC));
+		return (say_wrong(&sibling, which));
+	return (strcmp(as, "engine-table") == 0 ?
+	    say_bad_ops(which - GENERIC) : say_bad_answer(which - GENERIC));
 }
 
 static void
-storm(uint32_t n)
+storm(const struct order *o)
 {
+	bool		 engine = sibling.from == MSG_FROM_ENGINE;
 	uint32_t	 i;
 
-	for (i = 0; i < n; i++)
-		say_something();
-	delete_all();
-	printf("hostile: %u said\n", n);
+	for (i = 0; i < o->n; i++) {
+		if (engine)
+			engine_something();
+		else
+			table_something(o->endless);
+	}
+	if (engine)
+		delete_all();
+	else
+		destroy_all();
+	printf("hostile: %u said\n", o->n);
 	fflush(stdout);
 }
 
@@ -344,21 +569,27 @@ main(int argc, char *argv[])
 
 	if (as == NULL || argc < 2)
 		errx(1, "HOSTILE_AS, and an option");
-	if ((argv[1][1] == 'T') != (strcmp(as, "table") == 0)) {
+	if ((argv[1][1] == 'T') != (strncmp(as, "table", 5) == 0)) {
 		execv(getenv("HOSTILE_REAL"), argv);
 		err(1, "HOSTILE_REAL");
 	}
 	parent.ib = imsgbuf_new(CHANNEL);
 	parent.from = argv[1][1] == 'T' ? MSG_FROM_TABLE : MSG_FROM_ENGINE;
 	parent.heard = parent_said;
+	sibling.from = parent.from;
+	if (sibling.from == MSG_FROM_TABLE)
+		sibling.heard = engine_said;
 	hear_until(&parent, is_started);
 	say(&parent, PMSG_READY, 0, NULL, 0);
+	/* before that it does not listen */
+	if (strcmp(as, "table-engine") == 0)
+		hear_until(&sibling, is_asked);
 	if (o.wrong && !wrong(as, o.n))
 		errx(1, "no wrong message %u", o.n);
-	parent.deaf = table.deaf = o.deaf;
+	parent.deaf = sibling.deaf = o.deaf;
 	if (!o.wrong)
-		storm(o.n);
-	parent.deaf = table.deaf = false;
+		storm(&o);
+	parent.deaf = sibling.deaf = false;
 	hear_until(&parent, is_stopping);
 	say(&parent, PMSG_STOPPED, 0, NULL, 0);
 	return (0);

@@ -20,9 +20,11 @@ MESSAGES = 1000000 if LONG else 100000
 WRONG = range(13)       # what hostile.c's say_wrong() knows
 SOME = WRONG if LONG else [3, 4, 7, 11]     # type, size, descriptor, noise
 BAD_OPS = range(13, 29)     # and hostile_pfsyncd.c's say_bad_ops()
+BAD_ANSWERS = range(13, 23)     # and its say_bad_answer()
 GROWTH_KIB = 2048       # buffers that were never used before
 QUEUE_KIB = 65536       # CARPD_QUEUE_MAX
 TABLE_KIB = 4096        # and the table process's QUEUE_MAX
+ENGINE_KIB = 8192       # states, and what is queued to the table process
 
 
 def hostile(cls, program):
@@ -212,9 +214,38 @@ def test_engine_of_pfsyncd_that_does_not_read(net):
     d.proc.wait_line("the engine does not read")
 
 
+@pytest.mark.parametrize("how", ["storm", "endless", "deaf"])
+def test_table_of_pfsyncd(net, how):
+    """Of events, failures, dumps and held packets that never were the engine
+    believes what can be, to a bound, and goes on: it answers, hears its peer,
+    and ends in order.  One that does not read it waits for no longer than
+    2 MiB."""
+    peer = Sync(net, "fw2", sync_config(), "Peer").start()
+    d = Pfsyncd(net, "fw1", sync_config(), "Taken")
+    d.begin("%s %d 1" % (how, MESSAGES // 2), "table-engine").wait_started()
+    wait_for(d.peers, 10, "it answers, and has a peer")
+    pids = [d.proc.pid, d.engine]
+    fds, kib = [descriptors(p) for p in pids], memory_kib(pids)
+    if how != "deaf":
+        d.wait_said(MESSAGES // 2)
+        wait_for(lambda: all(descriptors(p) <= n for p, n in zip(pids, fds)),
+                 5, "no more descriptors")
+        assert any(p["alive"] for p in d.peers())
+    else:
+        wait_for(lambda: d.proc.grep("hostile: %d said" % (MESSAGES // 2)) or
+                 d.proc.grep("message to the table process"), 300, "the end")
+    if d.proc.grep("message to the table process"):
+        assert d.proc.wait(10) == 1
+    else:
+        assert memory_kib(pids) < kib + ENGINE_KIB
+        assert d.stop() == 0
+    assert peer.stop() == 0
+
+
 @pytest.mark.parametrize("who,which", [
     *(("engine", n) for n in SOME), *(("table", n) for n in SOME),
-    *(("engine-table", n) for n in [*SOME, *BAD_OPS])])
+    *(("engine-table", n) for n in [*SOME, *BAD_OPS]),
+    *(("table-engine", n) for n in [*SOME, *BAD_ANSWERS])])
 def test_what_no_child_of_pfsyncd_says(net, who, which):
     """The one that hears it ends it, or itself, and all of pfsyncd; a batch
     with one bad record is not begun."""
@@ -226,5 +257,7 @@ def test_what_no_child_of_pfsyncd_says(net, who, which):
         "table": "the (table process sent message|table process died|"
                  "engine died)",
         "engine-table": r"\[table\]: (message|operation).* from the engine|"
+                        "the (table process|engine) died",
+        "table-engine": r"\[engine\]: .*table process|"
                         "the (table process|engine) died"}[who])
     assert not entries(net, "fw1", own=True)

@@ -695,7 +695,7 @@ pump(int i)
 	s->nev -= n;
 	memmove(s->ev, s->ev + n, s->nev * sizeof(s->ev[0]));
 	repl_tick(s->r, now());
-	repl_done(s->r, s->done);
+	must(repl_done(s->r, s->done));
 	s->done = 0;
 	while ((n = repl_ops(s->r, op, 64, now())) > 0)
 		for (k = 0; k < n; k++) {

@@ -194,6 +194,8 @@ mutants() {
 	    "$(at skip 's/s->op = r/if (s->n == 0) s->op = r/')"
 	mutant unit more-done-than-told repl_kernel \
 	    "$(at repl_done 's/n > r->told_table - r->done_table/false/')"
+	mutant unit before-we-began repl_kernel \
+	    "$(at repl_event 's/now = r->start/;/')"
 	mutant unit clash-both-stay repl_kernel \
 	    "$(at clash 's/w->kill = true/r->want_n--/')"
 	mutant unit clash-both-go repl_kernel \

@@ -2017,6 +2017,26 @@ START_TEST(mark_set_late)
 END_TEST
 
 /* TCP of which the kernel did not yet say the state. */
+/* A record that says it is from before we looked: it is from when we began. */
+START_TEST(dumped_before_we_began)
+{
+	struct statetbl_event e;
+	struct flow f = flow(1);
+
+	memset(&e, 0, sizeof(e));
+	e.f = f;
+	e.ctid = 1;
+	e.type = STATETBL_DUMP;
+	pass(100 * SEC);
+	meet(&peer, PEER);
+	(void)statedb_reserve(box.db);
+	repl_event(box.r, &e, (monotime_t){ T - 500 * SEC });
+	(void)listen_now();
+	ck_assert_uint_eq(said.nflow, 1);
+	ck_assert_uint_eq(said.flow[0].timeout, 200);
+}
+END_TEST
+
 START_TEST(mute_until_known)
 {
 	struct flow f = flow(1);
@@ -3060,7 +3080,10 @@ START_TEST(window_and_backlog)
 	ck_assert_uint_eq(window_told(), UINT32_MAX);
 	repl_done(box.r, BACKLOG_MAX * 3 / 4);
 	ck_assert_uint_eq(window_told(), REPL_WINDOW * 3 / 4);
-	repl_done(box.r, BACKLOG_MAX);	/* more than there were */
+	/* more than there were */
+	ck_assert(!repl_done(box.r, BACKLOG_MAX));
+	ck_assert_uint_eq(repl_pending(box.r), BACKLOG_MAX / 4);
+	ck_assert(repl_done(box.r, BACKLOG_MAX / 4));
 	ck_assert_uint_eq(repl_pending(box.r), 0);
 	/* filled no more: NEW is of interest again, and what it did not tell */
 	pass(2 * SEC);
@@ -4485,7 +4508,8 @@ START_TEST(done_in_order)
 	ck_assert_uint_eq(repl_ops_done(box.r), 5);
 	ck_assert_uint_eq(repl_pending(box.r), 0);
 	/* of nothing there is no more to do */
-	repl_done(box.r, 7);
+	ck_assert(!repl_done(box.r, 1));
+	ck_assert(!repl_done(box.r, UINT32_MAX));
 	ck_assert_uint_eq(repl_ops_done(box.r), 5);
 }
 END_TEST
@@ -5051,7 +5075,7 @@ main(void)
 		updates, tuple_again, newer_wins, master_keeps, orphans,
 		orphan_of_strangers, leaving_with_flows,
 		refresh_rule, refresh_touches, longest_timeout,
-		mark_set_late, mute_until_known,
+		mark_set_late, dumped_before_we_began, mute_until_known,
 		clash_kill, clash_yield, refused_put, table_full,
 		table_full_large, kill_rules,
 		boot_changed, starting, restarts, restarts_between, leaving, we_leave,

@@ -35,6 +35,8 @@ struct session {
 	monotime_t	 ask_next, ask_until;
 	/* what it asks us */
 	uint8_t		 echo[AUTH_NONCE_LEN];
+	uint64_t	 echo_epoch, echo_seq;	/* of the packet with it */
+	bool		 echo_any;	/* this time not only a newer one */
 	monotime_t	 echo_held;	/* it was proven: not another before */
 	monotime_t	 echo_next, echo_until;
 };
@@ -314,21 +316,35 @@ ask(struct auth *a, struct session *s, monotime_t now)
 	a->urgent = true;
 }
 
-/* A recorded question does no harm, but must not displace a live one. */
+static bool
+older(const struct session *s, const struct trailer *t)
+{
+	return (t->epoch != s->echo_epoch ? t->epoch < s->echo_epoch :
+	    t->seq < s->echo_seq);
+}
+
+/*
+ * A recorded question does no harm, but must not displace a live one.  Before
+ * either has proven anything, the live one is the newest, if clocks and files
+ * were right: so every other packet is for that.
+ */
 static void
 heard_challenge(struct auth *a, struct session *s, const uint8_t *nonce,
-    bool live, monotime_t now)
+    const struct trailer *t, bool live, monotime_t now)
 {
 	bool	 same = hmac_equal(s->echo, nonce, AUTH_NONCE_LEN);
 	bool	 due = monotime_cmp(now, s->echo_until) < 0;
 
-	if (!same && !live && monotime_cmp(now, s->echo_held) < 0)
+	if (!same && !live && (monotime_cmp(now, s->echo_held) < 0 ||
+	    (due && !s->echo_any && older(s, t))))
 		return;
 	if (!due || !same || monotime_cmp(now, s->echo_next) >= 0) {
 		a->urgent = true;
 		s->echo_next = monotime_add(now, AUTH_ASK_GAP / 2);
 	}
 	memcpy(s->echo, nonce, AUTH_NONCE_LEN);
+	s->echo_epoch = t->epoch;
+	s->echo_seq = t->seq;
 	if (live)
 		s->echo_held = monotime_add(now, AUTH_ASK_GAP);
 	s->echo_until = monotime_add(now, AUTH_SAY);
@@ -421,7 +437,7 @@ auth_rx(struct auth *a, const struct ipaddr *src, const struct ipaddr *dst,
 		s->waiting = v == AUTH_UNPROVEN;
 	question = for_us(a, t, TRAILER_TLV_CHALLENGE);
 	if (question != NULL && v != AUTH_REPLAY)
-		heard_challenge(a, s, question, v == AUTH_PROVEN, now);
+		heard_challenge(a, s, question, t, v == AUTH_PROVEN, now);
 	return (v);
 }
 
@@ -440,9 +456,9 @@ put_question(struct wbuf *w, uint8_t type, uint32_t node,
 void
 auth_tlvs(struct auth *a, struct wbuf *w, monotime_t now)
 {
-	const size_t		 begin = wbuf_used(w);
-	const struct session	*s;
-	unsigned int		 i;
+	const size_t	 begin = wbuf_used(w);
+	struct session	*s;
+	unsigned int	 i;
 
 	if (!auth_keyed(a))
 		return;
@@ -456,8 +472,10 @@ auth_tlvs(struct auth *a, struct wbuf *w, monotime_t now)
 		if (s->asked && monotime_cmp(now, s->ask_until) < 0)
 			put_question(w, TRAILER_TLV_CHALLENGE, s->node,
 			    s->nonce);
-		if (monotime_cmp(now, s->echo_until) < 0)
-			put_question(w, TRAILER_TLV_ECHO, s->node, s->echo);
+		if (monotime_cmp(now, s->echo_until) >= 0)
+			continue;
+		put_question(w, TRAILER_TLV_ECHO, s->node, s->echo);
+		s->echo_any = !s->echo_any;
 	}
 	/* the others are first in the next one */
 	if (i < AUTH_PEERS_MAX)

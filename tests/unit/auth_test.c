@@ -368,6 +368,70 @@ START_TEST(question_flood)
 }
 END_TEST
 
+/* What `to' hears, and at once says if it should not wait. */
+static void
+react(struct run *to, const struct run *from, struct run *other)
+{
+	(void)hear(to, from);
+	if (auth_urgent(to->a, now))
+		(void)tell(to, other);
+}
+
+/* And somebody who has a recording plays it right behind what is live. */
+static void
+spoilt(struct run *from, struct run *to, const struct run *tape)
+{
+	struct run	 live;
+
+	say(from);
+	live = *from;
+	live.a = NULL;
+	react(to, &live, from);
+	if (tape != NULL)
+		react(to, tape, from);
+}
+
+/*
+ * Both have started, and somebody plays to them what the other one asked in
+ * runs before: so that they have just spoken when a question comes, and then
+ * once more, so that his comes last.  They meet all the same.
+ */
+START_TEST(question_displaced)
+{
+	struct run	 a[2], b[2];
+	bool		 met = false;
+	int		 i;
+
+	for (i = 0; i < 2; i++) {
+		(void)tell(&one, &two);
+		(void)tell(&two, &one);
+		say(&one);
+		a[i] = one;
+		b[i] = two;
+		a[i].a = b[i].a = NULL;
+		/* clocks and files may be wrong in the last run */
+		boot(&one, A, _i == 0 || i == 0 ? EPOCH + 1 + (uint64_t)i :
+		    EPOCH - 1, (uint8_t)(3 + 2 * i));
+		boot(&two, B, _i == 0 || i == 0 ? EPOCH + 1 + (uint64_t)i :
+		    EPOCH - 1, (uint8_t)(4 + 2 * i));
+	}
+	for (i = 0; i < 300 && !met; i++, pass(8 * MS)) {
+		react(&one, &b[i % 2], &two);
+		react(&two, &a[i % 2], &one);
+		pass(MS);
+		/* if they are wrong he may be too late now and then */
+		spoilt(&two, &one, _i == 1 && i % 20 == 7 ? NULL :
+		    &b[(i + 1) % 2]);
+		spoilt(&one, &two, _i == 1 && i % 20 == 7 ? NULL :
+		    &a[(i + 1) % 2]);
+		pass(MS);
+		met = tell(&one, &two) == AUTH_PROVEN &&
+		    tell(&two, &one) == AUTH_PROVEN;
+	}
+	ck_assert(met);
+}
+END_TEST
+
 /* No more packets than that, whatever comes. */
 START_TEST(bounded)
 {
@@ -560,6 +624,7 @@ main(void)
 	tcase_add_test(tc, answer_once);
 	tcase_add_test(tc, somebody_elses);
 	tcase_add_test(tc, question_flood);
+	tcase_add_loop_test(tc, question_displaced, 0, 2);
 	tcase_add_test(tc, bounded);
 	tcase_add_test(tc, crowd);
 	tcase_add_test(tc, rollover);

@@ -429,8 +429,10 @@ auth_rx(struct auth *a, const struct ipaddr *src, const struct ipaddr *dst,
 	if (t->node == a->node)
 		return (AUTH_REPLAY);
 	s = find_session(a, t->node);
-	s->heard = now;
 	v = judge_session(a, s, t, now);
+	/* recordings do not make it look alive */
+	if (v == AUTH_PROVEN || !s->proven)
+		s->heard = now;
 	if (v == AUTH_UNPROVEN && !s->waiting)
 		s->waiting_since = now;
 	if (v != AUTH_REPLAY)

@@ -486,6 +486,37 @@ START_TEST(crowd)
 }
 END_TEST
 
+/*
+ * A node that lives is not lost for those that have gone, of which somebody has
+ * recordings.
+ */
+START_TEST(crowd_of_the_dead)
+{
+	static struct run	 dead[AUTH_PEERS_MAX - 1];
+	struct run		 other = { .a = NULL };
+	uint32_t		 i;
+
+	for (i = 0; i < AUTH_PEERS_MAX - 1; i++) {
+		boot(&other, 0x1000 + i, EPOCH, 8);
+		(void)tell(&other, &two);
+		(void)tell(&two, &other);
+		ck_assert_int_eq(tell(&other, &two), AUTH_PROVEN);
+		dead[i] = other;
+		dead[i].a = NULL;
+		pass(AUTH_SAY);
+	}
+	meet();
+	ck_assert_int_eq(tell(&one, &two), AUTH_PROVEN);
+	pass(MS);
+	for (i = 0; i < AUTH_PEERS_MAX - 1; i++)
+		ck_assert_int_ne(hear(&two, &dead[i]), AUTH_PROVEN);
+	boot(&other, 0x2000, EPOCH, 8);
+	ck_assert_int_eq(tell(&other, &two), AUTH_UNPROVEN);
+	ck_assert_int_eq(tell(&one, &two), AUTH_PROVEN);
+	auth_free(other.a);
+}
+END_TEST
+
 START_TEST(rollover)
 {
 	struct auth_conf	 c;
@@ -627,6 +658,7 @@ main(void)
 	tcase_add_loop_test(tc, question_displaced, 0, 2);
 	tcase_add_test(tc, bounded);
 	tcase_add_test(tc, crowd);
+	tcase_add_test(tc, crowd_of_the_dead);
 	tcase_add_test(tc, rollover);
 	tcase_add_test(tc, wrong);
 	tcase_add_test(tc, policies);

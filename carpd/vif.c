@@ -262,6 +262,23 @@ vif_kill(struct vif *f)
 	vif_free(f);
 }
 
+/* A MASTER says nothing for as long as its interval is. */
+static void
+tell_silence(struct engine *e)
+{
+	int64_t ns, most = 0;
+	struct vif *f;
+	size_t i;
+
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		for (i = 0; i < f->nnodes; i++) {
+			ns = vhost_masterdown(&f->nodes[i]->conf);
+			most = ns > most ? ns : most;
+		}
+	if (e->auth != NULL)
+		auth_silence(e->auth, most);
+}
+
 void
 vif_changed(struct vif *f, bool timers)
 {
@@ -280,6 +297,7 @@ vif_changed(struct vif *f, bool timers)
 			node_simple_event(n, VHOST_EV_CONF, VHOST_CAUSE_CONFIG);
 	}
 	ledger_tell(f);
+	tell_silence(f->eng);
 }
 
 /* The vhids of c: those that f has keep their nodes, the others get one. */
@@ -535,6 +553,7 @@ vif_apply(struct engine *e, const struct config *c)
 	apply_removals(e, c);
 	for (i = 0; i < c->nifaces; i++)
 		apply_iface(e, &c->ifaces[i]);
+	tell_silence(e);
 	apply_groups(e, c);
 	e->configured = true;
 	/* from now on the time ends it, see ledger_startup() */

@@ -25,7 +25,7 @@ struct session {
 	bool		 proven;
 	uint64_t	 epoch, seq;	/* seq: highest */
 	uint64_t	 window[WINDOW_WORDS];	/* bit seq % 2048: was heard */
-	monotime_t	 heard;
+	monotime_t	 heard;		/* proven: that is, its newest packet */
 	bool		 waiting;	/* nothing was proven since: */
 	monotime_t	 waiting_since;
 	/* what we ask it */
@@ -48,6 +48,7 @@ struct auth {
 	struct hmac	*nonces;
 	uint64_t	 nonce_n;
 	enum auth_policy policy;
+	int64_t		 silence;
 	uint8_t		 digest[HMAC_SHA256_LEN];	/* of the configuration */
 	size_t		 nkeys, active;
 	struct {
@@ -93,6 +94,7 @@ auth_new(enum trailer_use use, uint32_t node, uint64_t epoch,
 	a->node = node;
 	a->epoch = epoch;
 	a->nonces = hmac_new(HMAC_ALG_SHA256, secret, HMAC_SHA256_LEN);
+	auth_silence(a, AUTH_SILENCE);
 	auth_conf(a, &off);
 	return (a);
 }
@@ -175,6 +177,12 @@ auth_policy(const struct auth *a)
 	return (a->policy);
 }
 
+void
+auth_silence(struct auth *a, int64_t ns)
+{
+	a->silence = ns > AUTH_SILENCE ? ns : AUTH_SILENCE;
+}
+
 bool
 auth_keyed(const struct auth *a)
 {
@@ -228,7 +236,7 @@ window_word(struct session *s, uint64_t seq)
 
 /* Is it heard for the first time? */
 static bool
-window_take(struct session *s, uint64_t seq)
+window_take(struct session *s, uint64_t seq, monotime_t now)
 {
 	const uint64_t	 bit = UINT64_C(1) << seq % 64;
 	uint64_t	 word;
@@ -240,7 +248,9 @@ window_take(struct session *s, uint64_t seq)
 		    word <= s->seq / 64 + WINDOW_WORDS; word++)
 			s->window[word % WINDOW_WORDS] = 0;
 		s->seq = seq;
-	} else if (s->seq - seq >= AUTH_WINDOW)
+		s->heard = now;
+	} else if (s->seq - seq >= AUTH_WINDOW ||
+	    monotime_sub(now, s->heard) >= AUTH_LATE)
 		return (false);
 	if (*window_word(s, seq) & bit)
 		return (false);
@@ -250,12 +260,13 @@ window_take(struct session *s, uint64_t seq)
 
 /* What it said before seq counts as heard. */
 static void
-window_begin(struct session *s, uint64_t seq)
+window_begin(struct session *s, uint64_t seq, monotime_t now)
 {
 	const uint64_t	 bit = UINT64_C(1) << seq % 64;
 
 	memset(s->window, 0xff, sizeof(s->window));
 	s->seq = seq;
+	s->heard = now;
 	/* what comes after it in its own word was not */
 	*window_word(s, seq) = bit | (bit - 1);
 }
@@ -300,11 +311,12 @@ make_nonce(struct auth *a, uint8_t nonce[AUTH_NONCE_LEN])
 	memcpy(nonce, mac, AUTH_NONCE_LEN);
 }
 
-static void
+/* false: it was asked just now. */
+static bool
 ask(struct auth *a, struct session *s, monotime_t now)
 {
 	if (monotime_cmp(now, s->ask_next) < 0)
-		return;
+		return (false);
 	/* what is asked now may be answered in AUTH_SAY and a little more */
 	if (!s->asked || monotime_sub(now, s->nonce_at) > AUTH_NONCE_LIFE / 2) {
 		make_nonce(a, s->nonce);
@@ -313,7 +325,17 @@ ask(struct auth *a, struct session *s, monotime_t now)
 	}
 	s->ask_next = monotime_add(now, AUTH_ASK_GAP);
 	s->ask_until = monotime_add(now, AUTH_SAY);
-	a->urgent = true;
+	return (true);
+}
+
+/* Who has nothing to say is asked while its word still counts. */
+static void
+ask_silent(struct auth *a, struct session *s, monotime_t now)
+{
+	int64_t	 ns = monotime_sub(now, s->heard);
+
+	if (s->proven && ns >= a->silence / 2 && ns < a->silence)
+		(void)ask(a, s, now);
 }
 
 static bool
@@ -385,20 +407,23 @@ static enum auth_verdict
 judge_session(struct auth *a, struct session *s, const struct trailer *t,
     monotime_t now)
 {
+	if (s->proven && monotime_sub(now, s->heard) >= a->silence)
+		s->proven = false;
 	if (answers(a, s, t, now)) {
 		s->asked = false;
 		s->ask_until = s->ask_next = (monotime_t){ 0 };
 		if (!s->proven || s->epoch != t->epoch) {
 			s->proven = true;
 			s->epoch = t->epoch;
-			window_begin(s, t->seq);
+			window_begin(s, t->seq, now);
 			a->proofs++;
 			return (AUTH_PROVEN);
 		}
 	}
 	if (s->proven && s->epoch == t->epoch)
-		return (window_take(s, t->seq) ? AUTH_PROVEN : AUTH_REPLAY);
-	ask(a, s, now);
+		return (window_take(s, t->seq, now) ? AUTH_PROVEN :
+		    AUTH_REPLAY);
+	a->urgent |= ask(a, s, now);
 	return (AUTH_UNPROVEN);
 }
 
@@ -430,8 +455,8 @@ auth_rx(struct auth *a, const struct ipaddr *src, const struct ipaddr *dst,
 		return (AUTH_REPLAY);
 	s = find_session(a, t->node);
 	v = judge_session(a, s, t, now);
-	/* recordings do not make it look alive */
-	if (v == AUTH_PROVEN || !s->proven)
+	/* recordings do not make one look alive that is proven to be */
+	if (!s->proven)
 		s->heard = now;
 	if (v == AUTH_UNPROVEN && !s->waiting)
 		s->waiting_since = now;
@@ -471,6 +496,7 @@ auth_tlvs(struct auth *a, struct wbuf *w, monotime_t now)
 			break;
 		if (s->node == 0)
 			continue;
+		ask_silent(a, s, now);
 		if (s->asked && monotime_cmp(now, s->ask_until) < 0)
 			put_question(w, TRAILER_TLV_CHALLENGE, s->node,
 			    s->nonce);

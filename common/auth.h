@@ -22,6 +22,11 @@
  * its sender did, answers: no clock and no file has to be right for that.  A
  * nonce is used once, belongs to one node, and is void after AUTH_NONCE_LIFE.
  *
+ * What we did not hear we have not taken either, so it could be played to us
+ * after its sender has died.  Hence who is silent for auth_silence() has to
+ * answer again, and what is late counts for AUTH_LATE only.  Who is silent for
+ * half of it is asked, so that one who lives always counts at once.
+ *
  * TLVs of the trailer, both 20 bytes:
  *
  *	TRAILER_TLV_CHALLENGE	node id of who is asked, nonce (16)
@@ -58,6 +63,8 @@
 #define AUTH_SAY	MONOTIME_SEC
 #define AUTH_OVERDUE	(3 * MONOTIME_SEC)
 #define AUTH_NONCE_LIFE	(10 * MONOTIME_SEC)
+#define AUTH_SILENCE	(5 * MONOTIME_SEC)
+#define AUTH_LATE	(100 * MONOTIME_MSEC)
 
 enum auth_policy { AUTH_OFF, AUTH_PERMISSIVE, AUTH_STRICT, AUTH_POLICIES };
 extern const char *const auth_policy_names[AUTH_POLICIES + 1];
@@ -112,6 +119,11 @@ bool		 auth_changed(const struct auth *a, const struct auth_conf *c);
 /* Is a message from the parent well-formed? */
 bool		 auth_conf_ok(const struct auth_conf *c);
 enum auth_policy auth_policy(const struct auth *a);
+/*
+ * For how long, in ns, a node that lives may say nothing; AUTH_SILENCE at
+ * least, and until this is called.
+ */
+void		 auth_silence(struct auth *a, int64_t ns);
 /* Is there a key to send with?  Its id, 0 without. */
 bool		 auth_keyed(const struct auth *a);
 uint16_t	 auth_active(const struct auth *a);

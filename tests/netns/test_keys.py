@@ -23,6 +23,7 @@ from sync import (Cluster, Conn, entries, flows, make, sync_config,
 
 STRANGER = "172.16.0.77"
 DST_NET = "198."            # where the connections of `flows` go
+LATE = 200_000_000          # ns: more than AUTH_LATE
 KEYS = {1: "a1" * 32, 2: "b2" * 32}
 
 
@@ -80,8 +81,11 @@ class Scene:
             n.pfsyncd.wait_in_step()
         self.conn.wait_flow(now_ns())
 
+    def moves_of(self, i):
+        return len(self.nodes[i].carpd.show("history")["history"])
+
     def moves(self):
-        return [len(n.carpd.show("history")["history"]) for n in self.nodes]
+        return [self.moves_of(i) for i in range(len(self.nodes))]
 
     def sum(self, i, *names):
         c = self.nodes[i].carpd.counters()
@@ -203,6 +207,34 @@ def test_recordings_of_an_earlier_run(scene):
              before + len(frames), 5, lambda: minnie.counters())
     sock.close()
     assert scene.moves() == moves
+    scene.well()
+
+
+def test_recordings_of_what_was_not_heard(scene):
+    """Mickey dies; what he said while Minnie had no cable is played to her."""
+    mickey, minnie = (n.carpd for n in scene.nodes)
+    scene.lab.unplug("fw2", "lan")
+    minnie.wait_state("INIT", ("carp0",))
+    c = Capture(scene.lab, "fw1", "lan0", "ip proto 112", way="out")
+    wait_for(lambda: len(c.frames()) > 3, 10, "adverts of Mickey")
+    mickey.kill_all()
+    died = now_ns()
+    frames = [f for _, f in c.stop().frames()]
+    scene.lab.plug("fw2", "lan")
+    minnie.wait_state("MASTER", timeout=15)
+    wait_for(lambda: now_ns() > died + LATE, 5, "nothing is just late")
+    moves = scene.moves_of(1)
+    before = scene.sum(1, "unproven", "replay")
+    sock = packet_socket(scene.lab, "client", "eth0")
+    for f in frames:
+        sock.send(f)
+    wait_for(lambda: scene.sum(1, "unproven", "replay") >=
+             before + len(frames), 5, lambda: minnie.counters())
+    sock.close()
+    assert scene.moves_of(1) == moves
+    mickey.start()
+    mickey.wait_state("MASTER", timeout=15)
+    minnie.wait_state("BACKUP")
     scene.well()
 
 

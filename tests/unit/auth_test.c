@@ -517,6 +517,91 @@ START_TEST(crowd_of_the_dead)
 }
 END_TEST
 
+/*
+ * What it said while we were deaf was never heard, and is old all the same:
+ * its sender may have died since.
+ */
+START_TEST(deaf)
+{
+	struct run	 tape, late;
+	int		 i;
+
+	meet();
+	ck_assert_int_eq(tell(&one, &two), AUTH_PROVEN);
+	say(&one);
+	late = one;			/* lost, here; not on all wires */
+	ck_assert_int_eq(tell(&one, &two), AUTH_PROVEN);
+	pass(AUTH_LATE - MS);
+	tape = late;
+	tape.a = NULL;
+	if (_i == 0)
+		ck_assert_int_eq(hear(&two, &tape), AUTH_PROVEN);
+	pass(MS);
+	if (_i == 1)
+		ck_assert_int_eq(hear(&two, &tape), AUTH_REPLAY);
+	for (i = 0; i < 3600; i++) {
+		say(&one);
+		tape = one;
+		tape.a = NULL;
+		pass(MONOTIME_SEC);
+	}
+	ck_assert_int_eq(hear(&two, &tape), AUTH_UNPROVEN);
+	pass(AUTH_SAY);
+	make(&one, AUTH_SEQ_LAST);
+	ck_assert_int_eq(hear(&two, &one), AUTH_UNPROVEN);
+	/* it lives: asked, it says so */
+	(void)tell(&two, &one);
+	(void)tell(&one, &two);
+	ck_assert_int_eq(tell(&one, &two), AUTH_PROVEN);
+	ck_assert_int_eq(hear(&two, &tape), AUTH_REPLAY);
+}
+END_TEST
+
+/* Who speaks seldom is not silent. */
+START_TEST(seldom)
+{
+	meet();
+	auth_silence(two.a, 2 * AUTH_SILENCE);
+	ck_assert_int_eq(tell(&one, &two), AUTH_PROVEN);
+	pass(2 * AUTH_SILENCE - MS);
+	ck_assert_int_eq(tell(&one, &two), AUTH_PROVEN);
+	/* but not for less than that */
+	auth_silence(two.a, 0);
+	pass(AUTH_SILENCE - MS);
+	ck_assert_int_eq(tell(&one, &two), AUTH_PROVEN);
+	pass(AUTH_SILENCE);
+	ck_assert_int_eq(tell(&one, &two), AUTH_UNPROVEN);
+}
+END_TEST
+
+/*
+ * A BACKUP, which speaks when it must: it is asked now and then, and counts at
+ * once when it has something to say.  After its death nobody asks.
+ */
+START_TEST(asked_when_silent)
+{
+	int	 i, spoke = 0;
+
+	meet();
+	for (i = 0; i < 60; i++, pass(MONOTIME_SEC)) {
+		ck_assert_int_eq(tell(&two, &one), AUTH_PROVEN);
+		if (!auth_urgent(one.a, now))
+			continue;
+		ck_assert_int_eq(tell(&one, &two), AUTH_PROVEN);
+		spoke++;
+	}
+	ck_assert_int_ge(spoke, (int)(60 * MONOTIME_SEC / AUTH_SILENCE));
+	ck_assert_int_le(spoke, (int)(2 * 60 * MONOTIME_SEC / AUTH_SILENCE));
+	ck_assert_int_eq(tell(&one, &two), AUTH_PROVEN);
+	pass(AUTH_SILENCE / 2);
+	say(&two);
+	ck_assert_uint_eq(two.len, TRAILER_FIXED + 24);
+	pass(AUTH_SILENCE);
+	say(&two);
+	ck_assert_uint_eq(two.len, TRAILER_FIXED);
+}
+END_TEST
+
 START_TEST(rollover)
 {
 	struct auth_conf	 c;
@@ -659,6 +744,9 @@ main(void)
 	tcase_add_test(tc, bounded);
 	tcase_add_test(tc, crowd);
 	tcase_add_test(tc, crowd_of_the_dead);
+	tcase_add_loop_test(tc, deaf, 0, 2);
+	tcase_add_test(tc, seldom);
+	tcase_add_test(tc, asked_when_silent);
 	tcase_add_test(tc, rollover);
 	tcase_add_test(tc, wrong);
 	tcase_add_test(tc, policies);

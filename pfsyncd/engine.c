@@ -329,18 +329,33 @@ tell_watch(struct engine *e)
 	to_table(e, PMSG_WATCH_NEW, &m, sizeof(m));
 }
 
+/* May one more line of that kind be said? */
+static bool
+may_say(struct log_limit *l, const char *kind, monotime_t now)
+{
+	if (monotime_sub(now, l->since) >= ENGINE_LINES_TIME) {
+		if (l->said > ENGINE_LINES)
+			log_warnx("%u times more: %s", l->said - ENGINE_LINES,
+			    kind);
+		l->since = now;
+		l->said = 0;
+	}
+	return (l->said++ < ENGINE_LINES);
+}
+
 /* Two nodes that were not made alike: it works, but see to it. */
 static void
-tell_mtu(struct engine *e)
+tell_mtu(struct engine *e, monotime_t now)
 {
 	char buf[IPADDR_STRLEN];
 	struct repl_peer p;
 
 	while (repl_mtu_differs(e->repl, &p))
-		log_warnx("%s has an MTU of %u on its syncdev and we one of "
-		    "%u on %s: the smaller one is used",
-		    ipaddr_print(&p.addr, buf, sizeof(buf)), p.mtu,
-		    e->sock_info.mtu, e->conf.syncdev);
+		if (may_say(&e->mtus, "the MTU of a peer is another one", now))
+			log_warnx("%s has an MTU of %u on its syncdev and we "
+			    "one of %u on %s: the smaller one is used",
+			    ipaddr_print(&p.addr, buf, sizeof(buf)), p.mtu,
+			    e->sock_info.mtu, e->conf.syncdev);
 }
 
 /* Once at the begin and once at the end. */
@@ -394,7 +409,7 @@ engine_pump(struct engine *e)
 		send_packets(e, now);
 	ledger = tell_ledger(e, now);
 	tell_watch(e);
-	tell_mtu(e);
+	tell_mtu(e, now);
 	tell_full(e);
 	next = repl_next(e->repl, now);
 	if (e->pfdial != NULL)
@@ -412,20 +427,6 @@ timer_cb(void *arg)
 }
 
 /* ---- receiving ---- */
-
-/* May one more line of that kind be said? */
-static bool
-may_say(struct log_limit *l, const char *kind, monotime_t now)
-{
-	if (monotime_sub(now, l->since) >= ENGINE_LINES_TIME) {
-		if (l->said > ENGINE_LINES)
-			log_warnx("%u times more: %s", l->said - ENGINE_LINES,
-			    kind);
-		l->since = now;
-		l->said = 0;
-	}
-	return (l->said++ < ENGINE_LINES);
-}
 
 /* We do not take what it says: tell the operator. */
 static void

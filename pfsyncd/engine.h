@@ -90,7 +90,7 @@ struct engine {
 	uint64_t	 count[PFSYNC_C_MAX];
 	uint64_t	 sock_bad, other_dialect, unproven;
 	struct sync_stats stats;
-	struct log_limit refused, overruns, strange;
+	struct log_limit refused, overruns, strange, mtus;
 	struct strangers strangers;
 	uint32_t	 asking[8];	/* clients that wait for stats */
 	size_t		 nasking;

@@ -18,6 +18,8 @@ FLOOD_S = 1.5
 MAXSTATES = 5000
 OWN = 10                # of the firewall's own
 GROWTH_KIB = 4096
+MTU = 15                # NATIVE_MTU
+LINES = 10              # of one kind in the log, within a minute
 FORGED = "198.51.100."          # where forged states go
 
 
@@ -32,12 +34,14 @@ def state(n, node):
 
 
 def forged(_):
-    """Packets full of states, each another one, from eight nodes."""
+    """Packets full of states, each another one, from eight nodes, which say
+    another MTU each time."""
     frames = []
     for n in range(2000):
         who = 0x1000 + n % 8
         states = b"".join(state(20 * n + i << 1, who) for i in range(20))
-        frames.append(native(who, 1 + n // 8, tlv(2, states)))
+        frames.append(native(who, 1 + n // 8, tlv(2, states) +
+                             tlv(MTU, struct.pack("!I", 800 + n))))
     return frames
 
 
@@ -111,4 +115,5 @@ def test_without_one_it_is_bounded(lab):
     assert len(entries(lab, "fw1", own=True)) <= MAXSTATES + OWN
     assert len(one.peers()) <= 16
     assert len(one.proc.grep("state database is full")) == 1
+    assert 1 <= len(one.proc.grep("has an MTU of")) <= LINES
     assert memory_kib(one.kids) < kib + GROWTH_KIB

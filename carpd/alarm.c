@@ -6,8 +6,6 @@
  * net.inet.carp.log, and when it is over, and we are still MASTER, the
  * addresses are announced again: switches may look for them at the other port.
  */
-#include <string.h>
-
 #include "../common/log.h"
 #include "engine.h"
 
@@ -27,13 +25,15 @@ begins(struct node *n)
 	const char *name = n->vif->c.name;
 	char who[IPADDR_STRLEN];
 
+	look_again(n->eng, s->end);
+	if (!s->told)
+		return;
 	(void)ipaddr_print(&s->who, who, sizeof(who));
 	log_at(LOG_CRIT, "%s: split brain: %s is MASTER of vhid %d, too%s",
 	    name, who, n->conf.vhid, s->verified ? "" :
 	    ", with another pass or address list");
 	engine_notify(n->eng, "%s: split brain: %s is MASTER of vhid %d, too",
 	    name, who, n->conf.vhid);
-	look_again(n->eng, s->end);
 }
 
 void
@@ -51,14 +51,14 @@ alarm_end(struct node *n)
 	const char *name = n->vif->c.name;
 	bool master = n->v.state == VHOST_MASTER;
 
-	if (n->split.on) {
+	if (n->split.on && n->split.told) {
 		log_warnx("%s: split brain of vhid %d is over: %s", name,
 		    n->conf.vhid, master ? "we are the only MASTER" :
 		    "we are not MASTER any more");
 		engine_notify(n->eng, "%s: split brain of vhid %d is over",
 		    name, n->conf.vhid);
 	}
-	memset(&n->split, 0, sizeof(n->split));
+	split_end(&n->split);
 }
 
 static void

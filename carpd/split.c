@@ -26,6 +26,26 @@ split_silent(const struct split *s, monotime_t now)
 	return (s->who.af != 0 && monotime_cmp(s->end, now) <= 0);
 }
 
+void
+split_end(struct split *s)
+{
+	monotime_t	 quiet = s->quiet;
+
+	memset(s, 0, sizeof(*s));
+	s->quiet = quiet;
+}
+
+/* Is it to be told, from now on? */
+static bool
+tell(struct split *s, monotime_t now)
+{
+	if (s->told || (!s->verified && monotime_cmp(now, s->quiet) < 0))
+		return (false);
+	s->told = true;
+	s->quiet = monotime_add(now, SPLIT_QUIET);
+	return (true);
+}
+
 bool
 split_claim(struct split *s, const struct ipaddr *who, bool verified,
     int64_t interval, monotime_t now)
@@ -34,7 +54,7 @@ split_claim(struct split *s, const struct ipaddr *who, bool verified,
 	bool		 was = s->on;
 
 	if (s->who.af == 0 || (!s->on && split_silent(s, now))) {
-		memset(s, 0, sizeof(*s));
+		split_end(s);
 		s->since = s->end = now;
 	}
 	s->who = *who;
@@ -43,5 +63,5 @@ split_claim(struct split *s, const struct ipaddr *who, bool verified,
 	if (monotime_cmp(s->end, end) < 0)
 		s->end = end;
 	s->on = s->on || monotime_sub(now, s->since) >= SPLIT_CONFIRM;
-	return (s->on && !was);
+	return (s->on && (tell(s, now) || !was));
 }

@@ -6,7 +6,8 @@
  * being it?  One claim may be the last word of a master that yields; several,
  * for half a second, are a split.  It is over when nobody has claimed for as
  * long as three advertisements take.  For people and alarms only: no election
- * hangs on it.
+ * hangs on it.  Anybody can claim without our pass phrase: such a split is told
+ * once in SPLIT_QUIET.
  */
 #ifndef CARPD_SPLIT_H
 #define CARPD_SPLIT_H
@@ -21,21 +22,27 @@
 #define SPLIT_SILENCE_MIN MONOTIME_SEC
 /* Anybody can say that his interval is four minutes. */
 #define SPLIT_SILENCE_MAX (60 * MONOTIME_SEC)
+#define SPLIT_QUIET	(60 * MONOTIME_SEC)
 
 struct split {			/* zeroed: nobody claims */
 	struct ipaddr	 who;		/* the last one; af 0: nobody */
 	bool		 verified;	/* with our pass phrase and addresses */
 	bool		 on;		/* it is a split */
+	bool		 told;		/* people are to hear of it */
+	monotime_t	 quiet;		/* till then not of one that is not
+					   verified; of all rows */
 	monotime_t	 since;		/* first claim of this row */
 	monotime_t	 end;		/* of the row, if nobody claims */
 };
 
 /*
  * Somebody advertises, every `interval` ns, what we are MASTER of.  True when
- * that makes it a split.
+ * that makes it a split, or one to be told.
  */
 bool		 split_claim(struct split *s, const struct ipaddr *who,
 		    bool verified, int64_t interval, monotime_t now);
+/* It is over, or we are not MASTER any more. */
+void		 split_end(struct split *s);
 /* Nobody has claimed for too long, so that a split is over? */
 bool		 split_silent(const struct split *s, monotime_t now);
 

@@ -89,6 +89,53 @@ START_TEST(test_slowest)
 }
 END_TEST
 
+/* Three claims, from ms on, which are a split: is it told? */
+static bool
+row(struct split *s, bool verified, int64_t ms)
+{
+	bool	 begins = false;
+	int	 i;
+
+	for (i = 0; i < 3; i++)
+		begins |= split_claim(s, &who, verified, 0, at(ms + 250 * i));
+	ck_assert(begins && s->on);
+	return (s->told);
+}
+
+/*
+ * Who has not our pass can make splits begin and end as he likes, but not have
+ * us say so all the time.
+ */
+START_TEST(test_quiet)
+{
+	struct split	 s;
+	int64_t		 ms, last = 0;
+	int		 told = 0;
+
+	memset(&s, 0, sizeof(s));
+	for (ms = 1000; ms < 601000; ms += 2000) {
+		if (row(&s, false, ms)) {
+			told++;
+			last = ms;
+		}
+		split_end(&s);
+		ck_assert(!s.on && s.who.af == 0);
+	}
+	ck_assert_int_eq(told, 10);
+	/* one of ours is told at any time */
+	split_end(&s);
+	ck_assert(row(&s, true, last + 4000));
+	split_end(&s);
+	ck_assert(row(&s, true, last + 8000));
+	/* also when there is one already that was not */
+	split_end(&s);
+	ck_assert(!row(&s, false, last + 12000));
+	ck_assert(split_claim(&s, &who, true, 0, at(last + 12600)));
+	ck_assert(s.told);
+	ck_assert(!split_claim(&s, &who, true, 0, at(last + 12700)));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -99,6 +146,7 @@ main(void)
 
 	tcase_add_loop_test(t, test_rows, 0, NELEMS(rows));
 	tcase_add_test(t, test_slowest);
+	tcase_add_test(t, test_quiet);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -25,6 +25,22 @@
 #define PUT_TIME_STRLEN	32
 #define PUT_AUTH_STRLEN	32
 
+/*
+ * Does a field of a message end with a NUL, and has it nothing that a terminal
+ * would obey?  Who sent it may have been taken over.
+ */
+static inline bool
+put_is_text(const char *s, size_t size)
+{
+	size_t	 i;
+
+	for (i = 0; i < size && s[i] != '\0'; i++)
+		if ((unsigned char)s[i] < ' ' || s[i] == 0x7f)
+			return (false);
+	return (i < size);
+}
+#define PUT_IS_TEXT(field)	put_is_text((field), sizeof(field))
+
 /* jansson's allocations fail only when memory is out. */
 static inline json_t *
 put_must(json_t *j)

@@ -13,6 +13,7 @@
 
 #include "../carpd/autopsy.h"
 #include "../common/imsg.h"
+#include "put.h"
 #include "show.h"
 
 struct show {
@@ -67,9 +68,6 @@ show_end(struct show *s)
 	return (code);
 }
 
-/* Is there a NUL in each of these fields? */
-#define TERMINATED(field)	(memchr((field), '\0', sizeof(field)) != NULL)
-
 static int
 feed_global(struct show *s, const void *data)
 {
@@ -84,11 +82,11 @@ feed_iface(struct show *s, const void *data)
 	const struct ctl_iface	*i = data;
 	size_t			 n;
 
-	if (!TERMINATED(i->name) || !TERMINATED(i->carpdev) ||
+	if (!PUT_IS_TEXT(i->name) || !PUT_IS_TEXT(i->carpdev) ||
 	    i->ngroups > CONFIG_GROUPS_MAX)
 		return (-1);
 	for (n = 0; n < i->ngroups; n++)
-		if (!TERMINATED(i->groups[n]))
+		if (!PUT_IS_TEXT(i->groups[n]))
 			return (-1);
 	show_flush(s);
 	s->iface.i = *i;
@@ -102,7 +100,7 @@ feed_vhid(struct show *s, const void *data)
 	const struct ctl_vhid	*v = data;
 
 	if (!s->in_iface || s->iface.nvhids == CONFIG_VHIDS_MAX ||
-	    !TERMINATED(v->name) || !TERMINATED(v->why))
+	    !PUT_IS_TEXT(v->name) || !PUT_IS_TEXT(v->why))
 		return (-1);
 	s->iface.vhids[s->iface.nvhids++] = *v;
 	return (0);
@@ -114,7 +112,7 @@ feed_addr(struct show *s, const void *data)
 	const struct ctl_addr	*a = data;
 
 	if (!s->in_iface || s->iface.naddrs == CONFIG_ADDRS_MAX ||
-	    !TERMINATED(a->name))
+	    !PUT_IS_TEXT(a->name))
 		return (-1);
 	s->iface.addrs[s->iface.naddrs++] = *a;
 	return (0);
@@ -125,7 +123,7 @@ feed_unlike(struct show *s, const void *data)
 {
 	const struct ctl_unlike	*u = data;
 
-	if (!s->in_iface || !TERMINATED(u->name) ||
+	if (!s->in_iface || !PUT_IS_TEXT(u->name) ||
 	    u->nvhids > CONFIG_VHIDS_MAX)
 		return (-1);
 	if (s->iface.nunlike < SHOW_UNLIKE_MAX)
@@ -138,7 +136,7 @@ feed_group(struct show *s, const void *data)
 {
 	const struct ctl_group	*g = data;
 
-	if (!TERMINATED(g->name))
+	if (!PUT_IS_TEXT(g->name))
 		return (-1);
 	show_flush(s);
 	s->group.g = *g;
@@ -152,8 +150,8 @@ feed_entry(struct show *s, const void *data)
 	const struct ctl_entry	*e = data;
 	struct ctl_entry	*all;
 
-	if (!s->in_group || !TERMINATED(e->group) || !TERMINATED(e->owner) ||
-	    !TERMINATED(e->reason))
+	if (!s->in_group || !PUT_IS_TEXT(e->group) || !PUT_IS_TEXT(e->owner) ||
+	    !PUT_IS_TEXT(e->reason))
 		return (-1);
 	all = reallocarray(s->group.entries, s->group.nentries + 1,
 	    sizeof(*all));
@@ -169,7 +167,7 @@ feed_counter(struct show *s, const void *data)
 {
 	const struct ctl_counter	*c = data;
 
-	if (!TERMINATED(c->name))
+	if (!PUT_IS_TEXT(c->name))
 		return (-1);
 	if (s->w->counter != NULL)
 		s->w->counter(s->arg, c);
@@ -181,8 +179,8 @@ feed_peer(struct show *s, const void *data)
 {
 	const struct ctl_peer	*p = data;
 
-	if (!TERMINATED(p->name) || !TERMINATED(p->carpdev) ||
-	    !TERMINATED(p->like) || p->nvhids > CONFIG_VHIDS_MAX)
+	if (!PUT_IS_TEXT(p->name) || !PUT_IS_TEXT(p->carpdev) ||
+	    !PUT_IS_TEXT(p->like) || p->nvhids > CONFIG_VHIDS_MAX)
 		return (-1);
 	if (s->w->peer != NULL)
 		s->w->peer(s->arg, p);
@@ -194,7 +192,7 @@ feed_history(struct show *s, const void *data)
 {
 	const struct ctl_history	*h = data;
 
-	if (!TERMINATED(h->name))
+	if (!PUT_IS_TEXT(h->name))
 		return (-1);
 	if (s->w->history != NULL)
 		s->w->history(s->arg, h);

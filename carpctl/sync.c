@@ -106,9 +106,6 @@ talk_end(struct talk *t, int code, bool say)
 	return (code);
 }
 
-/* Is there a NUL in each of these fields? */
-#define TERMINATED(field)	(memchr((field), '\0', sizeof(field)) != NULL)
-
 static void *
 grow(void *array, size_t n, size_t size)
 {
@@ -126,7 +123,7 @@ take(struct sync_answer *a, const struct imsg *im)
 
 	switch (im->type) {
 	case PMSG_CTL_SYNC:
-		if (!TERMINATED(s->syncdev) || !TERMINATED(s->hold_reason))
+		if (!PUT_IS_TEXT(s->syncdev) || !PUT_IS_TEXT(s->hold_reason))
 			return (-1);
 		a->s = *s;
 		a->complete = true;
@@ -142,7 +139,7 @@ take(struct sync_answer *a, const struct imsg *im)
 		    sizeof(*a->strangers));
 		return (0);
 	case PMSG_CTL_COUNTER:
-		if (!TERMINATED(c->name))
+		if (!PUT_IS_TEXT(c->name))
 			return (-1);
 		a->counters = grow(a->counters, a->ncounters, sizeof(*c));
 		a->counters[a->ncounters++] = *c;

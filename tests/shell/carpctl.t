@@ -201,6 +201,8 @@ sync_scene nothing
 says 3 "answer not understood" -S "$sync" show sync -j
 sync_scene wild
 says 3 "answer not understood" -S "$sync" show sync
+sync_scene escape
+says 3 "answer not understood" -S "$sync" show sync
 sync_scene garbage
 says 3 "wrong message size" -S "$sync" show sync
 sync_scene mute
@@ -269,6 +271,10 @@ says 3 "carpd closed the connection" -s "$sock" show --check
 
 scene garbage
 says 3 "wrong message size" -s "$sock" show
+
+scene escape
+says 3 "answer not understood" -s "$sock" show
+says 3 "answer not understood" -s "$sock" doctor
 
 scene_end
 says 3 "$sock: carpd is not running" -s "$sock" show

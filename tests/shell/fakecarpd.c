@@ -316,6 +316,20 @@ show_iface(struct imsgbuf *b, const char *name)
 	return (0);
 }
 
+/* What a terminal would obey. */
+static void
+escape(struct imsgbuf *b)
+{
+	struct ctl_vhid	 v = vhid("carp0", 1, VHOST_INIT, VHOST_CAUSE_STARTUP,
+	    0, 1);
+
+	strlcpy(v.why, "\033[2Jnothing", sizeof(v.why));
+	global(b, 1);
+	iface(b, "carp0", "eth0", 1, 0, 1, 1);
+	reply(b, IMSG_CTL_VHID, &v, sizeof(v));
+	reply(b, IMSG_CTL_END, NULL, 0);
+}
+
 static void
 fail(struct imsgbuf *b, const char *text)
 {
@@ -399,6 +413,10 @@ serve(struct imsgbuf *b, const struct imsg *im)
 	if (strcmp(scene, "garbage") == 0) {
 		reply(b, IMSG_CTL_GLOBAL, "short", 5);
 		return (0);
+	}
+	if (strcmp(scene, "escape") == 0) {
+		escape(b);
+		return (1);
 	}
 	if (im->type == IMSG_CTL_SHOW) {
 		show(b, im->data);

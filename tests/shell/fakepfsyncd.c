@@ -187,6 +187,13 @@ show(struct imsgbuf *b)
 		reply(b, PMSG_CTL_SYNC, &s, sizeof(s));
 		return (0);
 	}
+	if (strcmp(scene, "escape") == 0) {
+		strlcpy(s.hold_reason, "\033[2Jbulk", sizeof(s.hold_reason));
+		s.holding = 1;
+		reply(b, PMSG_CTL_SYNC, &s, sizeof(s));
+		reply(b, PMSG_CTL_END, NULL, 0);
+		return (1);
+	}
 	for (i = 0; i < NELEMS(shows); i++)
 		if (strcmp(shows[i].scene, scene) == 0) {
 			shows[i].show(b);

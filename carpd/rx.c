@@ -139,6 +139,19 @@ is_bowout(uint8_t advbase, uint8_t advskew)
 	return (advbase == CARP_BOWOUT && advskew == CARP_BOWOUT);
 }
 
+/*
+ * It is none of what p says: of late that was verified, and this may be
+ * anybody's in its name.
+ */
+static bool
+only_counts(const struct node *n, struct peer *p)
+{
+	p->packets++;
+	p->dropped++;
+	return (n != NULL && p->verified && monotime_sub(monotime_now(),
+	    p->heard) < vhost_masterdown(&n->conf));
+}
+
 /* What a packet shows of its sender; in: what verified, else NULL. */
 static void
 take_sign(const struct peer *p, const struct frame_ip *f,
@@ -186,6 +199,8 @@ note_vrrp(struct dev *d, const struct frame_ip *f)
 		return (true);
 	d->eng->count[COUNT_VRRP]++;
 	p = peer_find(n->peers, &f->src, v.vrid);
+	if (only_counts(n, p))
+		return (true);
 	kind = v.version == 2 ? PEER_VRRP2 : PEER_VRRP3;
 	if (p->kind != kind && may_log(d->eng, &f->src, DROP_LOG_VRRP))
 		log_warnx("%s: VRRP router %s has the same number, and so the "
@@ -198,8 +213,6 @@ note_vrrp(struct dev *d, const struct frame_ip *f)
 	p->verified = p->ours = false;
 	p->drop = ADVERT_DROP_BADVER;
 	p->heard = monotime_now();
-	p->packets++;
-	p->dropped++;
 	return (true);
 }
 
@@ -317,10 +330,10 @@ note_drop(struct dev *d, const struct frame_ip *f, enum advert_drop drop,
 	if (n != NULL && !n->running)
 		return;
 	p = peer_find(n != NULL ? n->peers : d->strangers, &f->src, h.vhid);
+	if (only_counts(n, p))
+		return;
 	take_sign(p, f, &h, NULL, &s);
 	note_kind(p, &s);
-	p->packets++;
-	p->dropped++;
 	p->drop = drop;
 	p->auth = in != NULL ? in->auth : AUTH_NONE;
 	p->keyid = in != NULL ? in->keyid : 0;

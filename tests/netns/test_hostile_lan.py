@@ -6,8 +6,9 @@ import json
 import os
 
 import pytest
+from advert import Advert, packet_socket
 from badadvert import FLOOD, write_frames
-from lab import now_ns, wait_for
+from lab import VIP_LAN, now_ns, wait_for
 from sync import cpu_us, memory_kib
 
 RATE = 100000
@@ -15,6 +16,7 @@ N = (20 if "CHECK_LONG" in os.environ else 2) * RATE
 INTERVAL_US = 10**6
 LINES = 80              # of 64 reasons and senders in a minute, and ours
 GROWTH_KIB = 1024
+MICKEY = "172.16.0.200"
 
 
 @pytest.fixture
@@ -58,6 +60,23 @@ def test_flood_of_bad_adverts(pair, frames):
     assert memory_kib(engines) < kib + GROWTH_KIB
     print("%d adverts in %d ms, %.2f us of CPU each" %
           (N, done["ms"], cpu / len(engines) / N))
+
+
+def test_in_the_name_of_mickey(pair):
+    """Who forges his address does not put his name to shame."""
+    lab, minnie = pair.lab, pair.minnie
+    pair.settle()
+    sock = packet_socket(lab, "client", "eth0")
+    frame = Advert(1, "guess", [VIP_LAN], src=MICKEY).frame()
+    for _ in range(5):
+        before = minnie.counters()["badauth"]
+        sock.send(frame)
+        wait_for(lambda: minnie.counters()["badauth"] > before, 5, "it came")
+        line = [p for p in minnie.show("peers")["peers"]
+                if p["address"] == MICKEY and p["vhid"] == 1]
+        assert [(p["verified"], p["kind"]) for p in line] == [(True, "carpd")]
+    assert line[0]["dropped"] >= 5
+    sock.close()
 
 
 def test_takeover_in_the_middle_of_it(pair, frames):

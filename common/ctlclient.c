@@ -21,8 +21,11 @@
 
 #define CTLCLIENT_WAIT	5		/* seconds for connect and ask */
 
+#define CTLCLIENT_MOST	((size_t)64 << 20)	/* bytes of an answer */
+
 struct ctlclient {
 	struct imsgbuf	*ib;
+	size_t		 got;		/* since it was asked */
 };
 
 static int
@@ -108,6 +111,7 @@ ctlclient_ask(struct ctlclient *c, uint32_t type, const void *data, size_t len)
 	int r;
 
 	end = monotime_add(monotime_now(), CTLCLIENT_WAIT * MONOTIME_SEC);
+	c->got = 0;
 	if (imsg_compose(c->ib, type, 0, -1, data, len) == -1)
 		return (-1);
 	while ((r = imsgbuf_flush(c->ib)) == 1)
@@ -147,6 +151,10 @@ ctlclient_next(struct ctlclient *c, struct imsg *im, int ms)
 		if ((r = imsgbuf_read(c->ib)) == 1)
 			continue;
 		return (r == -1 && errno != ECONNRESET ? -1 : 0);
+	}
+	if (r == 1 && ms > 0 && (c->got += sizeof(*im) + im->len) > CTLCLIENT_MOST) {
+		errno = EMSGSIZE;
+		return (-1);
 	}
 	return (r);
 }

@@ -20,7 +20,8 @@ int		 ctlclient_ask(struct ctlclient *c, uint32_t type,
 		    const void *data, size_t len);
 /*
  * Next message, waiting at most ms milliseconds (-1: for ever).  1: got one;
- * 0: the daemon closed the connection; -1: errno (ETIMEDOUT, EPROTO ...).
+ * 0: the daemon closed the connection; -1: errno (ETIMEDOUT, EPROTO ...;
+ * EMSGSIZE for an answer without an end, where ms is more than 0).
  */
 int		 ctlclient_next(struct ctlclient *c, struct imsg *im, int ms);
 int		 ctlclient_fd(const struct ctlclient *c);

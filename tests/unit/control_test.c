@@ -9,10 +9,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -297,6 +300,49 @@ START_TEST(client_errors)
 	ck_assert_ptr_null(ctlclient_open(other));
 	ck_assert_int_eq(errno, ENOENT);
 	ctlclient_close(NULL);
+}
+END_TEST
+
+/* Whoever asks keeps what it is told: that must have an end. */
+START_TEST(answer_without_end)
+{
+	struct sockaddr_un	 sun = { .sun_family = AF_UNIX };
+	static const char	 data[IMSG_DATA_MAX];
+	struct ctlclient	*c;
+	struct pollfd		 p = { .events = POLLOUT };
+	struct imsgbuf		*b;
+	struct imsg		 im;
+	size_t			 got = 0;
+	int			 fd, status;
+	pid_t			 pid;
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s/endless", dir);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&sun, sizeof(sun)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_ne(pid = fork(), -1);
+	if (pid == 0) {
+		signal(SIGPIPE, SIG_IGN);
+		b = imsgbuf_new(accept(fd, NULL, NULL));
+		p.fd = imsgbuf_fd(b);
+		while (imsg_compose(b, T_ECHO, 0, -1, data,
+		    sizeof(data)) == 0 && poll(&p, 1, -1) == 1 &&
+		    imsgbuf_flush(b) != -1)
+			;
+		_exit(0);
+	}
+	close(fd);
+	ck_assert_ptr_nonnull(c = ctlclient_open(sun.sun_path));
+	ck_assert_int_eq(ctlclient_ask(c, T_ECHO, "", 0), 0);
+	while (ctlclient_next(c, &im, 10000) == 1) {
+		got += im.len;
+		ck_assert_uint_lt(got, 128 << 20);
+	}
+	ck_assert_int_eq(errno, EMSGSIZE);
+	ck_assert_uint_gt(got, 32 << 20);
+	ctlclient_close(c);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(unlink(sun.sun_path), 0);
 }
 END_TEST
 
@@ -598,6 +644,7 @@ control_suite(void)
 	tcase_add_test(tc, file_stale);
 	tcase_add_test(tc, file_refused);
 	tcase_add_test(tc, client_errors);
+	tcase_add_test(tc, answer_without_end);
 	tcase_add_test(tc, question_answer);
 	tcase_add_test(tc, many_answers);
 	tcase_add_test(tc, ids);

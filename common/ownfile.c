@@ -42,12 +42,15 @@ is_ours(int fd)
 	return (false);
 }
 
+/* errno stays. */
 static void
-close_keep(int fd)
+give_up(int fd, const char *path)
 {
 	int	 saved = errno;
 
 	close(fd);
+	if (path != NULL)
+		(void)unlink(path);
 	errno = saved;
 }
 
@@ -60,7 +63,7 @@ ownfile_open(const char *path, int flags)
 	    O_CLOEXEC, 0600);
 	if (fd == -1 || is_ours(fd))
 		return (fd);
-	close_keep(fd);
+	give_up(fd, NULL);
 	return (-1);
 }
 
@@ -80,7 +83,6 @@ int
 ownfile_replace(const char *path, const void *buf, size_t len)
 {
 	char	 new[PATH_MAX];
-	bool	 done;
 	int	 fd;
 
 	if ((size_t)snprintf(new, sizeof(new), "%s.new", path) >=
@@ -92,9 +94,10 @@ ownfile_replace(const char *path, const void *buf, size_t len)
 	(void)unlink(new);
 	if ((fd = ownfile_open(new, O_WRONLY | O_CREAT | O_EXCL)) == -1)
 		return (-1);
-	done = write_all(fd, buf, len);
-	close_keep(fd);
-	if (done && rename(new, path) == 0)
-		return (0);
-	return (-1);
+	if (!write_all(fd, buf, len) || rename(new, path) == -1) {
+		give_up(fd, new);
+		return (-1);
+	}
+	close(fd);
+	return (0);
 }

@@ -164,7 +164,7 @@ START_TEST(no_room)
 {
 	const char	*new = path("fw1.restore-3.new");
 	struct rlimit	 was, none;
-	int		 done;
+	int		 done, saved;
 
 	keep();
 	/* what a run left that was killed in the middle */
@@ -177,8 +177,11 @@ START_TEST(no_room)
 	none.rlim_cur = 20;
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
 	done = restore_write(file, &id, "x", 1);
+	saved = errno;
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &was), 0);
 	ck_assert_int_eq(done, -1);
+	ck_assert_int_eq(saved, ENOSPC);
+	ck_assert_int_ne(access(new, F_OK), 0);
 	ck_assert_uint_eq(back(), sizeof(record));
 	ck_assert_str_eq((char *)got, record);
 }

@@ -68,8 +68,8 @@ PFSYNCD_SRCS=	pfsyncd/config.c pfsyncd/printconf.c pfsyncd/parse.c \
 		pfsyncd/msgs.c pfsyncd/flow.c pfsyncd/statedb.c \
 		pfsyncd/nosync.c pfsyncd/repl.c pfsyncd/repl_kernel.c \
 		pfsyncd/repl_rx.c pfsyncd/repl_tx.c pfsyncd/repl_ends.c \
-		pfsyncd/repl_defer.c pfsyncd/ends.c pfsyncd/hold.c \
-		pfsyncd/ctmap.c \
+		pfsyncd/repl_defer.c pfsyncd/repl_vhosts.c pfsyncd/ends.c \
+		pfsyncd/hold.c pfsyncd/ctmap.c \
 		pfsyncd/pfdial.c pfsyncd/pfdial_rx.c pfsyncd/pfdial_tx.c \
 		pfsyncd/hints.c pfsyncd/crypt.c pfsyncd/strangers.c \
 		pfsyncd/shares.c \

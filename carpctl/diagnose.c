@@ -270,10 +270,13 @@ split(struct look *l, const struct show_iface *i, const struct ctl_vhid *v)
 		return;
 	put_duration(now > v->split_ms ? (now - v->split_ms) / 1000 : 0, ago,
 	    sizeof(ago));
-	findings_add(l->all, FINDING_SPLIT, i->i.name, v->split_verified ?
-	    "see why it does not hear us" : "see why it does not verify",
-	    "split brain: %s is MASTER of vhid %u, too, for %s",
-	    ipaddr_print(&v->split, who, sizeof(who)), v->vhid, ago);
+	findings_add(l->all, FINDING_SPLIT, i->i.name, !v->split_heard ?
+	    "look at the network between, and at what drops protocol 112" :
+	    v->split_verified ? "see why it does not hear us" :
+	    "see why it does not verify",
+	    "split brain: %s is MASTER of vhid %u, too,%s for %s",
+	    ipaddr_print(&v->split, who, sizeof(who)), v->vhid,
+	    v->split_heard ? "" : " heard by pfsyncd only,", ago);
 }
 
 static void

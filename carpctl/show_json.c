@@ -96,6 +96,7 @@ put_split(json_t *o, const struct ctl_vhid *v)
 	}
 	s = put_object(o, "split");
 	put_str(s, "address", ipaddr_print(&v->split, buf, sizeof(buf)));
+	put_bool(s, "heard", v->split_heard);
 	put_bool(s, "verified", v->split_verified);
 	put_time(s, "since", v->split_ms);
 }

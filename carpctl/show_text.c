@@ -135,6 +135,7 @@ print_split(const struct text *t, const struct ctl_vhid *v,
 		return;
 	fprintf(t->f, "%sSPLIT: %s is MASTER, too%s, ", indent,
 	    ipaddr_print(&v->split, addr, sizeof(addr)),
+	    !v->split_heard ? " (heard by pfsyncd only)" :
 	    v->split_verified ? "" : " (another pass or address list)");
 	print_since(t, v->split_ms);
 	fputc('\n', t->f);

@@ -387,6 +387,9 @@ text_carpd(const struct sync_show *s, FILE *f)
 	fprintf(f, "\tcarpd: %s", s->carp ? "connected" : "not connected");
 	if (s->carp)
 		fprintf(f, ", MASTER of %u", s->masters);
+	if (s->splits > 0)
+		fprintf(f, " (SPLIT: %" PRIu32 " of them elsewhere, too)",
+		    s->splits);
 	if (s->holding)
 		fprintf(f, ", demoted by us (%s)", s->hold_reason);
 	fputc('\n', f);
@@ -531,6 +534,7 @@ json_self(json_t *o, const struct sync_show *s)
 	put_known(o, "key", s->auth == AUTH_OFF ? UNKNOWN : s->keyid);
 	put_bool(o, "carpd", s->carp);
 	put_int(o, "masters", s->masters);
+	put_int(o, "split", s->splits);
 	put_bool(o, "holding", s->holding);
 	if (s->holding)
 		put_str(o, "hold_reason", s->hold_reason);

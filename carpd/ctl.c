@@ -4,8 +4,9 @@
  *
  * The engine's answers to carpctl: one request, its objects, then CTL_END,
  * or CTL_OK or CTL_FAIL with a text; and to pfsyncd, whose connection may hold
- * a demotion and watch the number of MASTERs.  The mode of the socket is the
- * authority (carpctl(8)); a client that breaks the protocol is closed.
+ * a demotion, watch the number of MASTERs and tell who else is.  The mode of
+ * the socket is the authority (carpctl(8)); a client that breaks the protocol
+ * is closed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -104,6 +105,7 @@ show_global(struct engine *e, struct control_client *cl)
 static void
 show_vhid(const struct vif *f, const struct node *n, struct control_client *cl)
 {
+	const struct split *split = alarm_split(n);
 	struct ctl_vhid v;
 
 	memset(&v, 0, sizeof(v));
@@ -129,10 +131,11 @@ show_vhid(const struct vif *f, const struct node *n, struct control_client *cl)
 		v.master_node = n->master_node;
 		v.master_skew = n->master_rank;
 	}
-	if (n->split.on) {
-		v.split = n->split.who;
-		v.split_verified = n->split.verified;
-		v.split_ms = wall_of(n->split.since);
+	if (split != NULL) {
+		v.split = split->who;
+		v.split_verified = split->verified;
+		v.split_heard = split == &n->split;
+		v.split_ms = wall_of(split->since);
 	}
 	reply(cl, IMSG_CTL_VHID, &v, sizeof(v));
 }
@@ -1075,8 +1078,10 @@ watch_look(struct engine *e, struct watch *w)
 		w->m.vhids += (uint32_t)f->nnodes;
 		if (f->c.balancing != BALANCE_NONE)
 			w->m.balancing += (uint32_t)f->nnodes;
-		for (i = 0; i < f->nnodes; i++)
+		for (i = 0; i < f->nnodes; i++) {
 			w->m.masters += f->nodes[i]->v.state == VHOST_MASTER;
+			w->m.splits += alarm_split(f->nodes[i]) != NULL;
+		}
 	}
 }
 
@@ -1135,6 +1140,53 @@ void
 ctl_changed(struct engine *e)
 {
 	ev_timer_at(e->watch_timer, monotime_now());
+}
+
+/* Those that are MASTER now. */
+static void
+ctl_which(struct engine *e, struct control_client *cl)
+{
+	const struct node *n;
+	struct ctl_vhosts m;
+	const struct vif *f;
+	size_t i;
+
+	_Static_assert(sizeof(m.id[0]) == ADVERT_ID_LEN, "one id each");
+	memset(&m, 0, sizeof(m));
+	TAILQ_FOREACH(f, &e->vifs, entry)
+		for (i = 0; !f->dying && i < f->nnodes; i++) {
+			n = f->nodes[i];
+			if (n->v.state != VHOST_MASTER || !n->av_set)
+				continue;
+			if (m.n == CTL_VHOSTS_MAX) {
+				reply(cl, IMSG_CTL_VHOSTS, &m, sizeof(m));
+				memset(&m, 0, sizeof(m));
+			}
+			memcpy(m.id[m.n++], n->av.id, sizeof(m.id[0]));
+		}
+	m.last = 1;
+	reply(cl, IMSG_CTL_VHOSTS, &m, sizeof(m));
+}
+
+/* Good for an alarm, and for nothing else. */
+static void
+ctl_rivals(struct engine *e, struct control_client *cl,
+    const struct ctl_vhosts *m)
+{
+	struct ipaddr who = { .af = m->who.af };
+	struct node *n;
+	size_t i;
+
+	if ((who.af != AF_INET && who.af != AF_INET6) ||
+	    m->n > CTL_VHOSTS_MAX) {
+		fail(cl, "malformed list of vhosts");
+		return;
+	}
+	memcpy(who.bytes, m->who.bytes, ipaddr_len(who.af));
+	for (i = 0; i < m->n; i++)
+		for (n = NULL; (n = node_by_id(e, m->id[i], n)) != NULL;)
+			alarm_unheard(n, &who);
+	ok(cl);
 }
 
 void
@@ -1196,6 +1248,12 @@ ctl_dispatch(struct control_client *cl, struct imsg *im, void *arg)
 		return;
 	case IMSG_CTL_WATCH:
 		ctl_watch(e, cl);
+		return;
+	case IMSG_CTL_WHICH:
+		ctl_which(e, cl);
+		return;
+	case IMSG_CTL_RIVALS:
+		ctl_rivals(e, cl, im->data);
 		return;
 	default:
 		control_finish(cl);

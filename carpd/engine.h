@@ -119,6 +119,8 @@ struct node {
 	uint32_t		 master_node, master_rank;
 	struct peer		 peers[ENGINE_PEERS_MAX];
 	struct split		 split;		/* while MASTER */
+	struct split		 unheard;	/* the same, of whom pfsyncd
+						   tells */
 	monotime_t		 told;		/* of addresses and nodes */
 	bool			 spoke;		/* sent since it was cleared */
 	uint64_t		 taken, dropped;	/* frames, in a group: when
@@ -352,6 +354,12 @@ void		 node_rekeyed(struct node *n);
 /* Renew the lease if we are MASTER and somebody has claimed it. */
 void		 node_object(struct node *n);
 
+/*
+ * The next of those here that are the vhost of that id, two carpdevs may have
+ * one that looks the same; NULL for the first, NULL when there are no more.
+ */
+struct node	*node_by_id(struct engine *e, const uint8_t *id,
+		    struct node *last);
 /* Our node has lost the vhost of that id: tell those here that are it. */
 void		 node_hear_gone(struct engine *e, const uint8_t *id,
 		    uint32_t from);
@@ -364,6 +372,10 @@ void		 node_announce(struct node *n);
 /* While n is MASTER somebody else advertises it, with these timers. */
 void		 alarm_claim(struct node *n, const struct ipaddr *who,
 		    bool verified, uint8_t advbase, uint8_t advskew);
+/* pfsyncd's word: n's vhost is MASTER at its peer `who`, which is not heard. */
+void		 alarm_unheard(struct node *n, const struct ipaddr *who);
+/* The split that is on, heard (n->split) or not; NULL: there is none. */
+const struct split *alarm_split(const struct node *n);
 /* Whatever was claimed of n does not matter any more. */
 void		 alarm_end(struct node *n);
 /* Timer callback: which splits are over? */

@@ -215,7 +215,8 @@ struct ctl_vhid {		/* follows its ctl_iface */
 	uint64_t	 taken, dropped;	/* frames, with balancing */
 	struct ipaddr	 split;		/* is MASTER, too; af 0: nobody */
 	uint8_t		 split_verified;
-	uint8_t		 pad2[3];
+	uint8_t		 split_heard;	/* else only pfsyncd hears of it */
+	uint8_t		 pad2[2];
 	uint64_t	 split_ms;	/* since: milliseconds since 1970 */
 };
 
@@ -252,6 +253,21 @@ struct ctl_masters {
 	uint32_t	 masters;	/* vhids that are MASTER here */
 	uint32_t	 vhids;
 	uint32_t	 balancing;	/* vhids of interfaces that balance */
+	uint32_t	 splits;	/* vhids MASTER here and elsewhere */
+};
+
+/*
+ * Vhosts that are MASTER, by the ids of ADVERT_ID_LEN bytes that all nodes give
+ * them.  VHOSTS: here; the answer to CTL_WHICH, in one or more messages.
+ * RIVALS: at `who`, a peer of pfsyncd, by its word.
+ */
+#define CTL_VHOSTS_MAX	128
+struct ctl_vhosts {
+	struct ipaddr	 who;		/* VHOSTS: af 0 */
+	uint16_t	 n;
+	uint8_t		 last;		/* VHOSTS: these were all */
+	uint8_t		 pad[3];
+	uint8_t		 id[CTL_VHOSTS_MAX][8];
 };
 
 struct ctl_counter {
@@ -361,10 +377,13 @@ struct ctl_unlike {
 	X(CTL_RELOAD,	MSG_FROM_CLIENT, struct msg_none, 0, 0)		\
 	X(CTL_LOG,	MSG_FROM_CLIENT, struct ctl_flag, 0, 0)		\
 	X(CTL_MONITOR,	MSG_FROM_CLIENT, struct msg_none, 0, 0)		\
-	/* pfsyncd -> engine: ledger; states are in; tell me of changes */ \
+	/* pfsyncd -> engine: ledger; states are in; tell me of changes; \
+	   which vhosts are MASTER here; these are MASTER there */	\
 	X(CTL_HOLD,	MSG_FROM_CLIENT, struct ctl_hold, 0, 0)		\
 	X(CTL_SYNCED,	MSG_FROM_CLIENT, struct msg_none, 0, 0)		\
 	X(CTL_WATCH,	MSG_FROM_CLIENT, struct msg_none, 0, 0)		\
+	X(CTL_WHICH,	MSG_FROM_CLIENT, struct msg_none, 0, 0)		\
+	X(CTL_RIVALS,	MSG_FROM_CLIENT, struct ctl_vhosts, 0, 0)	\
 	/* engine -> carpctl */						\
 	X(CTL_GLOBAL,	MSG_FROM_ENGINE, struct ctl_global, 0, 0)	\
 	X(CTL_IFACE,	MSG_FROM_ENGINE, struct ctl_iface, 0, 0)	\
@@ -378,6 +397,7 @@ struct ctl_unlike {
 	X(CTL_HISTORY,	MSG_FROM_ENGINE, struct ctl_history, 0, 0)	\
 	X(CTL_EVENT,	MSG_FROM_ENGINE, struct msg_text, 0, 1)		\
 	X(CTL_MASTERS,	MSG_FROM_ENGINE, struct ctl_masters, 0, 0)	\
+	X(CTL_VHOSTS,	MSG_FROM_ENGINE, struct ctl_vhosts, 0, 0)	\
 	X(CTL_OK,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
 	X(CTL_FAIL,	MSG_FROM_ENGINE, struct msg_text, 0, 1)		\
 	X(CTL_END,	MSG_FROM_ENGINE, struct msg_none, 0, 0)

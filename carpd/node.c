@@ -104,24 +104,40 @@ id_cmp(const struct node *a, const struct node *b)
 RB_PROTOTYPE(node_ids, node, id_entry, id_cmp)
 RB_GENERATE(node_ids, node, id_entry, id_cmp)
 
-void
-node_hear_gone(struct engine *e, const uint8_t *id, uint32_t from)
+static struct node *
+first_by_id(struct engine *e, const uint8_t *id)
 {
 	struct node *n = RB_ROOT(&e->ids), *first = NULL;
-	struct vhost_event ev;
 	int r;
 
-	memset(&ev, 0, sizeof(ev));
-	ev.type = VHOST_EV_GONE;
-	ev.node = from;
 	while (n != NULL) {
 		if ((r = memcmp(id, n->av.id, ADVERT_ID_LEN)) == 0)
 			first = n;
 		n = r <= 0 ? RB_LEFT(n, id_entry) : RB_RIGHT(n, id_entry);
 	}
-	/* two carpdevs may have vhosts that look the same */
-	for (n = first; n != NULL && memcmp(id, n->av.id, ADVERT_ID_LEN) == 0;
-	    n = RB_NEXT(node_ids, &e->ids, n))
+	return (first);
+}
+
+struct node *
+node_by_id(struct engine *e, const uint8_t *id, struct node *last)
+{
+	struct node *n = last == NULL ? first_by_id(e, id) :
+	    RB_NEXT(node_ids, &e->ids, last);
+
+	return (n != NULL && memcmp(id, n->av.id, ADVERT_ID_LEN) == 0 ? n :
+	    NULL);
+}
+
+void
+node_hear_gone(struct engine *e, const uint8_t *id, uint32_t from)
+{
+	struct vhost_event ev;
+	struct node *n = NULL;
+
+	memset(&ev, 0, sizeof(ev));
+	ev.type = VHOST_EV_GONE;
+	ev.node = from;
+	while ((n = node_by_id(e, id, n)) != NULL)
 		node_event(n, &ev);
 }
 

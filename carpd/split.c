@@ -48,7 +48,7 @@ tell(struct split *s, monotime_t now)
 
 bool
 split_claim(struct split *s, const struct ipaddr *who, bool verified,
-    int64_t interval, monotime_t now)
+    int64_t interval, int64_t confirm, monotime_t now)
 {
 	monotime_t	 end = monotime_add(now, silence(interval));
 	bool		 was = s->on;
@@ -62,6 +62,6 @@ split_claim(struct split *s, const struct ipaddr *who, bool verified,
 	/* of several claimants the slowest counts */
 	if (monotime_cmp(s->end, end) < 0)
 		s->end = end;
-	s->on = s->on || monotime_sub(now, s->since) >= SPLIT_CONFIRM;
+	s->on = s->on || monotime_sub(now, s->since) >= confirm;
 	return (s->on && (tell(s, now) || !was));
 }

@@ -4,10 +4,11 @@
  *
  * PURE: is somebody else MASTER of a vhid of which we are MASTER, and goes on
  * being it?  One claim may be the last word of a master that yields; several,
- * for half a second, are a split.  It is over when nobody has claimed for as
- * long as three advertisements take.  For people and alarms only: no election
- * hangs on it.  Anybody can claim without our pass phrase: such a split is told
- * once in SPLIT_QUIET.
+ * for half a second, are a split; for longer where they do not come from its
+ * network, but by way of pfsyncd.  It is over when nobody has claimed for as
+ * long as three claims take.  For people and alarms only: no election hangs on
+ * it.  Anybody can claim without our pass phrase: such a split is told once in
+ * SPLIT_QUIET.
  */
 #ifndef CARPD_SPLIT_H
 #define CARPD_SPLIT_H
@@ -19,6 +20,8 @@
 #include "../common/monotime.h"
 
 #define SPLIT_CONFIRM	(500 * MONOTIME_MSEC)
+/* By pfsyncd's word, which comes every 500 ms: with the fourth. */
+#define SPLIT_CONFIRM_TOLD (1250 * MONOTIME_MSEC)
 #define SPLIT_SILENCE_MIN MONOTIME_SEC
 /* Anybody can say that his interval is four minutes. */
 #define SPLIT_SILENCE_MAX (60 * MONOTIME_SEC)
@@ -36,11 +39,13 @@ struct split {			/* zeroed: nobody claims */
 };
 
 /*
- * Somebody advertises, every `interval` ns, what we are MASTER of.  True when
- * that makes it a split, or one to be told.
+ * Somebody claims, every `interval` ns, what we are MASTER of.  True when that
+ * makes it a split, since such claims have come for `confirm` ns, or one to be
+ * told.
  */
 bool		 split_claim(struct split *s, const struct ipaddr *who,
-		    bool verified, int64_t interval, monotime_t now);
+		    bool verified, int64_t interval, int64_t confirm,
+		    monotime_t now);
 /* It is over, or we are not MASTER any more. */
 void		 split_end(struct split *s);
 /* Nobody has claimed for too long, so that a split is over? */

@@ -76,7 +76,7 @@ hang_up(struct carplink *l, const char *why)
 	if (!l->answers)
 		return;
 	l->answers = false;
-	l->cbs.carp(false, 0, 0, l->cbs.arg);
+	l->cbs.carp(false, 0, 0, 0, l->cbs.arg);
 }
 
 static void
@@ -150,7 +150,7 @@ on_masters(struct carplink *l, const struct ctl_masters *m)
 	l->in_set = true;
 	l->set.n = 0;
 	/* at once: what follows it is seldom news */
-	l->cbs.carp(true, m->masters, m->balancing, l->cbs.arg);
+	l->cbs.carp(true, m->masters, m->balancing, m->splits, l->cbs.arg);
 	return (NULL);
 }
 
@@ -162,6 +162,17 @@ on_addr(struct carplink *l, const struct ctl_addr *m)
 		return ("bad address");
 	if (l->in_set && !set_add(&l->set, m))
 		return ("too many addresses");
+	return (NULL);
+}
+
+static const char *
+on_vhosts(struct carplink *l, const struct ctl_vhosts *m)
+{
+	_Static_assert(CARPLINK_VHOSTS == CTL_VHOSTS_MAX &&
+	    sizeof(m->id[0]) == NATIVE_VHOST_LEN, "as carpd has them");
+	if (m->n > CTL_VHOSTS_MAX)
+		return ("bad list of vhosts");
+	l->cbs.vhosts(m->id, m->n, m->last != 0, l->cbs.arg);
 	return (NULL);
 }
 
@@ -191,6 +202,8 @@ take(struct carplink *l, const struct imsg *im)
 		return (on_masters(l, im->data));
 	case IMSG_CTL_ADDR:
 		return (on_addr(l, im->data));
+	case IMSG_CTL_VHOSTS:
+		return (on_vhosts(l, im->data));
 	case IMSG_CTL_END:
 		if (l->in_set)
 			set_complete(l);
@@ -313,6 +326,25 @@ carplink_hold(struct carplink *l, int amount, const char *reason)
 		return;
 	was.amount = 0;
 	tell(l, IMSG_CTL_HOLD, &was, sizeof(was));
+}
+
+void
+carplink_which(struct carplink *l)
+{
+	tell(l, IMSG_CTL_WHICH, NULL, 0);
+}
+
+void
+carplink_rivals(struct carplink *l, const struct ipaddr *who,
+    const uint8_t (*id)[NATIVE_VHOST_LEN], size_t n)
+{
+	struct ctl_vhosts m;
+
+	memset(&m, 0, sizeof(m));
+	m.who = *who;
+	m.n = (uint16_t)n;
+	memcpy(m.id, id, n * sizeof(m.id[0]));
+	tell(l, IMSG_CTL_RIVALS, &m, sizeof(m));
 }
 
 void

@@ -60,6 +60,7 @@ show_global(struct engine *e, struct control_client *cl, monotime_t now)
 	m.keyid = auth_active(e->auth);
 	m.carp = e->carp;
 	m.masters = (uint8_t)e->masters;
+	m.splits = e->splits;
 	m.holding = e->told.why != HOLD_NONE;
 	(void)strlcpy(m.hold_reason, hold_reason_names[e->told.why],
 	    sizeof(m.hold_reason));

@@ -318,6 +318,23 @@ tell_ledger(struct engine *e, monotime_t now)
 	return (next);
 }
 
+/* What is MASTER here, and what of that elsewhere, too. */
+static void
+tell_rivals(struct engine *e, monotime_t now)
+{
+	struct sync_vhosts m;
+	size_t n;
+
+	if (repl_want_vhosts(e->repl))
+		engine_to_parent(e, PMSG_WHICH, NULL, 0);
+	memset(&m, 0, sizeof(m));
+	while ((n = repl_rivals(e->repl, &m.who, m.id, SYNC_VHOSTS_MAX,
+	    now)) > 0) {
+		m.n = (uint16_t)n;
+		engine_to_parent(e, PMSG_RIVALS, &m, sizeof(m));
+	}
+}
+
 static void
 tell_watch(struct engine *e)
 {
@@ -408,6 +425,7 @@ engine_pump(struct engine *e)
 	if (e->sock != NULL && e->link && !corked)
 		send_packets(e, now);
 	ledger = tell_ledger(e, now);
+	tell_rivals(e, now);
 	tell_watch(e);
 	tell_mtu(e, now);
 	tell_full(e);
@@ -1083,6 +1101,7 @@ got_carp(struct engine *e, const struct sync_carp *c)
 	e->carp = c->connected != 0;
 	e->carp_heard = true;
 	e->masters = c->masters;
+	e->splits = c->splits;
 	repl_carp(e->repl, c->masters, e->carp, monotime_now());
 	repl_balanced(e->repl, c->balanced != 0);
 	if (e->pfdial != NULL)
@@ -1122,6 +1141,14 @@ got_addrs(struct engine *e, const struct sync_addrs *a)
 		if (!nosync_addr(&e->nosync, "", &e->shares.s[i].addr, true))
 			too_many_addrs(e);
 	addrs_changed(e);
+}
+
+static void
+got_vhosts(struct engine *e, const struct sync_vhosts *v)
+{
+	if (v->n > SYNC_VHOSTS_MAX)
+		fatalx("malformed list of vhosts from the parent");
+	repl_vhosts(e->repl, v->id, v->n, v->last != 0);
 }
 
 static void
@@ -1231,6 +1258,9 @@ parent_msg(struct channel *c, struct imsg *im, void *arg)
 		break;
 	case PMSG_ADDRS:
 		got_addrs(e, im->data);
+		break;
+	case PMSG_VHOSTS:
+		got_vhosts(e, im->data);
 		break;
 	case PMSG_RELOADED:
 		ctl_reloaded(e, im->data);

@@ -80,7 +80,7 @@ struct engine {
 	monotime_t	 senderr_at;
 	monotime_t	 sent_at;
 
-	unsigned int	 masters;
+	unsigned int	 masters, splits;
 	bool		 carp, carp_heard;
 	struct shares	 shares, new_shares;	/* told, being told */
 	struct hold	 hold;

@@ -19,6 +19,7 @@
 #include "../common/imsg.h"
 #include "../common/ipaddr.h"
 #include "../common/msgtab.h"
+#include "../common/wire/native.h"
 #include "config.h"
 #include "defer.h"
 #include "os/pktq.h"
@@ -66,12 +67,21 @@ struct sync_carp {		/* what carpd says */
 	uint8_t		 connected;
 	uint8_t		 masters;	/* vhids that are MASTER here */
 	uint8_t		 balanced;	/* nodes share an interface */
-	uint8_t		 pad;
+	uint8_t		 splits;	/* vhids MASTER here and elsewhere */
 };
 struct sync_addrs {		/* all carp addresses: a batch */
 	uint32_t	 n;
 	uint32_t	 last;		/* 1: the set is complete */
 	struct share	 a[256];
+};
+#define SYNC_VHOSTS_MAX	128
+struct sync_vhosts {		/* ids of vhosts that are MASTER */
+	struct ipaddr	 who;		/* RIVALS: there, at a peer; VHOSTS: af
+					   0, here: carpd's answer to WHICH */
+	uint16_t	 n;
+	uint8_t		 last;		/* VHOSTS: these were all */
+	uint8_t		 pad[3];
+	uint8_t		 id[SYNC_VHOSTS_MAX][NATIVE_VHOST_LEN];
 };
 struct sync_hold {		/* engine -> parent: carpd's ledger */
 	uint8_t		 why;		/* enum hold_reason; NONE: no demotion */
@@ -152,7 +162,7 @@ struct sync_show {		/* one answer to CTL_SHOW */
 	uint64_t	 kernel_count, kernel_max;
 	uint64_t	 mismatching;	/* buckets, sum over the peers */
 	int32_t		 senderr;	/* errno; 0: what is sent leaves */
-	uint32_t	 pad2;
+	uint32_t	 splits;	/* vhids MASTER here and elsewhere */
 };
 struct sync_peer_info {
 	uint32_t	 node;
@@ -209,6 +219,7 @@ struct sync_counter {
 	X(LINK,		MSG_FROM_PARENT, struct sync_link, 0, 0)	\
 	X(CARP,		MSG_FROM_PARENT, struct sync_carp, 0, 0)	\
 	X(ADDRS,	MSG_FROM_PARENT, struct sync_addrs, 0, 0)	\
+	X(VHOSTS,	MSG_FROM_PARENT, struct sync_vhosts, 0, 0)	\
 	X(RELOADED,	MSG_FROM_PARENT, struct sync_result, 0, 0)	\
 	X(STATUS,	MSG_FROM_PARENT, struct msg_none, 0, 0)		\
 	X(STOP,		MSG_FROM_PARENT, struct msg_none, 0, 0)		\
@@ -219,6 +230,8 @@ struct sync_counter {
 	    struct sync_log, 0, 0)					\
 	X(RELOAD,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
 	X(HOLD,		MSG_FROM_ENGINE, struct sync_hold, 0, 0)	\
+	X(WHICH,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
+	X(RIVALS,	MSG_FROM_ENGINE, struct sync_vhosts, 0, 0)	\
 	X(STOPPED,	MSG_FROM_ENGINE, struct msg_none, 0, 0)		\
 	/* parent -> table */						\
 	X(TABLE_START,	MSG_FROM_PARENT, struct config, 0, 0)		\

@@ -180,7 +180,7 @@ lock_dev(const char *name, int *lock)
 
 static void
 carp_state(bool connected, unsigned int masters, unsigned int balancing,
-    void *arg)
+    unsigned int splits, void *arg)
 {
 	struct sync_carp m;
 
@@ -188,6 +188,7 @@ carp_state(bool connected, unsigned int masters, unsigned int balancing,
 	m.connected = connected;
 	m.masters = masters > UINT8_MAX ? UINT8_MAX : (uint8_t)masters;
 	m.balanced = balancing > 0;
+	m.splits = splits > UINT8_MAX ? UINT8_MAX : (uint8_t)splits;
 	to_engine(arg, PMSG_CARP, -1, &m, sizeof(m));
 }
 
@@ -211,6 +212,20 @@ carp_addrs(const struct share *a, size_t n, void *arg)
 }
 
 static void
+carp_vhosts(const uint8_t (*id)[NATIVE_VHOST_LEN], size_t n, bool last,
+    void *arg)
+{
+	struct sync_vhosts m;
+
+	_Static_assert(SYNC_VHOSTS_MAX == CARPLINK_VHOSTS, "as many");
+	memset(&m, 0, sizeof(m));
+	m.n = (uint16_t)n;
+	m.last = last;
+	memcpy(m.id, id, n * sizeof(m.id[0]));
+	to_engine(arg, PMSG_VHOSTS, -1, &m, sizeof(m));
+}
+
+static void
 carp_hold(struct parent *p)
 {
 	if (p->carp == NULL)
@@ -225,11 +240,11 @@ carp_hold(struct parent *p)
 static void
 carp_connect(struct parent *p)
 {
-	struct carplink_cbs cbs = { carp_state, carp_addrs, p };
+	struct carplink_cbs cbs = { carp_state, carp_addrs, carp_vhosts, p };
 
 	if (p->carp != NULL) {
 		carplink_close(p->carp);
-		carp_state(false, 0, 0, p);
+		carp_state(false, 0, 0, 0, p);
 		carp_addrs(NULL, 0, p);
 	}
 	p->carp = NULL;
@@ -572,6 +587,28 @@ verb_hold(struct child *ch, const struct imsg *im)
 }
 
 static void
+verb_which(struct child *ch, const struct imsg *im)
+{
+	(void)im;
+	if (ch->p->carp != NULL)
+		carplink_which(ch->p->carp);
+}
+
+/* It may lie: carpd takes it for an alarm, and for nothing else. */
+static void
+verb_rivals(struct child *ch, const struct imsg *im)
+{
+	const struct sync_vhosts *m = im->data;
+	struct ipaddr who = { .af = m->who.af };
+
+	if ((who.af != AF_INET && who.af != AF_INET6) ||
+	    m->n > SYNC_VHOSTS_MAX || ch->p->carp == NULL)
+		return;
+	memcpy(who.bytes, m->who.bytes, ipaddr_len(who.af));
+	carplink_rivals(ch->p->carp, &who, m->id, m->n);
+}
+
+static void
 verb_stopped(struct child *ch, const struct imsg *im)
 {
 	(void)im;
@@ -584,6 +621,8 @@ static void (*const verbs[PMSG_MAX])(struct child *, const struct imsg *) = {
 	[PMSG_LOG] = verb_log,
 	[PMSG_RELOAD] = verb_reload,	/* carpctl asked for it */
 	[PMSG_HOLD] = verb_hold,	/* demote carpd, or no longer */
+	[PMSG_WHICH] = verb_which,	/* ask carpd what is MASTER here */
+	[PMSG_RIVALS] = verb_rivals,	/* tell it what is so elsewhere */
 	[PMSG_STOPPED] = verb_stopped,
 };
 

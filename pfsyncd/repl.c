@@ -376,6 +376,10 @@ repl_carp(struct repl *r, unsigned int masters, bool connected,
 		r->turns = (r->turns + 1) & 15;
 		r->hello_due = now;
 	}
+	if (masters == 0 || !connected)
+		repl_vhosts_forget(r);
+	if (masters > r->masters)
+		r->vhosts_due = now;
 	if (masters > r->masters && !r->starting) {
 		/* see soon what we carry now */
 		repl_sooner(&r->dump_all, monotime_add(now, 2 * MONOTIME_SEC));
@@ -739,6 +743,7 @@ repl_tick(struct repl *r, monotime_t now)
 	repl_defer_tick(r, now);
 	repl_ends_tick(r, now);
 	repl_kernel_tick(r, now);
+	repl_vhosts_tick(r, now);
 	bulk_tick(r, now);
 	if (r->liberal_mark != 0 && r->ops_done >= r->liberal_mark)
 		r->liberal_mark = 0;

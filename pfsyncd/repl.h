@@ -58,6 +58,8 @@
 #define REPL_EXTRA	10	/* s added to the carrier's remaining timeout */
 #define REPL_MTU_MIN	768	/* whatever a peer says: our longest TLV fits */
 #define REPL_WINDOW	256	/* packets a peer may be ahead of our ack */
+#define REPL_VHOSTS	(500 * MONOTIME_MSEC)	/* who is MASTER is told */
+#define REPL_VHOSTS_MAX	1024
 
 struct repl_conf {
 	uint32_t	 node;		/* our id, not 0 */
@@ -203,6 +205,13 @@ void		 repl_carp(struct repl *r, unsigned int masters,
  * each sees one half.
  */
 void		 repl_balanced(struct repl *r, bool on);
+/*
+ * carpd's answer to repl_want_vhosts(): n ids of vhosts that are MASTER here,
+ * in as many calls as it takes, last with the last of them.  The peers are told
+ * once.  Those beyond REPL_VHOSTS_MAX are passed over.
+ */
+void		 repl_vhosts(struct repl *r,
+		    const uint8_t (*id)[NATIVE_VHOST_LEN], size_t n, bool last);
 /* Does something wait that must not wait for company? */
 bool		 repl_hasty(const struct repl *r);
 /* syncdev can be used, or not; when it is back a bulk begins. */
@@ -246,6 +255,18 @@ bool		 repl_want_dump(struct repl *r, uint32_t *dump,
 		    enum statetbl_what *what, monotime_t now);
 /* Should the table watch for NEW (statetbl_watch_new)? */
 bool		 repl_watch_new(const struct repl *r);
+/*
+ * A living peer is MASTER of something, and so are we: is carpd to be asked now
+ * of what?  It is not asked again before it has answered.
+ */
+bool		 repl_want_vhosts(struct repl *r);
+/*
+ * Ids, at most max, of vhosts that are MASTER here and that a peer says are
+ * MASTER there as well; who is its address.  0: no more now.
+ */
+size_t		 repl_rivals(struct repl *r, struct ipaddr *who,
+		    uint8_t (*id)[NATIVE_VHOST_LEN], size_t max,
+		    monotime_t now);
 /* When to call repl_tick() and repl_packet() again at the latest. */
 monotime_t	 repl_next(const struct repl *r, monotime_t now);
 void		 repl_status(const struct repl *r, struct repl_status *s,

@@ -4,7 +4,8 @@
  *
  * The inside of repl.h: shared by repl.c (nodes, entries, claims),
  * repl_kernel.c (what the kernel says and is told), repl_rx.c (what peers say),
- * repl_tx.c (what we say) and repl_ends.c (what ended while one was away).
+ * repl_tx.c (what we say), repl_ends.c (what ended while one was away) and
+ * repl_vhosts.c (what is MASTER at two nodes).
  */
 #ifndef PFSYNCD_REPL_INT_H
 #define PFSYNCD_REPL_INT_H
@@ -57,6 +58,7 @@
 #define TIMEOUT_MAX	315360000U	/* s: flow_check() takes no more */
 #define BACKLOG_MAX	32768	/* operations: no more credit for peers */
 #define MAP_WORDS	(STATEDB_BUCKETS / 64)
+#define VHOST_WORDS	(REPL_VHOSTS_MAX / 64)
 
 #define ACK_PACKETS	8	/* acknowledge so many at once */
 #define ACK_TIME	(2 * MONOTIME_MSEC)
@@ -85,6 +87,8 @@ struct node {
 	bool		 starting, alive, master;
 	uint8_t		 turns;			/* how often it became that */
 	uint32_t	 boot;
+	uint64_t	 rivals[VHOST_WORDS];	/* vhosts of ours: MASTER there,
+						   too */
 	bool		 booted;		/* boot is known */
 	bool		 emptied;		/* it came back with another one
 						   before we were restored */
@@ -282,6 +286,16 @@ struct repl {
 	uint8_t		 turns;			/* how often we became MASTER */
 	bool		 carp, link, left, balanced;
 	monotime_t	 left_at;
+	struct vhosts {
+		uint8_t	 id[REPL_VHOSTS_MAX][NATIVE_VHOST_LEN];
+		size_t	 n;
+	}		 vhosts, new_vhosts;	/* MASTER here, sorted; the
+						   answer so far */
+	size_t		 vhosts_told;		/* of these, to the peers */
+	bool		 vhosts_want, vhosts_asked;
+	monotime_t	 vhosts_due;		/* next question */
+	bool		 rivals;		/* of some node, untold */
+	monotime_t	 rivals_due;
 	uint64_t	 liberal_mark;		/* ops to wait for; 0: none */
 	unsigned int	 bulk;			/* enum sync_bulk */
 	monotime_t	 bulk_since, bulk_moved;
@@ -410,6 +424,20 @@ void		 repl_rejoins(struct node *n, uint64_t clock);
 bool		 repl_lived(const struct repl *r,
 		    const struct statedb_entry *e, uint64_t stamp);
 void		 repl_ends_tick(struct repl *r, monotime_t now);
+
+/* ---- repl_vhosts.c ---- */
+/* Is a living peer MASTER, and so are we? */
+bool		 repl_two_masters(const struct repl *r);
+void		 repl_vhosts_tick(struct repl *r, monotime_t now);
+/* What carpd said is void. */
+void		 repl_vhosts_forget(struct repl *r);
+/* The next that the peers are to be told; NULL: none. */
+const uint8_t	*repl_vhost_next(const struct repl *r);
+/* n says that it is MASTER of these. */
+void		 repl_hear_vhosts(struct repl *r, struct node *n,
+		    struct rbuf *v);
+/* When something here is due again; NEVER. */
+monotime_t	 repl_vhosts_due(const struct repl *r, monotime_t now);
 
 /* ---- repl_tx.c ---- */
 /* Nobody listens: give the waiting flows their stamps. */

@@ -868,7 +868,8 @@ rx_tlvs(struct repl *r, int from, const struct repl_pkt *p, monotime_t now)
 		 * Until our own kernel has told what it has, nothing is put
 		 * into it: what we miss now the comparison brings.
 		 */
-		if (r->starting && type != NATIVE_ACK && type != NATIVE_MTU)
+		if (r->starting && type != NATIVE_ACK && type != NATIVE_MTU &&
+		    type != NATIVE_MASTERS)
 			continue;
 		switch (type) {
 		case NATIVE_ACK:
@@ -906,6 +907,9 @@ rx_tlvs(struct repl *r, int from, const struct repl_pkt *p, monotime_t now)
 			break;
 		case NATIVE_MTU:
 			rx_mtu(&r->nodes[from], &v);
+			break;
+		case NATIVE_MASTERS:
+			repl_hear_vhosts(r, &r->nodes[from], &v);
 			break;
 		default:
 			rx_ask(r, type, &v, now);

@@ -3,9 +3,9 @@
  * SPDX-License-Identifier: ISC
  *
  * PURE: replication (repl.h): filling packets for our own nodes.  Order in a
- * packet: acknowledgements, questions, short answers, ends and changes of
- * known flows, ends that others missed, keys, new flows, flows sent again,
- * bulk.
+ * packet: acknowledgements, what is MASTER, questions, short answers, ends and
+ * changes of known flows, ends that others missed, keys, new flows, flows sent
+ * again, bulk.
  */
 #include <netinet/in.h>
 
@@ -1039,6 +1039,18 @@ put_mtu(struct fill *f)
 	fill_close(f);
 }
 
+static void
+put_vhosts(struct fill *f)
+{
+	const uint8_t *id;
+
+	while ((id = repl_vhost_next(f->r)) != NULL &&
+	    fill_open(f, NATIVE_MASTERS, NATIVE_VHOST_LEN)) {
+		wbuf_bytes(f->w, id, NATIVE_VHOST_LEN);
+		f->r->vhosts_told++;
+	}
+}
+
 size_t
 repl_packet(struct repl *r, struct wbuf *w, uint64_t seq, monotime_t now)
 {
@@ -1051,7 +1063,7 @@ repl_packet(struct repl *r, struct wbuf *w, uint64_t seq, monotime_t now)
 	data = data_waits(r) && credit(r, now);
 	ask = question_due(r, now);
 	if (!hello && !data && !ask && !acks_wanted(r, now) &&
-	    repl_next_ack(r) == NULL)
+	    repl_next_ack(r) == NULL && repl_vhost_next(r) == NULL)
 		return (0);
 	narrow(r, w);
 	native_begin(w);
@@ -1059,6 +1071,7 @@ repl_packet(struct repl *r, struct wbuf *w, uint64_t seq, monotime_t now)
 		put_mtu(&f);
 	put_acks(&f);
 	put_ins_acks(&f);
+	put_vhosts(&f);
 	if (ask)
 		put_questions(&f);
 	if (data)
@@ -1094,6 +1107,7 @@ repl_next(const struct repl *r, monotime_t now)
 		return (t);		/* nothing can be said */
 	EARLIER(r->hello_due);
 	EARLIER(r->probe_due);
+	EARLIER(repl_vhosts_due(r, now));
 	if (r->again_n > 0 && !r->starting)
 		EARLIER(r->again[r->again_head].due);
 	for (i = 1; i < STATEDB_CARRIERS; i++) {

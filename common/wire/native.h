@@ -78,9 +78,15 @@ enum native_type {
 				   longer with its IP header may not arrive */
 	NATIVE_ASK_ACK = 16,	/* (h, stamp)[]: say so when your kernel has
 				   them: first packets wait for that */
-	NATIVE_INS_ACK = 17	/* u32 node, u32 0, n x (h, stamp): mine has
+	NATIVE_INS_ACK = 17,	/* u32 node, u32 0, n x (h, stamp): mine has
 				   them */
+	NATIVE_MASTERS = 18	/* n x id of NATIVE_VHOST_LEN bytes: vhosts
+				   that are MASTER at the sender, as carpd names
+				   them (first bytes of SHA-256 over vhid and
+				   sorted addresses) */
 };
+
+#define NATIVE_VHOST_LEN	8
 
 struct native_ack {		/* 24 bytes: to one peer */
 	uint32_t	 node;		/* whose packets are acknowledged */

@@ -371,6 +371,27 @@ put_names(uint32_t type, uint8_t *data, size_t len)
 		    CONFIG_GROUPNAME_MAX);
 }
 
+/* Ids of vhosts that are numbers: those of our own. */
+static void
+put_ids(struct ctl_vhosts *m)
+{
+	static const uint8_t	 zero[ADVERT_ID_LEN - 1];
+	const struct vif	*f;
+	size_t			 i, k;
+
+	for (i = 0; i < CTL_VHOSTS_MAX; i++) {
+		k = m->id[i][0];
+		if (memcmp(m->id[i] + 1, zero, sizeof(zero)) != 0)
+			continue;
+		TAILQ_FOREACH(f, &eng->vifs, entry) {
+			if (k < f->nnodes)
+				memcpy(m->id[i], f->nodes[k]->av.id,
+				    ADVERT_ID_LEN);
+			k -= f->nnodes;
+		}
+	}
+}
+
 static void
 message(struct control_client *cl, struct rbuf *in)
 {
@@ -392,6 +413,8 @@ message(struct control_client *cl, struct rbuf *in)
 	rbuf_bytes(in, copy, n);
 	if (im.type < IMSG_MAX)
 		put_names(im.type, copy, im.len);
+	if (im.type == IMSG_CTL_RIVALS && im.len == sizeof(struct ctl_vhosts))
+		put_ids((struct ctl_vhosts *)copy);
 	im.data = copy;
 	answers = 0;
 	ctl_dispatch(cl, &im, eng);

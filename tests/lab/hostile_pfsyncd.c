@@ -244,6 +244,22 @@ say_hold(void)
 }
 
 static void
+say_rivals(void)
+{
+	struct sync_vhosts	 m;
+
+	rnd_fill(&m, sizeof(m));
+	if (rnd(2) == 0)
+		m.who.af = rnd(2) == 0 ? AF_INET : AF_INET6;
+	if (rnd(2) == 0)
+		m.n = (uint16_t)rnd(SYNC_VHOSTS_MAX + 1);
+	if (rnd(2) == 0)
+		say(&parent, PMSG_RIVALS, 0, &m, sizeof(m));
+	else
+		say(&parent, PMSG_WHICH, 0, NULL, 0);
+}
+
+static void
 say_log(void)
 {
 	struct sync_log	 m;
@@ -269,8 +285,10 @@ engine_something(void)
 		say_dump();
 	else if (r < 660)
 		say_descriptors(&sibling, PMSG_WANT_STATS);
-	else if (r < 850)
+	else if (r < 820)
 		say_hold();
+	else if (r < 850)
+		say_rivals();
 	else if (r < 950)
 		say(&parent, PMSG_READY, rnd(UINT32_MAX), NULL, 0);
 	else if (r < 970)

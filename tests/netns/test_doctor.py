@@ -383,36 +383,82 @@ def sync_faults(lab, one, two):
         wait_well(d, sync)
 
 
+def deafen(lab, net):
+    """A switch that eats protocol 112, so that nobody hears anybody there."""
+    for port in ("fw1", "fw2"):
+        lab.run(net, "nft", "-f", "-", data="""
+            table netdev %s {
+                chain e {
+                    type filter hook egress device %s priority 0;
+                    meta l4proto 112 drop
+                }
+            }""" % (port, port))
+
+
+def unheard(d, sync, vhids):
+    """Is a split known of these, and no other, that only pfsyncd hears?"""
+    found = {v["vhid"]: v["split"] for i in d.show()["interfaces"]
+             for v in i["vhids"] if v["split"]}
+    return set(found) == set(vhids) and sync.show()["split"] == len(vhids) \
+        and not any(s["heard"] for s in found.values())
+
+
 def multicast(lab, one, two):
-    """Nobody hears anybody but over the sync link."""
+    """Nobody hears anybody but over the sync link: in one network, then in
+    both; an alarm until they do."""
+    nodes = ((one, two), (two, one))
     with contextlib.ExitStack() as nets:
-        for net in ("lan", "wan"):
-            for port in ("fw1", "fw2"):
-                lab.run(net, "nft", "-f", "-", data="""
-                    table netdev %s {
-                        chain e {
-                            type filter hook egress device %s priority 0;
-                            meta l4proto 112 drop
-                        }
-                    }""" % (port, port))
+        for net, vhids, more in (
+                ("lan", (1, 3, 4), set()),
+                ("wan", (1, 2, 3, 4), {("split", "carp1"),
+                                       ("multicast", "")})):
+            deafen(lab, net)
             nets.callback(lab.run, net, "nft", "flush", "ruleset")
-        for (d, sync), (_, other) in ((one, two), (two, one)):
-            found = wait_found({("multicast", "")}, d, sync)
-            assert found["multicast", ""].startswith(
-                "%s, heard on sync0, is MASTER, too, but nothing that it "
-                "advertises arrives on " % SYNC4[other.host])
-    for d, sync in (one, two):
+            for (d, sync), (_, other) in nodes:
+                wait_for(lambda d=d, sync=sync, vhids=vhids:
+                         unheard(d, sync, vhids), 15,
+                         lambda d=d, vhids=vhids: "splits of %s at %s: %s" %
+                         (vhids, d.name, d.show()))
+                found = wait_found({("split", "carp0"), ("split", "carp2")} |
+                                   more, d, sync)
+                assert found["split", "carp0"].startswith(
+                    "split brain: %s is MASTER of vhid 1, too, heard by "
+                    "pfsyncd only, for " % SYNC4[other.host])
+        assert found["multicast", ""].startswith(
+            "%s, heard on sync0, is MASTER, too, but nothing that it "
+            "advertises arrives on " % SYNC4[other.host])
+        for (d, _), (_, other) in nodes:
+            who = SYNC4[other.host]
+            assert d.vhid("carp0")["split"]["address"] == who
+            assert "SPLIT: %s is MASTER, too (heard by pfsyncd only), " % \
+                who in d.ok("show")
+            done = d.ctl("show", "--check")
+            assert (done.returncode, done.stdout) == (12, "SPLIT\n")
+            for n in (0, 1, 2):
+                assert "carp%d: split brain: %s is MASTER of vhid " % (
+                    n, who) in d.text()
+            assert "too, and not heard on lan0, but by pfsyncd" in d.text()
+        wire = Capture(lab, "lan", "fw1", "arp")
+    for (d, sync), _ in nodes:
+        wait_for(lambda d=d, sync=sync: unheard(d, sync, ()), 15,
+                 lambda d=d: "no split at %s: %s" % (d.name, d.show()))
         wait_well(d, sync)
+    over = "carp0: split brain of vhid 1 is over: "
+    one[0].proc.wait_line(over + "pfsyncd hears of no other MASTER any more")
+    two[0].proc.wait_line(over + "we are not MASTER any more")
+    wait_for(lambda: garps(wire) > 0, 5, "the addresses announced again")
 
 
 def starve(one, two):
     """An engine that is stopped until its peer takes over."""
+    splits = [d.text().count("split brain: ") for d, _ in (one, two)]
     os.kill(one[0].engine, signal.SIGSTOP)
     two[0].wait_state("MASTER")
     os.kill(one[0].engine, signal.SIGCONT)
     found = wait_found({("starved", "")}, *one)
     assert "so late that it was not MASTER any more" in found["starved", ""]
     wait_well(*two)
+    assert splits == [d.text().count("split brain: ") for d, _ in (one, two)]
 
 
 # the long one first

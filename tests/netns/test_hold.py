@@ -1,11 +1,12 @@
 # Copyright (c) 2026 the carpd authors
 # SPDX-License-Identifier: ISC
-"""What pfsyncd says to carpd: hold a demotion, the states are in, who is
+"""What pfsyncd says to carpd: hold a demotion, the states are in, who else is
 MASTER.  The client here speaks the framing of common/imsg.c and nothing else.
 """
 import re
 import socket
 import struct
+import time
 
 import pytest
 from lab import (PASS, TREE, VIP_LAN, VIP_WAN, Daemon, Timeout, config,
@@ -74,11 +75,25 @@ class Client:
         return self.ask("CTL_HOLD", struct.pack("=i32s", amount,
                                                 reason.encode()))
 
+    def which(self):
+        """The ids of the vhosts that are MASTER."""
+        name, payload = self.ask("CTL_WHICH")
+        assert name == "CTL_VHOSTS"
+        n, last = struct.unpack_from("=20xHB", payload)
+        assert last == 1
+        return [payload[26 + 8 * i:34 + 8 * i] for i in range(n)]
+
+    def rivals(self, who, ids, n=None, af=socket.AF_INET):
+        """These are MASTER at `who`, too."""
+        return self.ask("CTL_RIVALS", struct.pack(
+            "=B3x4s12xH4x1024s", af, socket.inet_aton(who),
+            len(ids) if n is None else n, b"".join(ids)))[0]
+
     def watched(self):
         """One answer to CTL_WATCH: (masters, vhids, {address: interface})."""
         name, payload = self.hear()
         assert name == "CTL_MASTERS"
-        masters, vhids, _ = struct.unpack("=III", payload)
+        masters, vhids, *_ = struct.unpack("=IIII", payload)
         found = {}
         while True:
             name, payload = self.hear()
@@ -307,6 +322,45 @@ def test_watch(alone):
         alone.write(one())
         alone.ok("reload")
         alone.wait_state("MASTER", ["carp0"])
+
+
+def test_rivals(alone):
+    """Whatever pfsyncd says, it is an alarm and nothing else."""
+    before = alone.vhid("carp0")["transitions"]
+    with Client(alone.sock) as c, Client(alone.sock) as watcher:
+        ours, = c.which()
+        watcher.say("CTL_WATCH")
+        assert watcher.watched() == (1, 1, {VIP_LAN + "/24": "carp0"})
+        for wrong in ({"af": 0}, {"af": 3}, {"n": 129}, {"n": 65535}):
+            assert c.rivals("192.0.2.1", [ours], **wrong) == "CTL_FAIL"
+        began = time.monotonic()
+
+        def alarm():
+            # others' ids, and ours by two
+            assert c.rivals("192.0.2.2", [b"another1", ours]) == "CTL_OK"
+            assert c.rivals("192.0.2.1", [ours, ours]) == "CTL_OK"
+            split = alone.vhid("carp0")["split"]
+            return split and split["heard"] is False and \
+                alone.ctl("show", "--check").returncode == 12
+        wait_for(alarm, 10, "a split by pfsyncd's word")
+        assert time.monotonic() - began >= 1.25
+        assert watcher.watched()[:2] == (1, 1)
+        alone.proc.wait_line("carp0: split brain: 192.0.2.[12] is MASTER of "
+                             "vhid 1, too, and not heard on lan0, but by pfs")
+        # said once, and no longer than it is said
+        wait_for(lambda: alone.vhid("carp0")["split"] is None, 10, "its end")
+        assert watcher.watched()[:2] == (1, 1)
+        assert alone.text().count("split brain: ") == 1
+        alone.proc.wait_line("split brain of vhid 1 is over: pfsyncd hears")
+        assert alone.states() == {"carp0": "MASTER"}
+        assert alone.vhid("carp0")["transitions"] == before
+        # who is not MASTER is not asked to be alarmed
+        alone.ok("disable")
+        assert c.which() == []
+        assert c.rivals("192.0.2.1", [ours]) == "CTL_OK"
+        alone.ok("enable")
+        alone.wait_state("MASTER", ["carp0"])
+        assert c.which() == [ours]
 
 
 def test_watch_counts_every_vhid(lab):

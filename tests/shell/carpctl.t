@@ -127,7 +127,7 @@ golden show_history.json show hist -j
 
 says 1 "carpctl: no such interface: carp?[9" -s "$sock" show carp9
 says 11 INIT -s "$sock" show --check carp2
-says 0 MASTER -s "$sock" show carp1 --check
+says 12 SPLIT -s "$sock" show carp1 --check
 says 12 SPLIT -s "$sock" show --check
 says 12 SPLIT -s "$sock" show --check carp0
 says 0 "" -s "$sock" demote 50

@@ -126,6 +126,7 @@ show_carp0(struct imsgbuf *b)
 	/* the other scene is without a split */
 	if (strcmp(scene, "many") == 0) {
 		v.split = addr("172.16.0.66");
+		v.split_heard = 1;
 		v.split_ms = NOW_MS - 3000;
 	}
 	iface(b, "carp0", "eth0", 1, 51, 1, 1);
@@ -153,6 +154,10 @@ show_carp1(struct imsgbuf *b)
 	w.dropped = 987654321;
 	balance_mac(BALANCE_IP, 3, 3, v.lladdr);
 	balance_mac(BALANCE_IP, 3, 4, w.lladdr);
+	if (strcmp(scene, "many") == 0) {
+		v.split = addr("192.168.2.201");
+		v.split_ms = NOW_MS - 42000;
+	}
 	iface(b, "carp1", "eth1", 2, 51, 1, 1);
 	reply(b, IMSG_CTL_VHID, &v, sizeof(v));
 	reply(b, IMSG_CTL_VHID, &w, sizeof(w));

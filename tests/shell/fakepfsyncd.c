@@ -93,6 +93,7 @@ show_bulk(struct imsgbuf *b)
 	s.states_missing = 7;
 	s.states_ended = 9;
 	s.op_queue = 512;
+	s.splits = 1;
 	s.full = 1;
 	s.mismatching = 40;
 	s.holding = 1;

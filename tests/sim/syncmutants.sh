@@ -26,7 +26,7 @@ export SIM_SEEDS
 unset SIM_SEED SIM_FLOW
 only=" $* "
 LANES=2
-parts="repl repl_kernel repl_rx repl_tx repl_ends repl_defer"
+parts="repl repl_kernel repl_rx repl_tx repl_ends repl_defer repl_vhosts"
 
 # shellcheck disable=SC2046	# flags are words
 compile() {
@@ -314,6 +314,16 @@ mutants() {
 	    "$(at repl_traffic 's/!dump || r->watching/true/')"
 	mutant sim apart-never-over repl_ends \
 	    "$(at repl_apart 's/~F_LIVED/~0/')"
+	mutant unit masters-of-hung-carpd repl_vhosts \
+	    "$(at repl_vhosts_tick 's/r->vhosts_asked ||//')"
+	mutant unit masters-for-backups repl_vhosts \
+	    "$(at repl_two_masters 's/ && n->master//')"
+	mutant unit masters-of-last-carpd repl \
+	    "$(at repl_carp 's/repl_vhosts_forget(r);//')"
+	mutant unit rivals-of-others repl_vhosts \
+	    "$(at repl_vhosts 's/drop_rivals(r);//')"
+	mutant unit rivals-by-the-packet repl_vhosts \
+	    "$(at repl_rivals 's/monotime_cmp(r->rivals_due, now) > 0/false/')"
 	mutant unit ack-before-kernel repl_defer \
 	    "$(at kernel_has 's/F_QOP/0/')"
 	mutant unit ack-before-done repl_defer \

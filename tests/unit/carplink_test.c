@@ -30,7 +30,11 @@ static unsigned int	 ncarp, naddrs;	/* callbacks */
 static bool		 connected;
 static enum balance_mode balance;	/* of what it says */
 static uint32_t		 mask;
-static unsigned int	 masters, balancing;
+static unsigned int	 masters, balancing, splits;
+static struct ctl_vhosts rivals;	/* carpd was told last */
+static unsigned int	 whichs, nrivals;
+static uint8_t		 vhost[300];	/* first byte of each, as told */
+static size_t		 nvhosts, nvhosts_last;
 static struct share	 first;
 static size_t		 n;
 
@@ -88,6 +92,13 @@ on_ask(struct control_client *cl, struct imsg *im, void *arg)
 	case IMSG_CTL_WATCH:
 		watches++;
 		break;
+	case IMSG_CTL_WHICH:
+		whichs++;
+		break;
+	case IMSG_CTL_RIVALS:
+		rivals = *(const struct ctl_vhosts *)im->data;
+		nrivals++;
+		break;
 	default:
 		ck_abort_msg("message %u", im->type);
 	}
@@ -138,7 +149,7 @@ static void
 say_masters(unsigned int m)
 {
 	struct ctl_masters s = { .masters = m, .vhids = 2,
-	    .balancing = 2 * m };
+	    .balancing = 2 * m, .splits = 3 * m };
 
 	control_reply(client, IMSG_CTL_MASTERS, &s, sizeof(s));
 }
@@ -158,12 +169,14 @@ say_set(unsigned int m, unsigned int count)
 /* ---- the parent ---- */
 
 static void
-got_carp(bool is_connected, unsigned int m, unsigned int b, void *arg)
+got_carp(bool is_connected, unsigned int m, unsigned int b, unsigned int s,
+    void *arg)
 {
 	ck_assert_ptr_eq(arg, &ncarp);
 	connected = is_connected;
 	masters = m;
 	balancing = b;
+	splits = s;
 	ncarp++;
 	ev_stop();
 }
@@ -184,9 +197,23 @@ got_addrs(const struct share *a, size_t count, void *arg)
 }
 
 static void
+got_vhosts(const uint8_t (*id)[NATIVE_VHOST_LEN], size_t count, bool last,
+    void *arg)
+{
+	size_t i;
+
+	ck_assert_ptr_eq(arg, &ncarp);
+	for (i = 0; i < count; i++)
+		vhost[nvhosts++] = id[i][0];
+	if (last)
+		nvhosts_last = nvhosts;
+	ev_stop();
+}
+
+static void
 link_opens(void)
 {
-	struct carplink_cbs cbs = { got_carp, got_addrs, &ncarp };
+	struct carplink_cbs cbs = { got_carp, got_addrs, got_vhosts, &ncarp };
 
 	carp = carplink_open(path, &cbs);
 }
@@ -199,6 +226,8 @@ setup(void)
 	ck_assert_ptr_ne(mkdtemp(dir), NULL);
 	(void)snprintf(path, sizeof(path), "%s/sock", dir);
 	holds = synceds = watches = ncarp = naddrs = masters = mask = 0;
+	whichs = nrivals = 0;
+	nvhosts = nvhosts_last = 0;
 	balance = BALANCE_NONE;
 	memset(ledger, 0, sizeof(ledger));
 	connected = false;
@@ -237,6 +266,7 @@ START_TEST(told)
 	say_set(2, 300);
 	AWAIT(masters == 2);
 	ck_assert_uint_eq(balancing, 4);
+	ck_assert_uint_eq(splits, 6);
 	say_set(0, 299);
 	AWAIT(naddrs == 2);
 	ck_assert_uint_eq(masters, 0);
@@ -311,6 +341,52 @@ START_TEST(tells)
 }
 END_TEST
 
+static void
+say_vhosts(uint8_t from, uint16_t count, bool last)
+{
+	struct ctl_vhosts m;
+	uint16_t i;
+
+	memset(&m, 0, sizeof(m));
+	m.n = count;
+	m.last = last;
+	for (i = 0; i < count && i < CTL_VHOSTS_MAX; i++)
+		m.id[i][0] = (uint8_t)(from + i);
+	control_reply(client, IMSG_CTL_VHOSTS, &m, sizeof(m));
+}
+
+/* Which vhosts are MASTER here, and which elsewhere. */
+START_TEST(vhosts)
+{
+	static const uint8_t id[2][NATIVE_VHOST_LEN] = { { 7 }, { 9 } };
+	struct ipaddr who;
+
+	carpd_starts();
+	link_opens();
+	/* nobody is there yet: forgotten */
+	carplink_which(carp);
+	AWAIT(watches == 1);
+	AWAIT(whichs == 1);
+	say_vhosts(0, 128, false);
+	say_vhosts(128, 3, true);
+	AWAIT(nvhosts_last == 131);
+	ck_assert_uint_eq(vhost[130], 130);
+	say_vhosts(0, 0, true);
+	ck_assert_int_eq(ipaddr_parse("2001:db8::9", &who, NULL), 0);
+	carplink_rivals(carp, &who, id, 2);
+	AWAIT(nrivals == 1);
+	ck_assert_uint_eq(rivals.n, 2);
+	ck_assert_uint_eq(rivals.id[1][0], 9);
+	ck_assert_int_eq(ipaddr_cmp(&rivals.who, &who), 0);
+	/* one more than there is room for */
+	say_set(1, 0);
+	AWAIT(connected);
+	say_vhosts(0, 129, true);
+	AWAIT(!connected);
+	ck_assert_uint_eq(nvhosts, 131);
+}
+END_TEST
+
 START_TEST(comes_later_and_again)
 {
 	link_opens();
@@ -328,7 +404,7 @@ START_TEST(comes_later_and_again)
 	carpd_ends();
 	AWAIT(!connected);
 	ck_assert_uint_eq(ncarp, 2);
-	ck_assert_uint_eq(masters + balancing, 0);
+	ck_assert_uint_eq(masters + balancing + splits, 0);
 	carpd_starts();
 	AWAIT(watches == 2);
 	ck_assert(watched_last);
@@ -435,6 +511,7 @@ main(void)
 	tcase_add_test(t, shares);
 	tcase_add_test(t, empty_set_is_told);
 	tcase_add_test(t, tells);
+	tcase_add_test(t, vhosts);
 	tcase_add_test(t, comes_later_and_again);
 	tcase_add_test(t, half_a_set);
 	tcase_add_test(t, nonsense);

@@ -134,7 +134,9 @@ static void	orig_both(void) { orig_ll(); v->variant = ADVERT_ORIG; }
 static void	nov6ll_ll(void) { orig_both(); p->variant = ADVERT_NOV6LL; }
 static void	split(void) { v->split = addr("192.0.2.9");
 		    v->split_ms = (NOW - 65) * (uint64_t)1000;
-		    v->split_verified = 1; }
+		    v->split_heard = v->split_verified = 1; }
+static void	unheard(void) { split();
+		    v->split_heard = v->split_verified = 0; }
 static void	deaf_once(void) { p->hears_us = 0; }
 static void	deaf(void) { deaf_once(); split(); }
 static void	deaf_untold(void) { deaf(); p->told_ms = UINT64_MAX; }
@@ -214,6 +216,8 @@ static const struct {
 	{ "deaf, young", deaf_young, FINDING_SPLIT, "carp0", "split" },
 	{ "split", split, FINDING_SPLIT, "carp0",
 	    "split brain: 192.0.2.9 is MASTER of vhid 1, too, for 1m05s" },
+	{ "split, unheard", unheard, FINDING_SPLIT, "carp0",
+	    "is MASTER of vhid 1, too, heard by pfsyncd only, for 1m05s" },
 	{ "init", init, FINDING_INIT, "carp0", "vhid 1 is INIT: no link" },
 	{ "eperm", eperm, FINDING_RULES_CARP, "carp0", "on lan0" },
 	{ "enobufs", enobufs, FINDING_SEND, "carp0", "No buffer space" },

@@ -360,7 +360,9 @@ static struct said {
 	struct native_del	 want_ack[64], ins_ack[64];
 	uint32_t		 ins_ack_to;
 	size_t			 nwant_ack, nins_ack;
-	size_t			 n[18];		/* TLVs of each type */
+	uint8_t			 master[REPL_VHOSTS_MAX][NATIVE_VHOST_LEN];
+	size_t			 nmaster;
+	size_t			 n[19];		/* TLVs of each type */
 } said;
 
 static void
@@ -375,7 +377,7 @@ hear_pairs(struct rbuf *v, struct native_del *d, size_t *n)
 static void
 hear(uint8_t type, struct rbuf *v)
 {
-	ck_assert_uint_lt(type, 18);
+	ck_assert_uint_lt(type, sizeof(said.n) / sizeof(said.n[0]));
 	said.n[type]++;
 	switch (type) {
 	case NATIVE_FLOW4:
@@ -415,6 +417,11 @@ hear(uint8_t type, struct rbuf *v)
 		rbuf_skip(v, 4);
 		while (rbuf_left(v) >= 8 && said.nasked < 64)
 			said.asked[said.nasked++] = rbuf_be64(v);
+		break;
+	case NATIVE_MASTERS:
+		while (rbuf_left(v) > 0 && said.nmaster < REPL_VHOSTS_MAX)
+			rbuf_bytes(v, said.master[said.nmaster++],
+			    NATIVE_VHOST_LEN);
 		break;
 	default:
 		break;
@@ -504,6 +511,7 @@ deliver(struct box *b, const struct peer *p, uint64_t seq)
 	ck_assert(len > 0);
 	ck_assert(native_parse(pkt, len, &r.hdr, &r.tlv, &r.tlvlen, &off));
 	r.node = p->id;
+	r.addr.bytes[3] = (uint8_t)(p->id >> 8);
 	r.epoch = p->epoch;
 	r.seq = seq;
 	(void)statedb_reserve(b->db);
@@ -5051,6 +5059,237 @@ START_TEST(defer_no_answer)
 }
 END_TEST
 
+/* ---- what is MASTER at two nodes ---- */
+
+#define OURS		1	/* vhosts */
+#define OURS_TOO	2
+#define THEIRS		3
+
+static void
+vhost_id(uint32_t vhost, uint8_t id[NATIVE_VHOST_LEN])
+{
+	/* big numbers first */
+	memset(id, 0xa5, NATIVE_VHOST_LEN);
+	id[0] = (uint8_t)~(vhost >> 8);
+	id[7] = (uint8_t)~vhost;
+}
+
+/* carpd says that we are MASTER of n vhosts, from first on. */
+static void
+carpd_says(struct box *b, uint32_t first, uint32_t n)
+{
+	uint8_t id[100][NATIVE_VHOST_LEN];
+	uint32_t i, k;
+
+	for (i = 0; i < n; i += k) {
+		for (k = 0; k < 100 && i + k < n; k++)
+			vhost_id(first + i + k, id[k]);
+		repl_vhosts(b->r, (const uint8_t (*)[NATIVE_VHOST_LEN])id, k,
+		    false);
+	}
+	repl_vhosts(b->r, NULL, 0, true);
+}
+
+/* p is MASTER of these. */
+static void
+claim(struct peer *p, uint32_t vhost, uint32_t another)
+{
+	uint8_t id[NATIVE_VHOST_LEN];
+	size_t mark;
+
+	begin();
+	put_ack(box.seq, REPL_WINDOW);
+	mark = native_open(&pw, NATIVE_MASTERS);
+	vhost_id(vhost, id);
+	wbuf_bytes(&pw, id, sizeof(id));
+	vhost_id(another, id);
+	wbuf_bytes(&pw, id, sizeof(id));
+	/* half an id more */
+	wbuf_be32(&pw, 0xa5a5a5a5);
+	native_close(&pw, mark);
+	agree(p);
+	send_packet(p);
+}
+
+/* carpd is to be told of one vhost, at a node. */
+static bool
+rival(uint32_t vhost, uint8_t node)
+{
+	uint8_t want[NATIVE_VHOST_LEN], id[2][NATIVE_VHOST_LEN];
+	struct ipaddr who;
+
+	vhost_id(vhost, want);
+	return (repl_rivals(box.r, &who, id, 2, now()) == 1 &&
+	    memcmp(want, id[0], sizeof(want)) == 0 && who.bytes[3] == node);
+}
+
+static bool
+no_rival(void)
+{
+	uint8_t id[2][NATIVE_VHOST_LEN];
+	struct ipaddr who;
+
+	return (repl_rivals(box.r, &who, id, 2, now()) == 0);
+}
+
+static bool
+wants(void)
+{
+	pass(0);
+	return (repl_want_vhosts(box.r));
+}
+
+/* When it has said and done everything it waits. */
+static void
+idle(void)
+{
+	enum statetbl_what what;
+	uint32_t dump;
+
+	if (repl_want_dump(box.r, &dump, &what, now()))
+		repl_dumped(box.r, dump, true, now());
+	settle();
+	(void)no_rival();
+	ck_assert_int_gt(monotime_cmp(repl_next(box.r, now()), now()), 0);
+}
+
+START_TEST(masters_told)
+{
+	static const uint8_t half[1][NATIVE_VHOST_LEN] = { { 1 } };
+	int i;
+
+	meet(&peer, PEER);
+	peer.hdr.flags = NATIVE_F_MASTER;
+	hello(&peer);
+	ck_assert(!wants());		/* it alone */
+	repl_carp(box.r, 1, true, now());
+	ck_assert(wants());
+	ck_assert(!wants());
+	settle();
+	ck_assert_uint_eq(said.nmaster, 0);
+	carpd_says(&box, OURS, 2);
+	idle();
+	ck_assert_uint_eq(said.nmaster, 2);
+	ck_assert_uint_eq(said.master[0][7], (uint8_t)~OURS_TOO);
+	ck_assert_uint_eq(said.master[1][7], (uint8_t)~OURS);
+	(void)listen_now();
+	ck_assert_uint_eq(said.nmaster, 0);	/* once */
+	pass(REPL_VHOSTS - 1);
+	ck_assert(!wants());
+	ck_assert_int_le(monotime_cmp(repl_next(box.r, now()),
+	    monotime_add(now(), 1)), 0);
+	T += 1;
+	ck_assert(wants());
+	/* one that hangs is not MASTER for all we know, nor asked again */
+	for (i = 0; i < 5; i++) {
+		hello(&peer);
+		pass(SEC);
+		idle();
+		ck_assert(!wants());
+		ck_assert_uint_eq(said.nmaster, 0);
+	}
+	/* it was MASTER of nothing any more when it answered */
+	carpd_says(&box, OURS, 0);
+	settle();
+	ck_assert_uint_eq(said.nmaster, 0);
+	ck_assert(wants());
+	/* an answer that comes too late: the peer is BACKUP */
+	peer.hdr.flags = 0;
+	hello(&peer);
+	carpd_says(&box, OURS, 2);
+	idle();
+	ck_assert_uint_eq(said.nmaster, 0);
+	pass(SEC);
+	ck_assert(!wants());
+	/* another carpd, and what is left of the last one's words */
+	peer.hdr.flags = NATIVE_F_MASTER;
+	hello(&peer);
+	ck_assert(wants());
+	repl_vhosts(box.r, half, 1, false);
+	repl_carp(box.r, 0, false, now());
+	repl_carp(box.r, 1, true, now());
+	ck_assert(wants());
+	carpd_says(&box, OURS, 1);
+	settle();
+	ck_assert_uint_eq(said.nmaster, 1);
+	/* the peer is gone */
+	pass(REPL_SILENT);
+	idle();
+	ck_assert(!wants());
+}
+END_TEST
+
+START_TEST(masters_heard)
+{
+	meet(&peer, PEER);
+	meet(&third, THIRD);
+	peer.hdr.flags = third.hdr.flags = NATIVE_F_MASTER;
+	repl_carp(box.r, 1, true, now());
+	claim(&peer, OURS, THEIRS);
+	ck_assert(no_rival());		/* carpd was not asked yet */
+	ck_assert(wants());
+	carpd_says(&box, OURS, 2);
+	settle();
+	/* each vhost is MASTER at one of the two, as with balancing */
+	claim(&peer, THEIRS, THEIRS + 1);
+	ck_assert(no_rival());
+	claim(&peer, OURS, THEIRS);
+	claim(&third, THEIRS, OURS_TOO);
+	claim(&third, OURS_TOO, THEIRS);
+	ck_assert(rival(OURS, 2));
+	ck_assert(rival(OURS_TOO, 3));
+	idle();
+	/* however many packets come, carpd is not told of them all */
+	claim(&peer, OURS, THEIRS);
+	ck_assert(no_rival());
+	ck_assert_int_gt(monotime_cmp(repl_next(box.r, now()), now()), 0);
+	pass(200 * MS);
+	ck_assert(rival(OURS, 2));
+	idle();
+	pass(200 * MS);
+	ck_assert(no_rival());
+	/* not MASTER of it when it would be told */
+	claim(&peer, OURS, THEIRS);
+	repl_carp(box.r, 0, true, now());
+	ck_assert(no_rival());
+	claim(&peer, OURS, THEIRS);
+	ck_assert(no_rival());
+	repl_carp(box.r, 1, true, now());
+	ck_assert(wants());
+	carpd_says(&box, OURS, 2);
+	claim(&peer, OURS_TOO, THEIRS);
+	carpd_says(&box, OURS, 1);
+	ck_assert(no_rival());
+}
+END_TEST
+
+/* More than one packet has, more than are kept; also before the first dump. */
+START_TEST(masters_many)
+{
+	uint8_t id[1000][NATIVE_VHOST_LEN];
+	struct repl_conf c;
+	struct ipaddr who;
+	size_t n = 0, k;
+
+	conf(&c, PEER);
+	box_open(&box2, &c);
+	repl_link(box2.r, true, now());
+	repl_carp(box.r, 1, true, now());
+	repl_carp(box2.r, 1, true, now());
+	together(100 * MS, 0);
+	ck_assert(repl_want_vhosts(box.r) && repl_want_vhosts(box2.r));
+	carpd_says(&box, 0, 1500);
+	carpd_says(&box2, 100, REPL_VHOSTS_MAX);
+	together(100 * MS, 0);
+	while ((k = repl_rivals(box2.r, &who, id, 1000, now())) > 0)
+		n += k;
+	ck_assert_uint_eq(n, REPL_VHOSTS_MAX - 100);
+	carpd_says(&box, 0, 1500);
+	ck_assert_uint_gt(listen_now(), REPL_VHOSTS_MAX * 8 / ROOM);
+	ck_assert_uint_eq(said.nmaster, REPL_VHOSTS_MAX);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -5095,6 +5334,7 @@ main(void)
 		alone, bulk, bulk_fails, numbers, dumps,
 		done_in_order, done_in_order_many, foreign,
 		foreign_native, native_at,
+		masters_told, masters_heard, masters_many,
 	};
 	SRunner *sr;
 	int failed;

@@ -26,11 +26,13 @@ at(int64_t ms)
 }
 
 /* Times in ms; begins: when it is said to, 0: never; end: when it is over. */
-static const struct {
+struct row {
 	int64_t	 claim[CLAIMS];		/* 0: no more */
 	int64_t	 interval;
 	int64_t	 begins, end;
-} rows[] = {
+};
+
+static const struct row	 rows[] = {
 	/* the last word of one that yields, in two families, twice */
 	{ { 1000 }, 1000, 0, 4000 },
 	{ { 1000, 1001, 1200, 1201 }, 1000, 0, 4201 },
@@ -50,7 +52,16 @@ static const struct {
 	{ { 1000, 62000 }, 255000, 0, 122000 },
 };
 
-START_TEST(test_rows)
+/* pfsyncd, twice a second: longer than what a handover may take. */
+static const struct row	 told[] = {
+	{ { 1000, 1500, 2000, 2249 }, 1000, 0, 5249 },
+	{ { 1000, 1500, 2000, 2250 }, 1000, 2250, 5250 },
+	{ { 1000, 3999, 4000 }, 1000, 3999, 7000 },
+	{ { 1000, 4000 }, 1000, 0, 7000 },
+};
+
+static void
+follow(const struct row *row, int64_t confirm)
 {
 	struct split	 s;
 	int64_t		 begins = 0;
@@ -58,18 +69,30 @@ START_TEST(test_rows)
 
 	memset(&s, 0, sizeof(s));
 	ck_assert(!split_silent(&s, at(0)));
-	for (i = 0; i < CLAIMS && rows[_i].claim[i] != 0; i++)
+	for (i = 0; i < CLAIMS && row->claim[i] != 0; i++)
 		if (split_claim(&s, &who, i % 2 == 0,
-		    rows[_i].interval * MONOTIME_MSEC, at(rows[_i].claim[i]))) {
+		    row->interval * MONOTIME_MSEC, confirm,
+		    at(row->claim[i]))) {
 			ck_assert_int_eq(begins, 0);
-			begins = rows[_i].claim[i];
+			begins = row->claim[i];
 		}
-	ck_assert_int_eq(begins, rows[_i].begins);
+	ck_assert_int_eq(begins, row->begins);
 	ck_assert(s.on == (begins != 0));
 	ck_assert(s.verified == (i % 2 == 1));
 	ck_assert(ipaddr_cmp(&s.who, &who) == 0);
-	ck_assert(!split_silent(&s, at(rows[_i].end - 1)));
-	ck_assert(split_silent(&s, at(rows[_i].end)));
+	ck_assert(!split_silent(&s, at(row->end - 1)));
+	ck_assert(split_silent(&s, at(row->end)));
+}
+
+START_TEST(test_rows)
+{
+	follow(&rows[_i], SPLIT_CONFIRM);
+}
+END_TEST
+
+START_TEST(test_told)
+{
+	follow(&told[_i], SPLIT_CONFIRM_TOLD);
 }
 END_TEST
 
@@ -79,12 +102,15 @@ START_TEST(test_slowest)
 	struct split	 s;
 
 	memset(&s, 0, sizeof(s));
-	(void)split_claim(&s, &who, true, 10 * MONOTIME_SEC, at(1000));
-	ck_assert(split_claim(&s, &who, true, MONOTIME_SEC, at(2000)));
+	(void)split_claim(&s, &who, true, 10 * MONOTIME_SEC, SPLIT_CONFIRM,
+	    at(1000));
+	ck_assert(split_claim(&s, &who, true, MONOTIME_SEC, SPLIT_CONFIRM,
+	    at(2000)));
 	ck_assert(!split_silent(&s, at(30999)));
 	ck_assert(split_silent(&s, at(31000)));
 	/* not looked at in time: it goes on */
-	ck_assert(!split_claim(&s, &who, true, MONOTIME_SEC, at(40000)));
+	ck_assert(!split_claim(&s, &who, true, MONOTIME_SEC, SPLIT_CONFIRM,
+	    at(40000)));
 	ck_assert(s.on && monotime_cmp(s.since, at(1000)) == 0);
 }
 END_TEST
@@ -97,7 +123,8 @@ row(struct split *s, bool verified, int64_t ms)
 	int	 i;
 
 	for (i = 0; i < 3; i++)
-		begins |= split_claim(s, &who, verified, 0, at(ms + 250 * i));
+		begins |= split_claim(s, &who, verified, 0, SPLIT_CONFIRM,
+		    at(ms + 250 * i));
 	ck_assert(begins && s->on);
 	return (s->told);
 }
@@ -110,18 +137,18 @@ START_TEST(test_quiet)
 {
 	struct split	 s;
 	int64_t		 ms, last = 0;
-	int		 told = 0;
+	int		 lines = 0;
 
 	memset(&s, 0, sizeof(s));
 	for (ms = 1000; ms < 601000; ms += 2000) {
 		if (row(&s, false, ms)) {
-			told++;
+			lines++;
 			last = ms;
 		}
 		split_end(&s);
 		ck_assert(!s.on && s.who.af == 0);
 	}
-	ck_assert_int_eq(told, 10);
+	ck_assert_int_eq(lines, 10);
 	/* one of ours is told at any time */
 	split_end(&s);
 	ck_assert(row(&s, true, last + 4000));
@@ -130,9 +157,11 @@ START_TEST(test_quiet)
 	/* also when there is one already that was not */
 	split_end(&s);
 	ck_assert(!row(&s, false, last + 12000));
-	ck_assert(split_claim(&s, &who, true, 0, at(last + 12600)));
+	ck_assert(split_claim(&s, &who, true, 0, SPLIT_CONFIRM,
+	    at(last + 12600)));
 	ck_assert(s.told);
-	ck_assert(!split_claim(&s, &who, true, 0, at(last + 12700)));
+	ck_assert(!split_claim(&s, &who, true, 0, SPLIT_CONFIRM,
+	    at(last + 12700)));
 }
 END_TEST
 
@@ -145,6 +174,7 @@ main(void)
 	int	 failed;
 
 	tcase_add_loop_test(t, test_rows, 0, NELEMS(rows));
+	tcase_add_loop_test(t, test_told, 0, NELEMS(told));
 	tcase_add_test(t, test_slowest);
 	tcase_add_test(t, test_quiet);
 	suite_add_tcase(s, t);

@@ -22,9 +22,18 @@ n=0
 trap 'scene_end; rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM
 
+# end PID: who connects before it is dead still reaches it.
+end() {
+	[ -n "$1" ] || return 0
+	kill "$1" 2>/dev/null
+	while case $(ps -o stat= -p "$1") in "" | Z*) false ;; esac; do
+		sleep 0.01
+	done
+}
+
 scene_end() {
-	[ -z "$pid" ] || kill "$pid" 2>/dev/null
-	[ -z "$syncpid" ] || kill "$syncpid" 2>/dev/null
+	end "$pid"
+	end "$syncpid"
 	pid=
 	syncpid=
 }
@@ -37,7 +46,7 @@ scene() {
 
 # pfsyncd's, beside or without one of carpd's.
 sync_scene() {
-	[ -z "$syncpid" ] || kill "$syncpid" 2>/dev/null
+	end "$syncpid"
 	syncpid=$("$fakesync" "$sync" "$1") || exit 1
 }
 

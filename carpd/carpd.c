@@ -832,11 +832,32 @@ link_event(struct parent *p, struct pdev *d, const struct kif_event *k)
 	pdev_attach(p, d);
 }
 
-/* Somebody took an address that we are MASTER of. */
+/*
+ * An address that we are MASTER of is gone: somebody took it, unless it was us,
+ * and are told only now that it is back.
+ */
+static void
+restore_address(struct parent *p, struct pif *f, struct paddr *a)
+{
+	char buf[IPADDR_STRLEN];
+	uint8_t plen = 255;
+	int error = 0;
+
+	switch (vaddr_restore(f->dev->vaddr, &a->addr, &plen)) {
+	case 0:
+		return;
+	case -1:
+		error = errno;
+	}
+	p->count[PARENT_ADDR_RESTORED]++;
+	log_warnx("%s: somebody removed %s from %s: it is back", f->name,
+	    ipaddr_print(&a->addr, buf, sizeof(buf)), f->dev->name);
+	addr_added(p, f, a, error, plen);
+}
+
 static void
 stolen_address(struct parent *p, struct pdev *d, const struct ipaddr *addr)
 {
-	char buf[IPADDR_STRLEN];
 	struct pif *f;
 	size_t i;
 
@@ -853,13 +874,8 @@ stolen_address(struct parent *p, struct pdev *d, const struct ipaddr *addr)
 				continue;
 			if (addr->af == AF_INET6)
 				pdev_ipv6(p, d);
-			if (!a->installed)	/* it went with IPv6 */
-				continue;
-			p->count[PARENT_ADDR_RESTORED]++;
-			log_warnx("%s: somebody removed %s from %s: it is "
-			    "back", f->name, ipaddr_print(addr, buf,
-			    sizeof(buf)), d->name);
-			addr_add(p, f, a);
+			if (a->installed)	/* else it went with IPv6 */
+				restore_address(p, f, a);
 		}
 	}
 }

@@ -80,6 +80,12 @@ struct vaddr_job {
 };
 void		 vaddr_add_many(struct vaddr *v, struct vaddr_job *jobs,
 		    size_t n);
+/*
+ * Put it back if it is not on carpdev, with that prefix length: 1, or 0 when it
+ * is there, or -1.  Who is told that it went cannot know whether it is back.
+ */
+int		 vaddr_restore(struct vaddr *v, const struct ipaddr *a,
+		    uint8_t *plen);
 /* Take it away; 0 also when it is not there. */
 int		 vaddr_del(struct vaddr *v, const struct ipaddr *a);
 /*

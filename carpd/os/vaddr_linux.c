@@ -1195,25 +1195,35 @@ vaddr_settle(struct vaddr *v)
 	} while (again);
 }
 
+/* 1: it was not there; 0: it is. */
+static int
+add_missing(struct vaddr *v, struct vip *p)
+{
+	if (send_as(v, p->add, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL) == -1)
+		return (errno == EEXIST ? 0 : -1);
+	if (p->own)
+		restore_routes(v, &p->addr);
+	return (1);
+}
+
 /*
  * An own address needs to know whether it is new, because its routes then
  * are gone; this costs a second exchange only where it is a refresh.
  */
 static int
-add_own(struct vaddr *v, struct vip *p)
+add_or_refresh(struct vaddr *v, struct vip *p)
 {
-	if (send_as(v, p->add, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL) == 0) {
-		restore_routes(v, &p->addr);
-		return (0);
-	}
-	if (errno != EEXIST)
-		return (-1);
+	int	 r;
+
+	if (p->own && (r = add_missing(v, p)) != 0)
+		return (r);
 	return (send_as(v, p->add, RTM_NEWADDR,
 	    NLM_F_CREATE | NLM_F_REPLACE));
 }
 
-int
-vaddr_add(struct vaddr *v, const struct ipaddr *a, uint8_t *plen)
+static int
+put(struct vaddr *v, const struct ipaddr *a, uint8_t *plen,
+    int (*how)(struct vaddr *, struct vip *))
 {
 	struct vip	*p;
 	int		 r;
@@ -1222,17 +1232,24 @@ vaddr_add(struct vaddr *v, const struct ipaddr *a, uint8_t *plen)
 		errno = ENOENT;
 		return (-1);
 	}
-	if (p->own)
-		r = add_own(v, p);
-	else
-		r = send_as(v, p->add, RTM_NEWADDR,
-		    NLM_F_CREATE | NLM_F_REPLACE);
-	if (r == -1)
+	if ((r = how(v, p)) == -1)
 		return (-1);
 	p->installed = true;
 	if (plen != NULL)
 		*plen = p->plen;
-	return (0);
+	return (r);
+}
+
+int
+vaddr_add(struct vaddr *v, const struct ipaddr *a, uint8_t *plen)
+{
+	return (put(v, a, plen, add_or_refresh) == -1 ? -1 : 0);
+}
+
+int
+vaddr_restore(struct vaddr *v, const struct ipaddr *a, uint8_t *plen)
+{
+	return (put(v, a, plen, add_missing));
 }
 
 /* Jobs that need a single message each. */

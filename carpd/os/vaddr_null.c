@@ -105,6 +105,12 @@ vaddr_add_many(struct vaddr *v, struct vaddr_job *jobs, size_t n)
 }
 
 int
+vaddr_restore(struct vaddr *v, const struct ipaddr *a, uint8_t *plen)
+{
+	return (vaddr_add(v, a, plen));
+}
+
+int
 vaddr_del(struct vaddr *v, const struct ipaddr *a)
 {
 	(void)v;

@@ -6,7 +6,9 @@ Mickey runs alone unless a test says otherwise; advbase 0 where the time does
 not matter, since then an election takes 12 ms.
 """
 import json
+import os
 import re
+import signal
 import time
 
 import pytest
@@ -82,6 +84,23 @@ def test_address_removed_by_somebody(lab, mickey):
     after = mickey.counters()
     assert sum(after.values()) > sum(before.values())
     assert mickey.proc.wait_line(re.escape(VIP_LAN))
+
+
+def test_own_removal_is_told_late(lab, mickey):
+    """The kernel tells of an address that carpd itself has removed when it is
+    MASTER again: that was nobody else."""
+    start = now_ns()
+    os.kill(mickey.proc.pid, signal.SIGSTOP)
+    mickey.ok("state", "carp0", "backup")
+    wait_for(lambda: mickey.states()["carp0"] == "MASTER", 8, "MASTER again")
+    os.kill(mickey.proc.pid, signal.SIGCONT)
+    mickey.proc.wait_line("carp0.*BACKUP -> MASTER", since=start)
+    # told after it
+    lab.run("fw1", "tc", "filter", "del", "dev", "lan0", "ingress")
+    mickey.proc.wait_line("somebody removed the classifier", since=start)
+    assert not mickey.proc.grep("somebody removed " + re.escape(VIP_LAN))
+    assert mickey.counters()["addrrestored"] == 0
+    assert lab.has_address("fw1", VIP_LAN)
 
 
 @pytest.mark.parametrize("what", [

@@ -493,11 +493,25 @@ END_TEST
 
 START_TEST(somebody_removed_it)
 {
+	struct ipaddr	 a4 = addr("192.0.2.1"), a6 = addr("2001:db8::1");
+	uint8_t		 plen = 255;
+
 	va = open_on("v0");
 	ck_assert_int_eq(declare("192.0.2.1/24"), 0);
+	ck_assert_int_eq(declare("2001:db8::1/64"), 0);
 	ck_assert_int_eq(add("192.0.2.1"), 24);
+	ck_assert_int_eq(add("2001:db8::1"), 64);
 	NETNS_RUN("ip addr flush dev v0");
 	ck_assert_int_eq(add("192.0.2.1"), 24);
+	ck_assert(there("192.0.2.1/24"));
+	ck_assert_int_eq(vaddr_restore(va, &a4, &plen), 0);
+	ck_assert_int_eq(vaddr_restore(va, &a6, &plen), 1);
+	ck_assert_uint_eq(plen, 64);
+	ck_assert(there("2001:db8::1/64"));
+	ck_assert_int_eq(vaddr_restore(va, &a6, &plen), 0);
+	NETNS_RUN("ip addr flush dev v0");
+	ck_assert_int_eq(vaddr_restore(va, &a4, &plen), 1);
+	ck_assert_uint_eq(plen, 24);
 	ck_assert(there("192.0.2.1/24"));
 	NETNS_RUN("ip addr flush dev v0");
 	ck_assert_int_eq(del("192.0.2.1"), 0);

@@ -414,6 +414,19 @@ def _fdb(lab, host):
             yield line
 
 
+def wait_link_local(lab, host, *devs):
+    """The kernel gives an interface its link-local address a moment after its
+    carrier: what a snapshot of before needs to have."""
+    def there(dev):
+        shown = json.loads(lab.ip(host, "-6", "-j", "addr", "show", "dev", dev,
+                                  "scope", "link") or "[]")
+        return [a for i in shown for a in i.get("addr_info", [])
+                if "local" in a and not a.get("tentative")]
+    for dev in devs:
+        wait_for(lambda dev=dev: there(dev), 15,
+                 "a link-local address on %s of %s" % (dev, host))
+
+
 def snapshot(lab, hosts=("fw1", "fw2")):
     """Addresses, links, filters, routes, sysctls, filter entries of hosts."""
     parts = {"address": _addresses, "link": _links, "filter": _filters,

@@ -12,7 +12,7 @@ import os
 
 import pytest
 from lab import (CARPD, PASS, VIP6_LAN, VIP_LAN, VIP_WAN, Daemon, config,
-                 difference, now_ns, snapshot, wait_for)
+                 difference, now_ns, snapshot, wait_for, wait_link_local)
 
 LAN, WAN = VIP_LAN + "/24", VIP_WAN + "/24"
 OWN = "172.16.0.200/24"
@@ -98,6 +98,7 @@ def dummy(lab, name, *addresses):
            name + "x")
     for dev in (name, name + "x"):
         lab.ip("fw1", "link", "set", dev, "up")
+    wait_link_local(lab, "fw1", name, name + "x")
     add(lab, name, *addresses)
 
 

@@ -21,7 +21,7 @@ import threading
 import pytest
 from advert import CLONE_NEWNET
 from lab import (CLIENT4, PASS, VIP6_LAN, VIP_LAN, Daemon, NeighMonitor,
-                 difference, now_ns, snapshot, vmac, wait_for)
+                 difference, now_ns, snapshot, vmac, wait_for, wait_link_local)
 
 VMAC = vmac(1)
 V4, V6 = VIP_LAN + "/24", VIP6_LAN + "/64"
@@ -191,6 +191,7 @@ def make_bridge(lab, host):
     lab.ip(host, "link", "set", "lan0", "master", "br0")
     lab.ip(host, "link", "set", "br0", "up")
     own_addresses(lab, host, "br0")
+    wait_link_local(lab, host, "br0")
 
 
 def test_bridge_with_a_host_behind_it(lab):
@@ -202,6 +203,7 @@ def test_bridge_with_a_host_behind_it(lab):
            "eth1", "netns", lab.ns("server"))
     lab.ip("fw1", "link", "set", "guest", "master", "br0", "up")
     lab.ip("server", "link", "set", "eth1", "up")
+    wait_link_local(lab, "fw1", "guest")
     lab.ip("server", "addr", "add", "172.16.0.11/24", "dev", "eth1")
     lab.ip("server", "addr", "add", "2001:db8:16::11/64", "dev", "eth1",
            "nodad")
@@ -258,6 +260,7 @@ def replace_lan0(lab, host, *kind, mac=None):
     assert made == ""
     lab.ip(host, "link", "set", "lan0", "up")
     own_addresses(lab, host, "lan0")
+    wait_link_local(lab, host, "low0", "lan0")
 
 
 def test_vlan(lab):
@@ -368,6 +371,7 @@ def test_tap(lab):
         lab.ip("fw1", "link", "set", "lan0", "address", MACS["fw1"])
         lab.ip("fw1", "link", "set", "lan0", "up")
         own_addresses(lab, "fw1", "lan0")
+        wait_link_local(lab, "fw1", "lan0")
         pair = Pair(lab, addresses=(V4, V6)).start()
         pair.serves("fw1")
         pair.failover()
@@ -713,7 +717,7 @@ def test_virtual_addresses_are_never_tentative(lab):
     lab.ip("fw1", "addr", "add", OWN["fw1"][1] + "/64", "dev", "lan0")
     pair.start()
     for a in (VIP6_LAN, LINKLOCAL):
-        wait_for(lambda a=a: lab.has_address("fw1", a), 2, a)
+        wait_for(lambda a=a: lab.has_address("fw1", a), 8, a)
         assert not flags_of(lab, "fw1", a).get("tentative")
         assert flags_of(lab, "fw1", a).get("deprecated")
     pair.serves("fw1")

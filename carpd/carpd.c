@@ -1680,7 +1680,8 @@ say_goodbye(struct pif *f, size_t i)
 
 /*
  * The engine is dead: say its last words for what it was MASTER of, go on
- * forwarding for a moment, then close everything.
+ * forwarding for a moment, then close everything.  A slot drains before that is
+ * said: the successor may answer before send() returns, and closes it.
  */
 static void
 engine_died(struct parent *p)
@@ -1693,9 +1694,9 @@ engine_died(struct parent *p)
 			if (f->dev->ifindex == 0 || steer_slot_get(
 			    f->dev->slots, f->vhids[i]) == STEER_STATE_OFF)
 				continue;
-			say_goodbye(f, i);
 			steer_slot_set(f->dev->slots, f->vhids[i],
 			    STEER_STATE_DRAIN, 0, monotime_now());
+			say_goodbye(f, i);
 		}
 }
 

@@ -23,19 +23,22 @@ FAKE=$tmp
 export RCCTL_CONF RCCTL_SBIN RCCTL_SYSTEMD RCCTL_UID RCCTL_TIMEOUT FAKE
 
 # The parent of a daemon: bash under the daemon's name, with its title as the
-# first argument.  A HUP it writes down, and creates the file NAME.hup.
+# first argument.  A HUP it writes down, and creates the file NAME.hup.  Its
+# child has both for a moment: as a daemon it takes its title after that.
 mkdir -p "$tmp/sbin" "$tmp/bin" "$tmp/lib"
 cp "$(command -v bash)" "$tmp/lib/carpd"
 cp "$(command -v bash)" "$tmp/lib/pfsyncd"
 cat >"$tmp/lib/parent" <<'PARENT'
+sleep 600 &
+child=$!
+until read -r comm <"/proc/$child/comm" && [ "$comm" = sleep ]; do
+	:
+done
 trap 'echo "$1 hup" >>"$FAKE/log"; touch "$FAKE/$1.hup"' HUP
 trap 'echo "$1 term" >>"$FAKE/log"; kill "$child"; exit 0' TERM
 echo $$ >"$FAKE/$1.pid"
-while :; do
-	sleep 60 &
-	child=$!
+while kill -0 "$child" 2>/dev/null; do
 	wait "$child"
-	kill "$child" 2>/dev/null
 done
 PARENT
 

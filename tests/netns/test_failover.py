@@ -87,11 +87,11 @@ def scene(scene_of_file):
 
 def won(daemon, since, iface):
     """Why it became MASTER, as logged."""
-    causes = [cause for _, i, _, to, cause in daemon.transitions(since)
-              if i == iface and to == "MASTER"]
-    assert causes, "no transition to MASTER of %s in the log:\n%s" % (
-        iface, daemon.proc.text())
-    return causes[-1]
+    return wait_for(lambda: [cause for _, i, _, to, cause
+                             in daemon.transitions(since)
+                             if i == iface and to == "MASTER"], 5,
+                    lambda: "a transition to MASTER of %s in the log:\n%s" % (
+                        iface, daemon.proc.text()))[-1]
 
 
 def both(daemon, since):
@@ -159,10 +159,10 @@ def test_freeze_all_for_ten_seconds(scene):
     wait_for(lambda: now_ns() - start > 10e9, 30, "ten seconds asleep", 0.1)
     assert set(scene.minnie.states().values()) == {"MASTER"}
     start, f = scene.watch("thaw", scene.mickey.thaw, scene.mickey, "BACKUP")
+    assert both(scene.mickey, start) == {"preempt"}
     left = {c for _, _, frm, to, c in scene.mickey.transitions(start)
             if (frm, to) == ("MASTER", "BACKUP")}
     assert left and left <= {"late wake-up", "successor spoke"}
-    assert both(scene.mickey, start) == {"preempt"}
     assert f.lost <= scene.control.lost
 
 

@@ -97,7 +97,8 @@ def test_waits_until_its_source_is_no_longer_tentative(lab):
     for dev in ("all", "lan0"):
         sysctl6(lab, dev, "accept_dad", 1)
     sysctl6(lab, "lan0", "disable_ipv6", 1)
-    sysctl6(lab, "lan0", "disable_ipv6", 0)     # DAD takes a second or two
+    sysctl6(lab, "lan0", "dad_transmits", 3)
+    sysctl6(lab, "lan0", "disable_ipv6", 0)     # three seconds or four
     d = Daemon(lab, "fw1", conf(0, True, base=0), "Mickey").start()
     wait_for(lambda: d.vhid("carp0"), 8, "it has its configuration")
     assert d.vhid("carp0")["state"] == "INIT"

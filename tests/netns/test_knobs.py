@@ -175,6 +175,7 @@ def test_forced_states(two):
     wait_for(lambda: made(mickey, start), 5, "it is told")
     assert made(mickey, start)[0] == ("BACKUP", "operator")
     mickey.wait_state("MASTER")
+    minnie.wait_state("BACKUP")
     start = now_ns()
     for d in two:
         was = d.states()
@@ -292,9 +293,13 @@ def test_log_levels(lab):
         start = now_ns()
         happen(lab, d, level)
         d.ok("set", "log", "0")
-        said = {what for what in LEVELS
-                if d.proc.grep(re.escape(what), start)}
-        assert said == {w for w, at in LEVELS.items() if at <= level}, level
+        want = {w for w, at in LEVELS.items() if at <= level}
+
+        def said():
+            return {w for w in LEVELS if d.proc.grep(re.escape(w), start)}
+        wait_for(lambda: want <= said(), 8, lambda: "at %d: %s" % (
+            level, want - said()))
+        assert said() == want, level
     assert d.show()["log"] == 0
 
 

@@ -33,7 +33,7 @@ def peer(d, addr="172.16.0.77"):
     return None
 
 
-def wait_peer(d, timeout=3, addr="172.16.0.77", **want):
+def wait_peer(d, timeout=8, addr="172.16.0.77", **want):
     """Until its entry has these values."""
     return wait_for(lambda: (p := peer(d, addr)) and
                     all(p[k] == v for k, v in want.items()) and p, timeout,
@@ -194,7 +194,9 @@ def test_vrrp_router_with_our_number(shared_lab, backup, version, src):
     assert len(d.show("peers")["peers"]) == 1
     after = d.counters()
     assert after["vrrp"] - before["vrrp"] == 5
-    assert len(d.proc.grep("VRRP router %s .*vhid 1" % src, start)) == 1
+    line = "VRRP router %s .*vhid 1" % src
+    d.proc.wait_line(line, since=start)
+    assert len(d.proc.grep(line, start)) == 1
     assert d.transitions(start) == []
     # no split: it does not claim our address with our protocol
     assert d.ctl("show", "--check").stdout == "MASTER\n"
@@ -232,8 +234,8 @@ def test_digest_auto(shared_lab, backup, kind, addrs, sent):
                     src="2001:db8:16::77"):
         wait_peer(d, verified=True, kind=kind, digest=sent)
         wait_for(lambda: peer(d)["packets"] > 5, 5, "more of them")
-    assert len(d.proc.grep("needs? the digest")) == (sent == "freebsd")
     d.wait_state("MASTER", ["carp0"])
+    assert len(d.proc.grep("needs? the digest")) == (sent == "freebsd")
     assert which_digest(own_advert(shared_lab)) == sent
     assert d.vhid("carp0")["digest"] == sent
 

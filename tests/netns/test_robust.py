@@ -181,7 +181,7 @@ def test_own_address_as_virtual_address(lab):
     minnie.start().wait_state("MASTER", ["carp0"])
     mickey.start().wait_state("BACKUP", ["carp0"])
     wait_for(lambda: not lab.has_address("fw1", own), 8, "put aside")
-    assert lab.pings("client", own), "Minnie answers for it"
+    wait_for(lambda: lab.pings("client", own), 8, "Minnie answers for it")
     assert vmac(1) in lab.ip("client", "neigh", "show", own)
     minnie.stop()
     mickey.wait_state("MASTER", ["carp0"])

@@ -1,6 +1,7 @@
 # Copyright (c) 2026 the carpd authors
 # SPDX-License-Identifier: ISC
 """Who may speak: a configured key, the TTL, and what was said before."""
+import re
 import struct
 
 import pytest
@@ -90,6 +91,7 @@ def test_another_key_or_none(pair_of, other):
         assert [(s["address"], s["why"]) for s in d.show()["not_taken"]] == \
             [(SYNC4[peer], why)]
         line = "packets of %s are not taken: %s" % (SYNC4[peer], why)
+        d.proc.wait_line(line)
         assert d.text().count(line) == 1
         assert "not taken: %s: %s, " % (SYNC4[peer], why) in \
             d.ok("show", "sync")
@@ -117,6 +119,7 @@ def test_no_common_dialect(pair_of):
                           d.show()["not_taken"]] ==
                  [(SYNC4[peer], why)], 15,
                  lambda: "%s: %s" % (why, d.show()), 0.05)
+        d.proc.wait_line("are not taken: " + re.escape(why))
         assert d.text().count("are not taken: " + why) == 1
 
 
@@ -193,6 +196,7 @@ def test_ttl_and_replay(pair_of):
         return why in [s["why"] for s in p.one.show()["not_taken"]]
     wait_for(told, 10, lambda: "not taken: %s" % p.one.show()["not_taken"],
              0.1)
+    p.one.proc.wait_line("are not taken: " + why)
     assert p.one.text().count("are not taken: " + why) == 1
     assert entries(p.lab, "fw1") == []
     sock.close()

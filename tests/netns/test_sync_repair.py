@@ -374,7 +374,8 @@ def test_ended_while_cut_off(cluster):
     wait_for(lambda: len(left()) == 1, 30, left, 0.1)
     had = [e for e in entries(lab, "fw1") if "ESTABLISHED" in e]
     assert len(had) == 4, had
-    assert remembered(new) == 3
+    wait_for(lambda: remembered(new) == 3, 10, lambda: "3 ends: %d" %
+             remembered(new))
     for net in ("lan", "wan", "sync"):
         lab.plug("fw1", net)
     for n in cluster.nodes:

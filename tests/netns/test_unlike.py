@@ -94,6 +94,7 @@ def test_unlike():
         line = "%s: node .* has balancing %s"
         for text in ("ip, vhids 1 2; here it is balancing arp, vhids 1 2",
                      "arp, vhids 1 2 now, as here"):
+            donald.proc.wait_line(line % (LAN, text))
             assert len(donald.proc.grep(line % (LAN, text))) == 1
         step(["another pass"], ["another pass"], mode="arp", password="other")
         wait_for(lambda: said(donald, "has another pass"), 5, "the line")

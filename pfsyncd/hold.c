@@ -75,6 +75,11 @@ hold_step(struct hold *h, const struct hold_in *in, monotime_t now,
 	    !(why == HOLD_SYNCDEV ? in->link_told : in->carp_heard) &&
 	    until(monotime_add(h->start, HOLD_FIRST), now, next))
 		why = HOLD_NONE;
-	h->synced |= in->synced && (!in->pf || in->pf_bulk >= SYNC_BULK_DONE);
+	/*
+	 * With that the start's demotion ends, and the node may preempt at
+	 * once: not before its own kernel is liberal, however soon that is.
+	 */
+	h->synced |= in->synced && in->repl != HOLD_LIBERAL &&
+	    (!in->pf || in->pf_bulk >= SYNC_BULK_DONE);
 	return (why);
 }

@@ -252,6 +252,8 @@ to_master(struct step *s, enum vhost_cause cause)
 	unfollow(v);
 	v->timer[VHOST_TIMER_DRAIN] = MONOTIME_NEVER;
 	v->jitter = 0;
+	/* it may have to be said again at once, see master_advert() */
+	v->told = monotime_add(s->now, -vhost_interval(s->c, v));
 	v->delayed = DELAYED;
 	v->transitions++;
 	/* The parent works on the address while we open the slot and speak. */
@@ -522,7 +524,10 @@ yield(struct step *s, enum vhost_cause cause)
 	listen_all(s, three_of(s->e));
 }
 
-/* A worse master spoke: say again who is MASTER, once an interval. */
+/*
+ * A worse master spoke, or one that leaves: say again who is MASTER, once an
+ * interval.
+ */
 static void
 master_insist(struct step *s)
 {
@@ -542,8 +547,14 @@ master_advert(struct step *s)
 	struct vhost *v = s->v;
 	int local, remote;
 
-	if (is_bowout(e))
+	/*
+	 * The leaver's words for another family, or peer, came after our first:
+	 * the switch has learnt the virtual MAC at its port again.
+	 */
+	if (is_bowout(e)) {
+		master_insist(s);
 		return;
+	}
 	local = rank(s->c->advbase, vhost_skew(s->c, v));
 	remote = rank(e->advbase, e->advskew);
 	if (e->demote < demotion(s)) {

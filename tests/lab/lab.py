@@ -713,8 +713,17 @@ class Daemon(Service):
         shown = self.show("counters")
         return shown.get("counters", shown)
 
-    def kill_engine(self):
+    def kill_engine(self, successor=None):
+        """successor: who answers our parent's last words does so before the
+        parent goes on, since its engine is on the same CPU."""
+        cpus = os.sched_getaffinity(0)
+        if successor:
+            for pid in (self.proc.pid, successor.engine):
+                os.sched_setaffinity(pid, {min(cpus)})
         self.kill(self.engine)
+        if successor:
+            self.wait_gone()
+            os.sched_setaffinity(successor.engine, cpus)
 
 
 class Stream:

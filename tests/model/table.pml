@@ -132,10 +132,19 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == LESS &&
 	    g_rank == SLOW && (g_who == LOWER || g_who == HIGHER) &&
 	    (g_follows == NOBODY || g_follows == SENDER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer too slow */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == LESS &&
+	    g_rank == SLOW && (g_who == LOWER || g_who == HIGHER) &&
+	    (g_follows == NOBODY || g_follows == SENDER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer too slow */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == LESS &&
 	    g_rank == SLOW && (g_who == LOWER || g_who == HIGHER) &&
 	    (g_follows == NOBODY || g_follows == SENDER ||
@@ -154,10 +163,18 @@ inline row_advert()
 		skip
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == LESS &&
 	    g_rank == SLOW && (g_who == LOWER || g_who == HIGHER) &&
-	    g_follows == PENDING && g_held == 0 && g_jitter == 0 ->
+	    g_follows == PENDING && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer too slow */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == LESS &&
+	    g_rank == SLOW && (g_who == LOWER || g_who == HIGHER) &&
+	    g_follows == PENDING && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer too slow */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == LESS &&
 	    g_rank == SLOW && (g_who == LOWER || g_who == HIGHER) &&
 	    g_follows == PENDING && g_held == 0 && g_jitter == 1 ->
@@ -169,10 +186,17 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == LESS &&
 	    g_rank == SLOW && g_who == FOREIGN && (g_follows == NOBODY ||
 	    g_follows == ANOTHER || g_follows == STRANGER) && g_held == 0 &&
-	    g_jitter == 0 ->
+	    g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer too slow */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == LESS &&
+	    g_rank == SLOW && g_who == FOREIGN && (g_follows == NOBODY ||
+	    g_follows == ANOTHER || g_follows == STRANGER) && g_held == 0 &&
+	    g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer too slow */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == LESS &&
 	    g_rank == SLOW && g_who == FOREIGN && (g_follows == NOBODY ||
 	    g_follows == ANOTHER || g_follows == STRANGER) && g_held == 0 &&
@@ -186,10 +210,16 @@ inline row_advert()
 		    /* claims later for peer too slow */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == LESS &&
 	    g_rank == SLOW && g_who == FOREIGN && g_follows == PENDING &&
-	    g_held == 0 && g_jitter == 0 ->
+	    g_held == 0 && g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer too slow */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == LESS &&
+	    g_rank == SLOW && g_who == FOREIGN && g_follows == PENDING &&
+	    g_held == 0 && g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer too slow */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == LESS &&
 	    g_rank == SLOW && g_who == FOREIGN && g_follows == PENDING &&
 	    g_held == 0 && g_jitter == 1 ->
@@ -207,10 +237,19 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == WORSE && g_preempt == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for preempt */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
+	    g_rank == WORSE && g_preempt == 1 && (g_who == LOWER ||
+	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == WORSE && g_preempt == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
@@ -230,10 +269,17 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == WORSE && g_preempt == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
-	    g_jitter == 0 ->
+	    g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for preempt */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
+	    g_rank == WORSE && g_preempt == 1 && (g_who == LOWER ||
+	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
+	    g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == WORSE && g_preempt == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
@@ -246,10 +292,19 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == WORSE && g_preempt == 1 && g_who == FOREIGN &&
 	    (g_follows == NOBODY || g_follows == ANOTHER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for preempt */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
+	    g_rank == WORSE && g_preempt == 1 && g_who == FOREIGN &&
+	    (g_follows == NOBODY || g_follows == ANOTHER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == WORSE && g_preempt == 1 && g_who == FOREIGN &&
 	    (g_follows == NOBODY || g_follows == ANOTHER ||
@@ -264,10 +319,18 @@ inline row_advert()
 		    /* claims later for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == WORSE && g_preempt == 1 && g_who == FOREIGN &&
-	    g_follows == PENDING && g_held == 0 && g_jitter == 0 ->
+	    g_follows == PENDING && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for preempt */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
+	    g_rank == WORSE && g_preempt == 1 && g_who == FOREIGN &&
+	    g_follows == PENDING && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == WORSE && g_preempt == 1 && g_who == FOREIGN &&
 	    g_follows == PENDING && g_held == 0 && g_jitter == 1 ->
@@ -279,10 +342,19 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 0 && (g_who == LOWER ||
 	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer too slow */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
+	    g_rank == SLOW && g_preempt == 0 && (g_who == LOWER ||
+	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer too slow */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 0 && (g_who == LOWER ||
 	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
@@ -302,10 +374,17 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 0 && (g_who == LOWER ||
 	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
-	    g_jitter == 0 ->
+	    g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer too slow */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
+	    g_rank == SLOW && g_preempt == 0 && (g_who == LOWER ||
+	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
+	    g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer too slow */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 0 && (g_who == LOWER ||
 	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
@@ -318,10 +397,19 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 0 && g_who == FOREIGN &&
 	    (g_follows == NOBODY || g_follows == ANOTHER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer too slow */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
+	    g_rank == SLOW && g_preempt == 0 && g_who == FOREIGN &&
+	    (g_follows == NOBODY || g_follows == ANOTHER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer too slow */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 0 && g_who == FOREIGN &&
 	    (g_follows == NOBODY || g_follows == ANOTHER ||
@@ -336,10 +424,18 @@ inline row_advert()
 		    /* claims later for peer too slow */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 0 && g_who == FOREIGN &&
-	    g_follows == PENDING && g_held == 0 && g_jitter == 0 ->
+	    g_follows == PENDING && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer too slow */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
+	    g_rank == SLOW && g_preempt == 0 && g_who == FOREIGN &&
+	    g_follows == PENDING && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer too slow */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 0 && g_who == FOREIGN &&
 	    g_follows == PENDING && g_held == 0 && g_jitter == 1 ->
@@ -351,10 +447,19 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for preempt */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
+	    g_rank == SLOW && g_preempt == 1 && (g_who == LOWER ||
+	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
@@ -374,10 +479,17 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
-	    g_jitter == 0 ->
+	    g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for preempt */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
+	    g_rank == SLOW && g_preempt == 1 && (g_who == LOWER ||
+	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
+	    g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
@@ -390,10 +502,19 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 1 && g_who == FOREIGN &&
 	    (g_follows == NOBODY || g_follows == ANOTHER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for preempt */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
+	    g_rank == SLOW && g_preempt == 1 && g_who == FOREIGN &&
+	    (g_follows == NOBODY || g_follows == ANOTHER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 1 && g_who == FOREIGN &&
 	    (g_follows == NOBODY || g_follows == ANOTHER ||
@@ -408,10 +529,18 @@ inline row_advert()
 		    /* claims later for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 1 && g_who == FOREIGN &&
-	    g_follows == PENDING && g_held == 0 && g_jitter == 0 ->
+	    g_follows == PENDING && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for preempt */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
+	    g_rank == SLOW && g_preempt == 1 && g_who == FOREIGN &&
+	    g_follows == PENDING && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == SAME &&
 	    g_rank == SLOW && g_preempt == 1 && g_who == FOREIGN &&
 	    g_follows == PENDING && g_held == 0 && g_jitter == 1 ->
@@ -423,10 +552,19 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == BETTER || g_rank == EQUAL) && (g_who == LOWER ||
 	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer demoted */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
+	    (g_rank == BETTER || g_rank == EQUAL) && (g_who == LOWER ||
+	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer demoted */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == BETTER || g_rank == EQUAL) && (g_who == LOWER ||
 	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
@@ -446,10 +584,17 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == BETTER || g_rank == EQUAL) && (g_who == LOWER ||
 	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
-	    g_jitter == 0 ->
+	    g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer demoted */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
+	    (g_rank == BETTER || g_rank == EQUAL) && (g_who == LOWER ||
+	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
+	    g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer demoted */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == BETTER || g_rank == EQUAL) && (g_who == LOWER ||
 	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
@@ -462,10 +607,19 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == BETTER || g_rank == EQUAL) && g_who == FOREIGN &&
 	    (g_follows == NOBODY || g_follows == ANOTHER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer demoted */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
+	    (g_rank == BETTER || g_rank == EQUAL) && g_who == FOREIGN &&
+	    (g_follows == NOBODY || g_follows == ANOTHER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer demoted */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == BETTER || g_rank == EQUAL) && g_who == FOREIGN &&
 	    (g_follows == NOBODY || g_follows == ANOTHER ||
@@ -480,10 +634,18 @@ inline row_advert()
 		    /* claims later for peer demoted */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == BETTER || g_rank == EQUAL) && g_who == FOREIGN &&
-	    g_follows == PENDING && g_held == 0 && g_jitter == 0 ->
+	    g_follows == PENDING && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer demoted */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
+	    (g_rank == BETTER || g_rank == EQUAL) && g_who == FOREIGN &&
+	    g_follows == PENDING && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer demoted */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == BETTER || g_rank == EQUAL) && g_who == FOREIGN &&
 	    g_follows == PENDING && g_held == 0 && g_jitter == 1 ->
@@ -496,10 +658,18 @@ inline row_advert()
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 0 &&
 	    (g_who == LOWER || g_who == HIGHER) && (g_follows == NOBODY ||
 	    g_follows == SENDER || g_follows == STRANGER) && g_held == 0 &&
-	    g_jitter == 0 ->
+	    g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer demoted */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
+	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 0 &&
+	    (g_who == LOWER || g_who == HIGHER) && (g_follows == NOBODY ||
+	    g_follows == SENDER || g_follows == STRANGER) && g_held == 0 &&
+	    g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer demoted */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 0 &&
 	    (g_who == LOWER || g_who == HIGHER) && (g_follows == NOBODY ||
@@ -520,10 +690,17 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 0 &&
 	    (g_who == LOWER || g_who == HIGHER) && g_follows == PENDING &&
-	    g_held == 0 && g_jitter == 0 ->
+	    g_held == 0 && g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer demoted */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
+	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 0 &&
+	    (g_who == LOWER || g_who == HIGHER) && g_follows == PENDING &&
+	    g_held == 0 && g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer demoted */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 0 &&
 	    (g_who == LOWER || g_who == HIGHER) && g_follows == PENDING &&
@@ -537,10 +714,19 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 0 &&
 	    g_who == FOREIGN && (g_follows == NOBODY || g_follows == ANOTHER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer demoted */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
+	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 0 &&
+	    g_who == FOREIGN && (g_follows == NOBODY || g_follows == ANOTHER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer demoted */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 0 &&
 	    g_who == FOREIGN && (g_follows == NOBODY || g_follows == ANOTHER ||
@@ -556,10 +742,17 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 0 &&
 	    g_who == FOREIGN && g_follows == PENDING && g_held == 0 &&
-	    g_jitter == 0 ->
+	    g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for peer demoted */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
+	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 0 &&
+	    g_who == FOREIGN && g_follows == PENDING && g_held == 0 &&
+	    g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for peer demoted */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 0 &&
 	    g_who == FOREIGN && g_follows == PENDING && g_held == 0 &&
@@ -573,10 +766,18 @@ inline row_advert()
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 1 &&
 	    (g_who == LOWER || g_who == HIGHER) && (g_follows == NOBODY ||
 	    g_follows == SENDER || g_follows == STRANGER) && g_held == 0 &&
-	    g_jitter == 0 ->
+	    g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for preempt */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
+	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 1 &&
+	    (g_who == LOWER || g_who == HIGHER) && (g_follows == NOBODY ||
+	    g_follows == SENDER || g_follows == STRANGER) && g_held == 0 &&
+	    g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 1 &&
 	    (g_who == LOWER || g_who == HIGHER) && (g_follows == NOBODY ||
@@ -597,10 +798,17 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 1 &&
 	    (g_who == LOWER || g_who == HIGHER) && g_follows == PENDING &&
-	    g_held == 0 && g_jitter == 0 ->
+	    g_held == 0 && g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for preempt */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
+	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 1 &&
+	    (g_who == LOWER || g_who == HIGHER) && g_follows == PENDING &&
+	    g_held == 0 && g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 1 &&
 	    (g_who == LOWER || g_who == HIGHER) && g_follows == PENDING &&
@@ -614,10 +822,19 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 1 &&
 	    g_who == FOREIGN && (g_follows == NOBODY || g_follows == ANOTHER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for preempt */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
+	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 1 &&
+	    g_who == FOREIGN && (g_follows == NOBODY || g_follows == ANOTHER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 1 &&
 	    g_who == FOREIGN && (g_follows == NOBODY || g_follows == ANOTHER ||
@@ -633,10 +850,17 @@ inline row_advert()
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 1 &&
 	    g_who == FOREIGN && g_follows == PENDING && g_held == 0 &&
-	    g_jitter == 0 ->
+	    g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for preempt */
+	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
+	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 1 &&
+	    g_who == FOREIGN && g_follows == PENDING && g_held == 0 &&
+	    g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for preempt */
 	:: g_state == BACKUP && g_bowout == 0 && g_demote == MORE &&
 	    (g_rank == WORSE || g_rank == SLOW) && g_preempt == 1 &&
 	    g_who == FOREIGN && g_follows == PENDING && g_held == 0 &&
@@ -648,16 +872,32 @@ inline row_advert()
 		/* claims later for preempt */
 	:: g_state == BACKUP && g_bowout == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for bow-out */
 	:: g_state == BACKUP && g_bowout == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 1 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for bow-out */
+	:: g_state == BACKUP && g_bowout == 1 && (g_who == LOWER ||
+	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 1 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_jitter = 0; o_delayed = 2;
 		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
 		    announce, state for bow-out */
+	:: g_state == BACKUP && g_bowout == 1 && (g_who == LOWER ||
+	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 1 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_jitter = 0; o_told = 0;
+		    o_delayed = 2; o_slot = ON; o_send = ADVERT; /* addr-add,
+		    slot-on, send, announce, state for bow-out */
 	:: g_state == BACKUP && g_bowout == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && (g_follows == NOBODY || g_follows == SENDER ||
 	    g_follows == STRANGER) && g_held == 1 ->
@@ -668,46 +908,88 @@ inline row_advert()
 		skip
 	:: g_state == BACKUP && g_bowout == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
-	    g_jitter == 0 ->
+	    g_jitter == 0 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for bow-out */
 	:: g_state == BACKUP && g_bowout == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
-	    g_jitter == 1 ->
+	    g_jitter == 0 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for bow-out */
+	:: g_state == BACKUP && g_bowout == 1 && (g_who == LOWER ||
+	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
+	    g_jitter == 1 && g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_jitter = 0; o_delayed = 2;
 		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
 		    announce, state for bow-out */
+	:: g_state == BACKUP && g_bowout == 1 && (g_who == LOWER ||
+	    g_who == HIGHER) && g_follows == PENDING && g_held == 0 &&
+	    g_jitter == 1 && g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_jitter = 0; o_told = 0;
+		    o_delayed = 2; o_slot = ON; o_send = ADVERT; /* addr-add,
+		    slot-on, send, announce, state for bow-out */
 	:: g_state == BACKUP && g_bowout == 1 && (g_who == LOWER ||
 	    g_who == HIGHER) && g_follows == PENDING && g_held == 1 ->
 		/* claims later for bow-out */
 	:: g_state == BACKUP && g_bowout == 1 && g_who == FOREIGN &&
 	    (g_follows == NOBODY || g_follows == ANOTHER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for bow-out */
 	:: g_state == BACKUP && g_bowout == 1 && g_who == FOREIGN &&
 	    (g_follows == NOBODY || g_follows == ANOTHER ||
-	    g_follows == STRANGER) && g_held == 0 && g_jitter == 1 ->
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for bow-out */
+	:: g_state == BACKUP && g_bowout == 1 && g_who == FOREIGN &&
+	    (g_follows == NOBODY || g_follows == ANOTHER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 1 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_jitter = 0; o_delayed = 2;
 		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
 		    announce, state for bow-out */
+	:: g_state == BACKUP && g_bowout == 1 && g_who == FOREIGN &&
+	    (g_follows == NOBODY || g_follows == ANOTHER ||
+	    g_follows == STRANGER) && g_held == 0 && g_jitter == 1 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_jitter = 0; o_told = 0;
+		    o_delayed = 2; o_slot = ON; o_send = ADVERT; /* addr-add,
+		    slot-on, send, announce, state for bow-out */
 	:: g_state == BACKUP && g_bowout == 1 && g_who == FOREIGN &&
 	    (g_follows == NOBODY || g_follows == ANOTHER ||
 	    g_follows == STRANGER) && g_held == 1 ->
 		o_md = SOON; o_follows = PENDING;
 		    /* claims later for bow-out */
 	:: g_state == BACKUP && g_bowout == 1 && g_who == FOREIGN &&
-	    g_follows == PENDING && g_held == 0 && g_jitter == 0 ->
+	    g_follows == PENDING && g_held == 0 && g_jitter == 0 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_delayed = 2; o_slot = ON;
 		    o_send = ADVERT; /* addr-add, slot-on, send, announce,
 		    state for bow-out */
 	:: g_state == BACKUP && g_bowout == 1 && g_who == FOREIGN &&
-	    g_follows == PENDING && g_held == 0 && g_jitter == 1 ->
+	    g_follows == PENDING && g_held == 0 && g_jitter == 0 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_told = 0; o_delayed = 2;
+		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
+		    announce, state for bow-out */
+	:: g_state == BACKUP && g_bowout == 1 && g_who == FOREIGN &&
+	    g_follows == PENDING && g_held == 0 && g_jitter == 1 &&
+	    g_told == 0 ->
 		o_state = MASTER; o_ad = NEXT; o_jitter = 0; o_delayed = 2;
 		    o_slot = ON; o_send = ADVERT; /* addr-add, slot-on, send,
 		    announce, state for bow-out */
+	:: g_state == BACKUP && g_bowout == 1 && g_who == FOREIGN &&
+	    g_follows == PENDING && g_held == 0 && g_jitter == 1 &&
+	    g_told == 1 ->
+		o_state = MASTER; o_ad = NEXT; o_jitter = 0; o_told = 0;
+		    o_delayed = 2; o_slot = ON; o_send = ADVERT; /* addr-add,
+		    slot-on, send, announce, state for bow-out */
 	:: g_state == BACKUP && g_bowout == 1 && g_who == FOREIGN &&
 	    g_follows == PENDING && g_held == 1 ->
 		/* claims later for bow-out */
@@ -748,7 +1030,9 @@ inline row_advert()
 	:: g_state == MASTER && g_bowout == 0 && g_demote == MORE &&
 	    g_told == 1 ->
 		skip
-	:: g_state == MASTER && g_bowout == 1 ->
+	:: g_state == MASTER && g_bowout == 1 && g_told == 0 ->
+		o_told = 1; o_send = ADVERT; /* send, announce */
+	:: g_state == MASTER && g_bowout == 1 && g_told == 1 ->
 		skip
 	:: else -> assert(false)
 	fi
@@ -796,7 +1080,7 @@ inline row_advert_draining()
 	:: g_state == MASTER && g_bowout == 0 && g_demote == MORE ->
 		o_told = 1; o_send = ADVERT; /* send, announce */
 	:: g_state == MASTER && g_bowout == 1 ->
-		skip
+		o_told = 1; o_send = ADVERT; /* send, announce */
 	:: else -> assert(false)
 	fi
 }

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: ISC
 """Active/active with real daemons: each packet is forwarded by one firewall,
 the one that OpenBSD's carp(4) would take, whatever happens to the others."""
-import os
 import re
 
 import pytest
@@ -97,17 +96,6 @@ class Scene:
         assert not bad, bad
 
 
-def kill_engine(duck, successor):
-    """Whose parent speaks for it; the successor, on the same CPU, answers
-    before the parent can do anything else."""
-    cpus = os.sched_getaffinity(0)
-    for pid in (duck.proc.pid, successor.engine):
-        os.sched_setaffinity(pid, {min(cpus)})
-    duck.kill_engine()
-    duck.wait_gone()
-    os.sched_setaffinity(successor.engine, cpus)
-
-
 def test_deaths():
     """A node that dies: its share moves as fast as a failover; it comes back:
     nothing is lost."""
@@ -120,7 +108,7 @@ def test_deaths():
         both, alone = {0: 0, 1: 1}, {0: 1, 1: 1}
         for name, act, ms in (("stop", donald.stop, 0),
                               ("kill -9 engine",
-                               lambda: kill_engine(donald, daisy), 0),
+                               lambda: donald.kill_engine(daisy), 0),
                               ("kill -9 all", donald.kill_all, 0)):
             scene.event(name, act, alone, ms)
             if donald.running():

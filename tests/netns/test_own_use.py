@@ -100,9 +100,10 @@ def settled(pair):
 
 
 WAYS = {
-    "demote": lambda d: d.ok("demote", "50"),
-    "stop": lambda d: d.stop(),
-    "kill engine": lambda d: (d.kill_engine(), d.wait_gone()),
+    "demote": lambda d, _: d.ok("demote", "50"),
+    "stop": lambda d, _: d.stop(),
+    # the words for IPv6 come after the successor's first
+    "kill engine": lambda d, successor: d.kill_engine(successor),
 }
 BACK = {
     "demote": lambda d: d.ok("promote", "50"),
@@ -129,9 +130,10 @@ def hello(lab, host):
 
 
 def still_there(sessions):
-    """They are not, and are told at once."""
+    """They are not, and are told at once: once more after 200 ms is a busy
+    machine, not an address at the wrong port of the switch."""
     for session in sessions:
-        assert session.say("still there?") == "reset 0"
+        assert session.say("still there?") in ("reset 0", "reset 1")
 
 
 @pytest.mark.parametrize("ruled", [False, True], ids=["bare", "nft"])
@@ -142,7 +144,7 @@ def test_sessions_over_a_takeover(settled, way, ruled):
     if ruled:
         rules(lab, TELL)
     old = hello(lab, "fw1")
-    WAYS[way](mickey)
+    WAYS[way](mickey, minnie)
     minnie.wait_state("MASTER", ["carp0"])
     still_there(old)
     old = hello(lab, "fw2")

@@ -574,7 +574,7 @@ START_TEST(master_rule)
 	enter(VHOST_MASTER);
 	hear(r->rbase, r->rskew, r->rdemote);
 	if (r->cause == STAY) {
-		is(VHOST_MASTER, VHOST_CAUSE_OPERATOR, "");
+		is(VHOST_MASTER, VHOST_CAUSE_OPERATOR, "send announce");
 	} else {
 		is(VHOST_BACKUP, r->cause, "drain state");
 		ck_assert(off(VHOST_TIMER_AD));
@@ -736,7 +736,9 @@ START_TEST(bowout)
 		e.bowout = causes[i].said;
 		step(&e);
 		is(VHOST_MASTER, causes[i].want, MASTERING);
-		/* a MASTER is not concerned */
+		/* those that come after we have claimed: ours is the last */
+		step(&e);
+		is(VHOST_MASTER, causes[i].want, "send announce");
 		step(&e);
 		is(VHOST_MASTER, causes[i].want, "");
 	}

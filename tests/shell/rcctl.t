@@ -174,6 +174,15 @@ says 0 "carpd(ok)" start carpd
 logged "carpd -v -f /etc/other.conf -n
 carpd -v -f /etc/other.conf" "start: configuration test, then the daemon"
 says 0 "carpd(ok)" check carpd
+# one that ends, anywhere, while it is looked at: only root may see whose it is
+printf '#!/bin/sh\nexit 1\n' >"$tmp/bin/readlink"
+chmod 755 "$tmp/bin/readlink"
+if [ "$(id -u)" = 0 ]; then
+	says 1 "carpd(failed)" check carpd
+else
+	says 0 "carpd(ok)" check carpd
+fi
+rm "$tmp/bin/readlink"
 says 0 "" -q check carpd
 says 0 "carpd(ok)" start carpd
 logged "" "start: runs already"

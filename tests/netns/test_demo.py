@@ -106,7 +106,7 @@ def test_figures_are_what_the_project_promises(demo):
             assert max(e["snat_ms"], e["dnat_ms"]) < PLANNED_MS, e
         elif e["event"] not in ("machine gone", "LAN cable back",
                                 "machine back"):
-            assert e["outage_ms"] < 60, e
+            assert e["outage_ms"] < 250, e
 
 
 def test_every_connection_lived_and_was_whole(demo):

@@ -12,7 +12,7 @@ from advert import Advert, packet_socket
 from lab import (PASS, SERVER4, SERVER6, VIP6_LAN, VIP6_WAN, VIP_LAN, VIP_WAN,
                  Capture, Daemon, Lab, Stream, now_ns, vmac, wait_for)
 
-FAST_MS = 60
+FAST_MS = 200
 OWN = {"fw1": ("172.16.0.200", "2001:db8:16::200"),
        "fw2": ("172.16.0.201", "2001:db8:16::201")}
 FIREWALLS = [("lan0", "172.16.0", "2001:db8:16::", VIP_LAN, VIP6_LAN),

@@ -47,19 +47,23 @@ fail() {
 }
 
 # beside COMMAND: run it with each file of a list on stdin, as many at once as
-# there are CPUs; output and status of a/b go into a_b and a_b.rc, for ran
+# there are CPUs; output, status and seconds of a/b go into a_b, a_b.rc and
+# a_b.time, for ran
 beside() {
 	# shellcheck disable=SC2016 # the inner shell expands them
 	xargs -n 1 -P "$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" \
 	    sh -c 'tmp=$1 how=$2 out=$1/$(echo "$3" | tr / _)
+		begin=$(date +%s)
 		$how "./$3" >"$out" 2>&1 </dev/null
-		echo $? >"$out.rc"' sh "$tmp" "$1"
+		echo $? >"$out.rc"
+		echo $(($(date +%s) - begin)) >"$out.time"' sh "$tmp" "$1"
 }
 
-ran() {		# ran FILE: $tmp/out and $rc of one that beside() has run
+# ran FILE: $tmp/out, $rc and $took of one that beside() has run
+ran() {
 	out=$tmp/$(echo "$1" | tr / _)
 	mv "$out" "$tmp/out"
-	rc=$(cat "$out.rc")
+	rc=$(cat "$out.rc") took=$(cat "$out.time")
 }
 
 # The simulations take the longest: first.
@@ -170,7 +174,7 @@ shell_test() {
 	else
 		[ "$good" -gt 0 ] || good=1
 		pass "$good"
-		echo "ok    $1: $good"
+		echo "ok    $1: $good, $took s"
 	fi
 }
 

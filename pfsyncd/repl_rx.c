@@ -610,8 +610,9 @@ repl_compare_again(struct repl *r)
 
 /*
  * Who may have taken over a flow that `from` does not carry any more: one of
- * which we lack something; or, when we were apart from `from`, who is not there
- * to say so.  SELF when there is none.
+ * which we lack something, or have not heard since the link came back; or, when
+ * we were apart from `from`, who is not there to say so.  SELF when there is
+ * none.
  */
 static int
 successor(const struct repl *r, int from)
@@ -620,8 +621,8 @@ successor(const struct repl *r, int from)
 
 	for (i = 1; i < STATEDB_CARRIERS; i++)
 		if (i != from && r->nodes[i].used && !r->nodes[i].foreign &&
-		    (r->nodes[i].alive ? !in_step(r, i) :
-		    !r->nodes[from].matched))
+		    (r->nodes[i].alive ? !r->nodes[i].matched ||
+		    !in_step(r, i) : !r->nodes[from].matched))
 			return (i);
 	return (SELF);
 }

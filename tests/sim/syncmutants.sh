@@ -112,6 +112,8 @@ mutants() {
 	    "$(at successor 's/!r->nodes\[from\].matched/false/')"
 	mutant unit absent-for-ever repl_rx \
 	    "$(at successor 's/!r->nodes\[from\].matched/true/')"
+	mutant unit unheard-ignored repl_rx \
+	    "$(at successor 's/!r->nodes\[i\].matched/false/')"
 	mutant unit successor-ignored repl_rx \
 	    "$(at successor 's/!in_step(r, i)/false/')"
 	mutant unit ends-at-master repl_rx \

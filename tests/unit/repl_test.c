@@ -3261,6 +3261,46 @@ START_TEST(keys_of_absent)
 END_TEST
 
 /*
+ * The link was away for a moment, too short for anybody to be missed, and who
+ * carried it does not any more: the third node may, but was not heard since.
+ * Found by tests/sim/cluster_test.
+ */
+START_TEST(keys_of_unheard)
+{
+	struct flow f = flow(1);
+	unsigned int bucket = STATEDB_BUCKET(hash(&f));
+	uint64_t first = (uint64_t)bucket << 52;
+	uint64_t last = first | (~UINT64_C(0) >> 12);
+
+	meet(&third, THIRD);
+	meet(&peer, PEER);
+	replica(&peer, &f, STAMP);
+	agree(&peer);
+	hello(&peer);
+	hello(&third);
+	settle();
+	repl_link(box.r, false, now());
+	repl_link(box.r, true, now());
+	begin();
+	peer.hdr.count = 0;
+	peer.hdr.sum = 0;
+	put_keys(NULL, NULL, 0, bucket, first, last);
+	send_packet(&peer);
+	no_op();
+	ck_assert_uint_eq(carrier(&f), THIRD);
+	ck_assert_uint_eq(status().repaired_del, 0);
+	/* it does not carry it either, and the other one was heard */
+	begin();
+	third.hdr.count = 0;
+	third.hdr.sum = 0;
+	put_keys(NULL, NULL, 0, bucket, first, last);
+	send_packet(&third);
+	one_op(STATETBL_DELETE_IDLE, 0, &f);
+	ck_assert_uint_eq(status().repaired_del, 1);
+}
+END_TEST
+
+/*
  * Restarted: who carried it is heard at once, and the node that took it over
  * meanwhile is not there any more.
  */
@@ -5324,7 +5364,8 @@ main(void)
 		refused_flows, malformed, asks_of_others, too_many_nodes,
 		credit, credit_of_all, window_and_backlog, acknowledges,
 		restarted_and_absent,
-		keys, keys_of_absent, keys_of_successor, stamp_went_back,
+		keys, keys_of_absent, keys_of_unheard, keys_of_successor,
+		stamp_went_back,
 		questions, questions_lost, probes,
 		two_nodes, two_nodes_clash, two_nodes_jumbo,
 		narrower_peer,
